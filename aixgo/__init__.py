@@ -1,0 +1,56 @@
+"""aixgo: write an agent once, run it in one process or as a fleet of gRPC services.
+
+The names below are the public face; each is imported when first used, so that `import aixgo` stays
+cheap. Everything else is reached through its module.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aixgo.context import CallContext
+    from aixgo.contract import Agent, Caller
+    from aixgo.decorator import agent
+    from aixgo.errors import AgentRefused, AixgoError
+    from aixgo.ledger import Budget, Usage
+    from aixgo.message import Message, StreamChunk
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Agent": "aixgo.contract",
+    "AgentRefused": "aixgo.errors",
+    "AixgoError": "aixgo.errors",
+    "Budget": "aixgo.ledger",
+    "CallContext": "aixgo.context",
+    "Caller": "aixgo.contract",
+    "Message": "aixgo.message",
+    "StreamChunk": "aixgo.message",
+    "Usage": "aixgo.ledger",
+    "agent": "aixgo.decorator",
+}
+
+__all__ = [
+    "Agent",
+    "AgentRefused",
+    "AixgoError",
+    "Budget",
+    "CallContext",
+    "Caller",
+    "Message",
+    "StreamChunk",
+    "Usage",
+    "agent",
+]
+
+if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'aixgo' has no attribute {name!r}")
+        value = getattr(import_module(home), name)
+        globals()[name] = value
+        return value

@@ -1,0 +1,205 @@
+"""What travels with a call: deadline, budget, identity, trace, and the path it took.
+
+The host of an agent sets the current context around `execute` and around every step of a `stream`;
+every `Caller` method reads it, so a call made inside a call inherits what is left without anybody
+passing it on. A pattern takes time, randomness and ids only from here, so that a recorded run can be
+run again.
+
+Below: ledger, message. Above: contract, runtime; `rpc.codec` writes it into the call envelope.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from aixgo.errors import DeadlineExceeded, NotBound
+from aixgo.ledger import Budget, Usage
+from aixgo.message import new_id
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from aixgo.contract import Caller
+
+__all__ = ["MAX_HOPS", "CallContext", "Clock", "Hop", "SystemClock"]
+
+MAX_HOPS = 32  # agents one call path may pass through, unless somebody asked for less
+
+
+class Hop(NamedTuple):
+    """One agent on a call's path: the runtime instance that hosted it, its name, and the call's key."""
+
+    instance: str
+    agent: str
+    key: str
+
+
+class Clock(Protocol):
+    """Where a runtime takes time from; `aixgo.testing.FakeClock` is the other implementation."""
+
+    def monotonic(self) -> float:
+        """Seconds, for deadlines."""
+        ...
+
+    def time(self) -> float:
+        """Unix seconds, for timestamps."""
+        ...
+
+    def call_later(self, delay: float, callback: Callback) -> TimerHandle:
+        """Run `callback` on the current loop after `delay` seconds."""
+        ...
+
+
+class Callback(Protocol):
+    def __call__(self) -> None: ...
+
+
+class TimerHandle(Protocol):
+    def cancel(self) -> None: ...
+
+
+class SystemClock:
+    """The machine's clock and the running loop's timers."""
+
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
+
+    def call_later(self, delay: float, callback: Callback) -> TimerHandle:
+        import asyncio
+
+        return asyncio.get_running_loop().call_later(delay, callback)
+
+
+class CallContext:
+    """The context of one call, as its agent sees it.
+
+    `deadline` is on the runtime clock's monotonic axis; read `remaining`. `hops` is the path up to and
+    including this agent. `usage` grows as the call spends. `key` names the call within its run and does
+    not depend on completion order.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_random",
+        "agent",
+        "baggage",
+        "budget",
+        "caller",
+        "clock",
+        "deadline",
+        "ended",
+        "executing",
+        "hops",
+        "idempotency_key",
+        "key",
+        "max_hops",
+        "principal",
+        "session",
+        "task",
+        "tenant",
+        "traceparent",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        agent: str,
+        *,
+        deadline: float,
+        clock: Clock,
+        key: str = "",
+        hops: tuple[Hop, ...] = (),
+        max_hops: int = MAX_HOPS,
+        budget: Budget | None = None,
+        session: str = "",
+        principal: str = "",
+        tenant: str = "",
+        traceparent: str = "",
+        baggage: Mapping[str, str] | None = None,
+        idempotency_key: str = "",
+    ) -> None:
+        self.agent = agent
+        self.deadline = deadline
+        self.clock = clock
+        self.key = key
+        self.hops = hops
+        self.max_hops = max_hops
+        self.budget = budget
+        self.session = session
+        self.principal = principal
+        self.tenant = tenant
+        self.traceparent = traceparent
+        self.baggage = baggage
+        self.idempotency_key = idempotency_key
+        self.usage = Usage()
+        self.caller: Caller | None = None
+        """How the executing agent reaches others; set by its host."""
+        self.executing: object = None
+        """The agent object its host is executing, by which an orchestrator knows it is bound."""
+        self.ended = False
+        """True once the call returned: a task that outlives it may not call on its behalf."""
+        self.task: asyncio.Task[object] | None = None
+        """The task a deadline guard of this call watches."""
+        self._calls: dict[str, int] | None = None
+        self._random: random.Random | None = None
+
+    @staticmethod
+    def current() -> CallContext:
+        """The context of the call this code runs in.
+
+        Raises:
+            NotBound: outside a call.
+        """
+        context = _current.get()
+        if context is None:
+            raise NotBound("code outside a call")
+        return context
+
+    @staticmethod
+    def maybe_current() -> CallContext | None:
+        """The context of the call this code runs in, or None outside one."""
+        return _current.get()
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline; negative once it passed."""
+        return self.deadline - self.clock.monotonic()
+
+    def check_deadline(self) -> None:
+        """Raise `DeadlineExceeded` if the deadline has passed; for loops that never wait."""
+        if self.remaining <= 0:
+            raise DeadlineExceeded(self.agent)
+
+    def charge(self, usage: Usage) -> None:
+        """Count spending that no Provider reports, on this call and so on everyone above it."""
+        self.usage.add(usage)
+
+    def now(self) -> float:
+        """Unix seconds, from the runtime's clock."""
+        return self.clock.time()
+
+    def new_id(self) -> str:
+        """A fresh id for something this call makes."""
+        return new_id()
+
+    @property
+    def random(self) -> random.Random:
+        """A generator seeded from the call's key: the same call draws the same numbers."""
+        if self._random is None:
+            self._random = random.Random(f"{self.agent}\n{self.key}")
+        return self._random
+
+    def child_key(self, step: str) -> str:
+        """The key of a call made from here: this key, then `step`, counted when it repeats."""
+        if self._calls is None:
+            self._calls = {}
+        count = self._calls.get(step, 0)
+        self._calls[step] = count + 1
+        return f"{self.key}/{step}[{count}]" if count else f"{self.key}/{step}"
+
+
+_current: ContextVar[CallContext | None] = ContextVar("aixgo_call", default=None)

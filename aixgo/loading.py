@@ -1,0 +1,65 @@
+"""Where a family's implementation is found by its kind.
+
+A family is a folder whose every module but `base` is one implementation, named after its kind. `load`
+imports `aixgo.<family>.<kind>`, looks for an entry point only when there is no such module, and is the
+only place where a missing package becomes `MissingExtra`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from aixgo.errors import ConfigError, MissingExtra, nearest
+
+__all__ = ["kinds", "load"]
+
+# Top-level package → the extra that installs it.
+EXTRAS = {"uvloop": "uvloop", "openai": "openai", "anthropic": "anthropic", "nats": "nats", "asyncpg": "postgres"}
+
+
+def load(family: str, kind: str) -> ModuleType:
+    """The module that implements `kind` of `family`, such as ("orchestration", "parallel").
+
+    Raises:
+        ConfigError: there is no such kind; the text names the nearest.
+        MissingExtra: its package is not installed.
+    """
+    name = kind.replace("-", "_")
+    if not kind.startswith(("_", "base")) and name.isidentifier():
+        try:
+            found = importlib.util.find_spec(f"aixgo.{family}.{name}")
+        except ModuleNotFoundError:
+            found = None
+        if found is not None:
+            return _import(f"aixgo.{family}.{name}", f"{family} {kind!r}")
+    for entry in entry_points(group=f"aixgo.{family}", name=kind):
+        return _import(entry.module, f"{family} {kind!r}")
+    known = kinds(family)
+    near = nearest(kind, known)
+    hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(known)}"
+    raise ConfigError(f"{family} has no kind {kind!r}; {hint}")
+
+
+def kinds(family: str) -> list[str]:
+    """The kinds `load` finds in `family`, sorted."""
+    package = importlib.import_module(f"aixgo.{family}")
+    own = {
+        module.name
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_") and module.name != "base"
+    }
+    return sorted(own | {entry.name for entry in entry_points(group=f"aixgo.{family}")})
+
+
+def _import(module: str, feature: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as exc:
+        missing = (exc.name or "").partition(".")[0]
+        if missing in EXTRAS:
+            raise MissingExtra(feature, EXTRAS[missing]) from exc
+        raise

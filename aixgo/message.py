@@ -1,0 +1,419 @@
+"""The Message: the one value that agents exchange, the same on every runtime.
+
+A payload is text, bytes with a content type, or a JSON value. A container is checked and encoded once,
+when the Message is made, and decoded by each receiver on first read; a delivery is a new handle on the
+same bytes. So nobody can change a neighbour's message, and changing a decoded copy changes nothing
+that is sent. The check is our own walk, because an encoder would let NaN pass as null.
+
+Below: errors, ledger. Above: everything that delivers. The protobuf form lives in `rpc.codec`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+
+import msgspec
+
+from aixgo.errors import AixgoError, InvalidMessage, MessageTooLarge
+from aixgo.ledger import Usage
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_MESSAGE_BYTES",
+    "JSONValue",
+    "Message",
+    "Payload",
+    "StreamChunk",
+    "WireParts",
+    "from_wire",
+    "new_id",
+    "to_json_bytes",
+    "to_wire",
+]
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # of payload and metadata together; the wire's limit too
+MAX_DEPTH = 100  # levels of nesting in one JSON value
+
+JSONValue: TypeAlias = (
+    "str | int | float | bool | None | list[JSONValue] | dict[str, JSONValue]"  # tuples are accepted as lists
+)
+Payload: TypeAlias = "JSONValue | bytes | BaseModel | object"
+"""What a Message can be made from; `object` stands for dataclass instances."""
+
+_decode = msgspec.json.decode
+_encode = msgspec.json.encode
+_new = object.__new__
+
+TEXT = "text/plain"
+JSON = "application/json"
+BYTES = "application/octet-stream"
+
+# What `_body` of a Message holds.
+_TEXT, _SCALAR, _CONTAINER, _DATA = range(4)
+_UNREAD = object()  # a container nobody has decoded through this handle
+
+# Message ids need to be unique and ordered, not secret: a PRNG costs half of what the kernel's does.
+_ids = random.Random(os.urandom(16))
+os.register_at_fork(after_in_child=lambda: _ids.seed(os.urandom(16)))
+
+
+def new_id() -> str:
+    """A new id: 32 hex digits, ordered by time (nanoseconds, then 64 random bits)."""
+    return f"{time.time_ns():016x}{_ids.getrandbits(64):016x}"
+
+
+class Message:
+    """One value in flight: `id type payload metadata source timestamp usage`.
+
+    Treat it as immutable; `reply` and `with_metadata` make new ones. `payload` and `metadata` give this
+    handle's own decoded copy. `source` and `usage` are written by the runtime, whatever an agent put there.
+
+    Args:
+        payload: text, bytes, a JSON value (string keys, finite numbers, at most 100 levels; tuples become
+            lists), a dataclass or a pydantic model.
+        type: what kind of message this is, for routing and logs.
+        metadata: a JSON object.
+        content_type: of a bytes payload; refused for others.
+        source: who sent it; the runtime overwrites it on delivery.
+
+    Raises:
+        InvalidMessage: the payload or metadata lies outside the domain; the text holds the path.
+        MessageTooLarge: payload and metadata exceed 64 MiB.
+    """
+
+    __slots__ = (
+        "_body",
+        "_content_type",
+        "_kind",
+        "_metadata",
+        "_metadata_body",
+        "_time_ns",
+        "_value",
+        "id",
+        "source",
+        "type",
+        "usage",
+    )
+
+    _body: str | bytes | int | float | bool | None
+    """Text, a JSON scalar, the encoded bytes of a JSON container, or raw bytes; `_kind` says which."""
+    _kind: int
+    _content_type: str
+    """Of raw bytes; empty for the others."""
+    _metadata_body: bytes
+    _metadata: dict[str, JSONValue] | None
+    _value: object
+    _time_ns: int
+
+    def __init__(
+        self,
+        payload: Payload = None,
+        *,
+        type: str = "message",
+        metadata: Mapping[str, JSONValue] | None = None,
+        content_type: str = "",
+        source: str = "",
+    ) -> None:
+        self._content_type = ""
+        if isinstance(payload, str):
+            self._kind = _TEXT
+            self._body = payload if payload.__class__ is str else str.__str__(payload)
+            size = _text_size(self._body, "payload")
+        elif isinstance(payload, (bytes, bytearray, memoryview)):
+            self._kind = _DATA
+            self._body = bytes(payload)
+            self._content_type = content_type or BYTES
+            size = len(self._body)
+        else:
+            plain = _walk(payload, "payload", 0)
+            if isinstance(plain, (list, dict)):
+                self._kind = _CONTAINER
+                self._body = _encode(plain)
+                size = len(self._body)
+            else:
+                self._kind = _SCALAR
+                self._body = plain
+                size = 8
+        if content_type and self._kind != _DATA:
+            raise InvalidMessage("is for bytes payloads only", "content_type")
+        self._metadata_body = b""
+        if metadata:
+            self._metadata_body = _metadata_bytes(metadata)
+            size += len(self._metadata_body)
+        if size > MAX_MESSAGE_BYTES:
+            raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
+        self._metadata = None
+        self._value = _UNREAD
+        self._time_ns = now = time.time_ns()
+        self.id = f"{now:016x}{_ids.getrandbits(64):016x}"
+        self.type = type
+        self.source = source
+        self.usage: Usage | None = None
+
+    @classmethod
+    def of(cls, value: Message | Payload) -> Message:
+        """`value` if it is a Message, else a new Message with it as payload."""
+        return value if isinstance(value, Message) else cls(value)
+
+    @property
+    def payload(self) -> JSONValue | bytes:
+        """The payload; a container is decoded on first read and is this handle's own.
+
+        Raises:
+            InvalidMessage: a peer sent bytes that are not JSON.
+        """
+        if self._kind != _CONTAINER:
+            return self._body
+        if self._value is _UNREAD:
+            try:
+                self._value = _decode(self.encoded)
+            except (msgspec.MsgspecError, RecursionError) as exc:
+                raise InvalidMessage("is not valid JSON", "payload") from exc
+        return cast("JSONValue", self._value)
+
+    @property
+    def text(self) -> str:
+        """The payload as text: itself, the decoded bytes, or compact JSON."""
+        if self._kind == _TEXT:
+            return cast("str", self._body)
+        return self.encoded.decode("utf-8", errors="replace")
+
+    @property
+    def encoded(self) -> bytes:
+        """The payload's bytes as they travel: UTF-8 text, raw bytes, or compact JSON."""
+        if self._kind >= _CONTAINER:
+            return cast("bytes", self._body)
+        return cast("str", self._body).encode() if self._kind == _TEXT else _encode(self._body)
+
+    @property
+    def content_type(self) -> str:
+        """`text/plain`, `application/json`, or the type given with a bytes payload."""
+        if self._kind == _TEXT:
+            return TEXT
+        return self._content_type if self._kind == _DATA else JSON
+
+    @property
+    def metadata(self) -> dict[str, JSONValue]:
+        """This handle's own copy of the metadata; the cost keys in it are derived from `usage`."""
+        found = self._metadata
+        if found is None:
+            found = self._stored_metadata()
+            if self.usage is not None:
+                for key, value in self.usage.as_metadata().items():
+                    if self.usage or key in found:
+                        found[key] = value
+            self._metadata = found
+        return found
+
+    def _stored_metadata(self) -> dict[str, JSONValue]:
+        if not self._metadata_body:
+            return {}
+        try:
+            return _decode(self._metadata_body, type=dict)
+        except (msgspec.MsgspecError, RecursionError) as exc:
+            raise InvalidMessage("is not a JSON object", "metadata") from exc
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the message was made, in UTC."""
+        return datetime.fromtimestamp(self._time_ns / 1e9, UTC)
+
+    def reply(
+        self, payload: Payload, *, type: str = "", metadata: Mapping[str, JSONValue] | None = None
+    ) -> Message:
+        """A new message answering this one; it takes over the type unless one is given."""
+        return Message(payload, type=type or self.type, metadata=metadata)
+
+    def with_metadata(self, **values: JSONValue) -> Message:
+        """A new message with the same id and payload and these metadata keys added or replaced."""
+        copy = self.handle()
+        copy._metadata_body = _metadata_bytes({**self._stored_metadata(), **values})
+        if (size := copy.size) > MAX_MESSAGE_BYTES:
+            raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
+        return copy
+
+    def handle(self) -> Message:
+        """Another handle on the same bytes, with nothing decoded: what a delivery gives its receiver."""
+        copy = _new(Message)
+        copy._body = self._body
+        copy._kind = self._kind
+        copy._content_type = self._content_type
+        copy._value = _UNREAD
+        copy._metadata_body = self._metadata_body
+        copy._metadata = None
+        copy._time_ns = self._time_ns
+        copy.id = self.id
+        copy.type = self.type
+        copy.source = self.source
+        copy.usage = self.usage
+        return copy
+
+    def delivered(self, source: str, usage: Usage | None = None) -> Message:
+        """A handle that carries what the runtime writes: who sent it and what its call spent."""
+        copy = self.handle()
+        copy.source = source
+        copy.usage = usage
+        return copy
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload and metadata together."""
+        return len(self.encoded) + len(self._metadata_body)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Message):
+            return NotImplemented
+        return self is other or (
+            (self.id, self.type, self.source, self._content_type, self.encoded, self._metadata_body)
+            == (other.id, other.type, other.source, other._content_type, other.encoded, other._metadata_body)
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:  # never the payload: representations end up in logs
+        return f"<Message {self.id} {self.type!r} from {self.source!r}, {self.content_type}, {self.size} bytes>"
+
+
+@dataclass(slots=True)
+class WireParts:
+    """A message taken apart for a codec. `body` is text, raw bytes, or encoded JSON, as `kind` says."""
+
+    kind: Literal["text", "json", "data"]
+    body: str | bytes
+    content_type: str
+    metadata: bytes
+    time_ns: int
+
+
+def to_wire(message: Message) -> WireParts:
+    """The parts of `message` that its public attributes do not give in their encoded form."""
+    if message._kind == _TEXT:
+        return WireParts("text", cast("str", message._body), "", message._metadata_body, message._time_ns)
+    kind: Literal["json", "data"] = "data" if message._kind == _DATA else "json"
+    return WireParts(kind, message.encoded, message._content_type, message._metadata_body, message._time_ns)
+
+
+def from_wire(parts: WireParts, *, id: str, type: str, source: str, usage: Usage | None) -> Message:
+    """The message a codec received; JSON is not decoded until somebody reads it.
+
+    Raises:
+        MessageTooLarge: payload and metadata exceed 64 MiB.
+    """
+    message = _new(Message)
+    message._kind = {"text": _TEXT, "json": _CONTAINER, "data": _DATA}[parts.kind]
+    message._body = parts.body
+    message._content_type = parts.content_type or BYTES if message._kind == _DATA else ""
+    message._value = _UNREAD
+    message._metadata_body = parts.metadata
+    message._metadata = None
+    message._time_ns = parts.time_ns
+    message.id = id
+    message.type = type
+    message.source = source
+    message.usage = usage
+    if len(parts.body) + len(parts.metadata) > MAX_MESSAGE_BYTES // 4 and message.size > MAX_MESSAGE_BYTES:
+        raise MessageTooLarge(message.size, MAX_MESSAGE_BYTES)
+    return message
+
+
+@dataclass(slots=True, kw_only=True)
+class StreamChunk:
+    """One piece of a streamed reply.
+
+    `type` is "content" for text, "thinking", "tool_call", "status" for progress, or "error" at the end of a
+    chat that failed. `path` names the agents the chunk came up through, outermost first; `sequence` counts
+    from 0 within one stream.
+    """
+
+    type: str = "content"
+    content: str = ""
+    tool_calls: list[JSONValue] = field(default_factory=list)
+    source: str = ""
+    path: tuple[str, ...] = ()
+    sequence: int = 0
+    status: str = ""
+    error: AixgoError | None = None
+    usage: Usage | None = None
+    timestamp: float = 0.0
+    """Unix seconds."""
+
+
+def to_json_bytes(value: object, path: str = "payload") -> bytes:
+    """`value` checked against the JSON domain and encoded.
+
+    Raises:
+        InvalidMessage: with the path of the offending value.
+    """
+    return _encode(_walk(value, path, 0))
+
+
+def _metadata_bytes(metadata: object) -> bytes:
+    if not isinstance(metadata, Mapping):
+        raise InvalidMessage(f"is a {type(metadata).__name__}, not a mapping", "metadata")
+    return to_json_bytes(metadata, "metadata")
+
+
+def _text_size(text: str, path: str) -> int:
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as exc:
+        raise InvalidMessage(f"holds a lone surrogate at character {exc.start}", path) from None
+
+
+def _walk(value: object, path: str, depth: int) -> JSONValue:
+    """`value` as plain JSON types, or InvalidMessage naming where it is not."""
+    kind = value.__class__
+    if kind is str:
+        _text_size(value, path)  # type: ignore[arg-type]
+        return value  # type: ignore[return-value]
+    if value is None or kind is int or kind is bool:
+        return value  # type: ignore[return-value]
+    if kind is float:
+        if math.isfinite(value):  # type: ignore[arg-type]
+            return value  # type: ignore[return-value]
+        raise InvalidMessage(f"is {value}, which JSON cannot hold", path)
+    if depth >= MAX_DEPTH:
+        raise InvalidMessage(f"is nested more than {MAX_DEPTH} levels", path if len(path) < 80 else path[:80] + "…")
+    if isinstance(value, Mapping):
+        found: dict[str, JSONValue] = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidMessage(f"has the key {key!r} of type {type(key).__name__}; keys are text", path)
+            _text_size(key, f"a key of {path}")
+            found[str(key)] = _walk(item, f"{path}.{key}", depth + 1)
+        return found
+    if isinstance(value, (list, tuple)):
+        return [_walk(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+    return _walk_rare(value, path, depth)
+
+
+def _walk_rare(value: object, path: str, depth: int) -> JSONValue:
+    if isinstance(value, str):  # a subclass, such as a text enum
+        return _walk(str.__str__(value), path, depth)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return _walk(float(value), path, depth)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return _walk(named, path, depth)
+    dump: Callable[..., object] | None = getattr(value, "model_dump", None)
+    if dump is not None and not isinstance(value, type):  # a pydantic model, which core does not import
+        return _walk(dump(mode="json"), path, depth)
+    raise InvalidMessage(f"is a {type(value).__name__}, which is no JSON value", path)
