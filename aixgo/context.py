@@ -87,12 +87,14 @@ class CallContext:
         "_random",
         "agent",
         "baggage",
+        "began",
         "budget",
         "caller",
         "clock",
         "deadline",
         "ended",
         "executing",
+        "guarded",
         "hops",
         "idempotency_key",
         "key",
@@ -124,6 +126,8 @@ class CallContext:
     ) -> None:
         self.agent = agent
         self.deadline = deadline
+        self.began = 0.0
+        """When the call began, on the same axis."""
         self.clock = clock
         self.key = key
         self.hops = hops
@@ -143,7 +147,9 @@ class CallContext:
         self.ended = False
         """True once the call returned: a task that outlives it may not call on its behalf."""
         self.task: asyncio.Task[object] | None = None
-        """The task a deadline guard of this call watches."""
+        """The task that runs this call."""
+        self.guarded = float("inf")
+        """When a guard on `task` ends it: inner calls of that task need none of their own until then."""
         self._calls: dict[str, int] | None = None
         self._random: random.Random | None = None
 
@@ -173,6 +179,11 @@ class CallContext:
         """Raise `DeadlineExceeded` if the deadline has passed; for loops that never wait."""
         if self.remaining <= 0:
             raise DeadlineExceeded(self.agent)
+
+    def narrow(self, *, timeout: float, max_depth: int) -> None:
+        """Shorten what calls made from here inherit: seconds from now, and agents below this one."""
+        self.deadline = min(self.deadline, self.clock.monotonic() + timeout)
+        self.max_hops = min(self.max_hops, len(self.hops) + max_depth)
 
     def charge(self, usage: Usage) -> None:
         """Count spending that no Provider reports, on this call and so on everyone above it."""

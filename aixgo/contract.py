@@ -126,6 +126,14 @@ class Caller(Protocol):
         """
         ...
 
+    async def emit(self, message: Message | Payload) -> None:
+        """Send `message` to every output the calling agent was registered with.
+
+        Raises:
+            MailboxFull: an output stayed full; those before it in order have the message.
+        """
+        ...
+
     def list_agents(self) -> list[str]:
         """The names that can be called, in registration order, peers after hosted ones."""
         ...
@@ -200,6 +208,8 @@ class AgentDescription:
     mailbox: bool = False
     """True if the agent reads its own mailbox."""
     ready: bool = True
+    pending: int = 0
+    """Messages waiting in its mailbox or being worked on, and one while it produces by itself."""
     input_schema: Mapping[str, JSONValue] | None = None
     output_schema: Mapping[str, JSONValue] | None = None
     members: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Mailboxes: where sent messages wait for their agent. `base` is the contract, each other file one kind."""

@@ -1,0 +1,191 @@
+"""The caller's side of a call: its context, its deadline, and what happens when it ends.
+
+Below: deadlines, context. Above: `base.Runtime` puts a route at the end of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from aixgo.context import CallContext, _current
+from aixgo.deadlines import Deadlines, Guard
+from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, HopLimit, RuntimeClosed
+from aixgo.message import Message, StreamChunk
+from aixgo.middleware import ReplyStream
+
+__all__ = ["CallStream", "InFlight", "check_timeout", "guard_call", "leave_guard", "parent_call"]
+
+T = TypeVar("T")
+
+
+class InFlight:
+    """Counts the calls of one runtime and tells when there are none."""
+
+    __slots__ = ("_idle", "count", "failed", "seconds", "succeeded")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.succeeded = 0
+        self.failed = 0
+        self.seconds = 0.0
+        """Summed duration of finished calls."""
+        self._idle: asyncio.Event | None = None
+
+    def leave(self, *, ok: bool, seconds: float) -> None:
+        """Count one call out; whoever entered it must call this once."""
+        self.count -= 1
+        self.seconds += seconds
+        if ok:
+            self.succeeded += 1
+        else:
+            self.failed += 1
+        if self.count == 0 and self._idle is not None:
+            self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Return when no call is in flight. The caller bounds the wait."""
+        while self.count:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
+
+
+def parent_call() -> CallContext | None:
+    """The call the current code belongs to, if any.
+
+    Raises:
+        RuntimeClosed: that call has ended; the task outlived it.
+    """
+    parent = _current.get()
+    if parent is not None and parent.ended:
+        raise RuntimeClosed(f"done with the call to {parent.agent!r} that this task belongs to")
+    return parent
+
+
+def check_timeout(timeout: float) -> float:
+    """`timeout`, if it is a number of seconds a call can have.
+
+    Raises:
+        ConfigError: negative or not a number.
+    """
+    if not timeout >= 0 or math.isinf(timeout):
+        raise ConfigError(f"timeout={timeout!r}: a timeout is a finite number of seconds, not negative")
+    return timeout
+
+
+def check_hops(parent: CallContext, target: str) -> None:
+    """Refuse a call that would make the path longer than it may be."""
+    if len(parent.hops) >= parent.max_hops:
+        raise HopLimit(parent.max_hops, target)
+
+
+def guard_call(deadlines: Deadlines, context: CallContext, parent: CallContext | None) -> Guard | None:
+    """Arm the deadline of `context` on the current task, unless a guard of the same task covers it."""
+    task = asyncio.current_task()
+    assert task is not None
+    context.task = task
+    if parent is not None and parent.task is task and parent.guarded <= context.deadline:
+        context.guarded = parent.guarded
+        return None
+    context.guarded = context.deadline
+    return deadlines.arm(context.deadline, task)
+
+
+def leave_guard(guard: Guard | None, target: str, exc: BaseException | None) -> AixgoError | None:
+    """Disarm `guard` on the way out; the error to raise instead of `exc` if the guard is what ended the call."""
+    if guard is None:
+        return None
+    guard.disarm()
+    if guard.error is None or not guard.absorbed():
+        return None
+    if exc is not None and not isinstance(exc, asyncio.CancelledError):
+        return None
+    error = guard.error()
+    return DeadlineExceeded(target) if isinstance(error, DeadlineExceeded) else error
+
+
+class CallStream:
+    """A streamed reply as its caller holds it: every step under the call's deadline, counted once at the end.
+
+    Opening happens on the first step or with `open`; whoever has one must `aclose` it.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        context: CallContext,
+        parent: CallContext | None,
+        deadlines: Deadlines,
+        in_flight: InFlight,
+        connect: Callable[[], Awaitable[ReplyStream]],
+    ) -> None:
+        self._target = target
+        self._context = context
+        self._parent = parent
+        self._deadlines = deadlines
+        self._in_flight = in_flight
+        self._connect = connect
+        self._inner: ReplyStream | None = None
+        self._began = context.clock.monotonic()
+        self._closed = False
+        self._ok = False
+        in_flight.count += 1
+
+    @property
+    def final(self) -> Message | None:
+        """The whole reply, once the iteration ended."""
+        return None if self._inner is None else self._inner.final
+
+    def __aiter__(self) -> CallStream:
+        return self
+
+    async def open(self) -> None:
+        """Reach the target; errors of admission and delivery come from here."""
+        await self._step(self._open)
+
+    async def __anext__(self) -> StreamChunk:
+        inner = self._inner
+        if self._closed or inner is None:
+            raise StopAsyncIteration
+        try:
+            return await self._step(inner.__anext__)
+        except StopAsyncIteration:
+            self._ok = True
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Stop the producer and count the call out. Harmless when done."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._inner is not None:
+                await self._inner.aclose()
+        finally:
+            if self._parent is not None:
+                self._parent.usage.add(self._context.usage)
+            self._context.ended = True
+            self._in_flight.leave(ok=self._ok, seconds=self._context.clock.monotonic() - self._began)
+
+    async def _open(self) -> None:
+        self._inner = await self._connect()
+
+    async def _step(self, work: Callable[[], Awaitable[T]]) -> T:
+        guard = guard_call(self._deadlines, self._context, self._parent)
+        try:
+            result = await work()
+        except BaseException as exc:
+            error = leave_guard(guard, self._target, exc)
+            if not isinstance(exc, StopAsyncIteration):
+                await self.aclose()
+            if error is not None:
+                raise error from None
+            raise
+        error = leave_guard(guard, self._target, None)
+        if error is not None:
+            await self.aclose()
+            raise error
+        return result

@@ -1,0 +1,375 @@
+"""One agent hosted by this runtime: everything that must hold where an agent runs.
+
+A call descends: `call` (ready, a slot) → `_once` (idempotency) → `_execute` (context, error boundary) →
+`agent.execute`. A local call and one from a peer both enter at `call`, so nothing here asks which it is.
+Above: `delivery` resolves names to these. Below: mailboxes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from aixgo.context import CallContext, Clock, Hop, _current
+from aixgo.contract import Agent, AgentDescription, Caller, describe
+from aixgo.errors import AgentNotReady, AixgoError, RuntimeClosed
+from aixgo.mailboxes.base import Posted
+from aixgo.mailboxes.memory import MemoryMailbox
+from aixgo.message import Message, StreamChunk
+from aixgo.middleware import ReplyStream
+from aixgo.runtime.admission import Slots
+from aixgo.runtime.boundary import leaving
+from aixgo.runtime.idempotency import OncePerKey
+
+__all__ = ["HOST_CODES", "DeadLetter", "Hosted", "HostedStream", "Hosting", "Wire"]
+
+log = logging.getLogger("aixgo.runtime")
+
+
+class Wire(Protocol):
+    """Sends what crosses a delivery through the codec, to prove locally that it would survive."""
+
+    def message(self, message: Message) -> Message: ...
+
+    def error(self, error: AixgoError) -> AixgoError: ...
+
+    def chunk(self, chunk: StreamChunk) -> StreamChunk: ...
+
+
+@dataclass(slots=True, frozen=True)
+class DeadLetter:
+    """A sent message that could not be executed or passed on, and why."""
+
+    target: str
+    message: Message
+    error: AixgoError
+
+
+@dataclass(slots=True)
+class Hosting:
+    """What all agents of one runtime share."""
+
+    instance: str
+    clock: Clock
+    slots: Slots
+    once: OncePerKey
+    mailbox_capacity: int
+    dead_letters: deque[DeadLetter]
+    wire: Wire | None
+    take: Callable[[Posted, str], CallContext]
+    """Makes the context in which the agent of that name works on a posted message."""
+    run: Callable[[Hosted, Message, CallContext], Awaitable[Message]]
+    """Executes a call within its deadline and counts it."""
+
+
+class Hosted:
+    """An agent, its mailbox, and the ladder every call to it descends."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        name: str,
+        hosting: Hosting,
+        *,
+        outputs: Sequence[str] = (),
+        depends_on: Sequence[str] = (),
+    ) -> None:
+        self.agent = agent
+        self.name = name
+        self.outputs = tuple(outputs)
+        self.depends_on = tuple(depends_on)
+        self.caller: Caller | None = None
+        self.state = "not started"
+        self._shared = hosting
+        self._is_ready: Callable[[], bool] | None = getattr(agent, "ready", None)
+        self._streams = callable(getattr(agent, "stream", None))
+        self.mailbox = MemoryMailbox(name, hosting.mailbox_capacity)
+        self.reads_mailbox = bool(getattr(agent, "mailbox", False))
+        self._consumer: asyncio.Task[None] | None = None
+        self._quiet = asyncio.Event()  # set while the consumer has nothing to do
+        self._quiet.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a call would be let in."""
+        return self.state == "running" and (self._is_ready is None or bool(self._is_ready()))
+
+    @property
+    def health(self) -> str:
+        """`ready`, or why not."""
+        if self.ready:
+            return "ready"
+        return "not ready" if self.state == "running" else self.state
+
+    @property
+    def pending(self) -> int:
+        """Messages waiting or being worked on, and one while the agent produces by itself."""
+        waiting = 0 if self._quiet.is_set() else len(self.mailbox) + 1
+        return waiting + int(bool(getattr(self.agent, "producing", False)))
+
+    def description(self) -> AgentDescription:
+        return replace(describe(self.agent, self.name), ready=self.ready, pending=self.pending)
+
+    # -- calls ----------------------------------------------------------------------------------------
+
+    async def call(self, message: Message, context: CallContext) -> Message:
+        """Execute the agent and stamp its reply."""
+        await self._admit(context)
+        try:
+            if context.idempotency_key:
+                return await self._once(message, context)
+            return await self._execute(message, context)
+        finally:
+            self._shared.slots.release()
+
+    async def stream(self, message: Message, context: CallContext) -> ReplyStream:
+        """Begin a streamed reply. The slot is held until the stream is closed."""
+        await self._admit(context)
+        return HostedStream(self, message, context)
+
+    async def _admit(self, context: CallContext) -> None:
+        if self.state != "running" or (self._is_ready is not None and not self._is_ready()):
+            raise AgentNotReady(self.name, "not ready" if self.state == "running" else self.state)
+        slots = self._shared.slots
+        if not slots.try_acquire():
+            await slots.acquire(context)
+        context.hops = (*context.hops, Hop(self._shared.instance, self.name, context.key))
+
+    async def _once(self, message: Message, context: CallContext) -> Message:
+        async def run() -> Message:
+            context.task = None  # the run has its own task: inner calls guard themselves
+            return await self._execute(message, context)
+
+        return await self._shared.once.run(message, context, run)
+
+    async def _execute(self, message: Message, context: CallContext) -> Message:
+        wire = self._shared.wire
+        context.executing = self.agent
+        context.caller = self.caller
+        token = _current.set(context)
+        try:
+            result = await self.agent.execute(message if wire is None else wire.message(message))
+            if not isinstance(result, Message):
+                result = Message(result)
+        except asyncio.CancelledError as exc:
+            if _asked_to_stop():
+                raise
+            raise self._boundary(exc) from exc
+        except BaseException as exc:  # the boundary: even SystemExit must not end the host
+            raise self._boundary(exc) from exc
+        finally:
+            _current.reset(token)
+            context.ended = True
+        return self.stamp(result, context)
+
+    def stamp(self, result: Message, context: CallContext) -> Message:
+        """The reply as its caller gets it: a handle with the source and what the call spent."""
+        if self._shared.wire is not None:
+            result = self._shared.wire.message(result)
+        return result.delivered(self.name, context.usage)
+
+    def _boundary(self, exc: BaseException) -> AixgoError:
+        error = leaving(exc, self.name)
+        return error if self._shared.wire is None else self._shared.wire.error(error)
+
+    # -- streams: one step at a time, each inside the call's context ------------------------------------
+
+    async def step(self, pieces: AsyncIterator[StreamChunk | Message], context: CallContext) -> StreamChunk | Message:
+        """The next piece of a streaming agent.
+
+        Raises:
+            StopAsyncIteration: there is none.
+        """
+        token = _current.set(context)
+        try:
+            return await pieces.__anext__()
+        except StopAsyncIteration:
+            raise
+        except asyncio.CancelledError as exc:
+            if _asked_to_stop():
+                raise
+            raise self._boundary(exc) from exc
+        except BaseException as exc:  # the boundary, as in `_execute`
+            raise self._boundary(exc) from exc
+        finally:
+            _current.reset(token)
+
+    def pieces(self, message: Message, context: CallContext) -> AsyncIterator[StreamChunk | Message]:
+        """What the agent streams, or its whole reply as one chunk when it does not."""
+        context.executing = self.agent
+        context.caller = self.caller
+        wire = self._shared.wire
+        given = message if wire is None else wire.message(message)
+        if not self._streams or context.idempotency_key:
+            return self._whole(given, context)
+        stream: Callable[[Message], AsyncIterator[StreamChunk | Message]] = self.agent.stream  # type: ignore[attr-defined]
+        token = _current.set(context)
+        try:
+            return aiter(stream(given))
+        finally:
+            _current.reset(token)
+
+    async def _whole(self, message: Message, context: CallContext) -> AsyncIterator[StreamChunk | Message]:
+        if context.idempotency_key:
+            reply = await self._once(message, context)
+        else:
+            reply = await self.agent.execute(message)
+            yield StreamChunk(content=Message.of(reply).text)
+        yield reply
+
+    def outgoing(self, chunk: StreamChunk) -> StreamChunk:
+        return chunk if self._shared.wire is None else self._shared.wire.chunk(chunk)
+
+    def release(self) -> None:
+        self._shared.slots.release()
+
+    @property
+    def clock(self) -> Clock:
+        return self._shared.clock
+
+    # -- mailbox --------------------------------------------------------------------------------------
+
+    async def send(self, message: Message, context: CallContext) -> None:
+        """Put a message into the mailbox by the context's deadline; the runtime executes it unless the agent
+        reads its own mailbox."""
+        if self.state not in ("running", "starting"):
+            raise AgentNotReady(self.name, self.state)
+        await self.mailbox.put(Posted.of(message, context), max(0.0, context.remaining))
+        if self.reads_mailbox:
+            return
+        self._quiet.clear()
+        if self._consumer is None:
+            self._consumer = asyncio.create_task(self._consume(), name=f"aixgo-mailbox-{self.name}")
+
+    async def _consume(self) -> None:
+        while True:
+            try:
+                posted = await self.mailbox.get()
+            except RuntimeClosed:
+                return
+            await self._consume_one(posted)
+            if not len(self.mailbox):
+                self._quiet.set()
+
+    async def _consume_one(self, posted: Posted) -> None:
+        context = self._shared.take(posted, self.name)
+        token = _current.set(None)  # the task began inside whichever call sent first
+        try:
+            reply = await self._shared.run(self, posted.message, context)
+        except AixgoError as exc:
+            self._bury(self.name, posted.message, exc)
+        else:
+            await self._pass_on(reply, context)
+        finally:
+            _current.reset(token)
+
+    async def _pass_on(self, reply: Message, context: CallContext) -> None:
+        assert self.caller is not None
+        for target in self.outputs:
+            context.ended = False  # the reply travels on the path of the message that caused it
+            token = _current.set(context)
+            try:
+                await self.caller.send(target, reply)
+            except AixgoError as exc:
+                self._bury(target, reply, exc)
+            finally:
+                _current.reset(token)
+                context.ended = True
+
+    def _bury(self, target: str, message: Message, error: AixgoError) -> None:
+        self._shared.dead_letters.append(DeadLetter(target, message, error))
+        log.warning("a message to %r became a dead letter: %s", target, error)
+
+    async def drained(self) -> None:
+        """Return when every accepted message was worked on. The caller bounds the wait."""
+        if self._consumer is not None:
+            await self._quiet.wait()
+
+    async def close(self) -> None:
+        """Stop consuming; what was not taken becomes dead letters."""
+        for posted in self.mailbox.close():
+            self._bury(self.name, posted.message, RuntimeClosed("stopped"))
+        if self._consumer is not None:
+            self._consumer.cancel()
+            await asyncio.gather(self._consumer, return_exceptions=True)
+            self._consumer = None
+
+
+class HostedStream:
+    """The reply of a hosted agent in pieces: pulls one step of the agent per chunk."""
+
+    def __init__(self, hosted: Hosted, message: Message, context: CallContext) -> None:
+        self._hosted = hosted
+        self._context = context
+        self._message = message
+        self._pieces: AsyncIterator[StreamChunk | Message] | None = None
+        self._parts: list[str] = []
+        self._sequence = 0
+        self._open = True
+        self.final: Message | None = None
+
+    def __aiter__(self) -> HostedStream:
+        return self
+
+    async def __anext__(self) -> StreamChunk:
+        if not self._open:
+            raise StopAsyncIteration
+        if self._pieces is None:
+            self._pieces = self._hosted.pieces(self._message, self._context)
+        try:
+            piece = await self._hosted.step(self._pieces, self._context)
+            if not isinstance(piece, Message):
+                return self._number(piece)
+            self.final = self._hosted.stamp(piece, self._context)
+        except StopAsyncIteration:
+            reply = Message("".join(self._parts), type=self._message.type)
+            self.final = self._hosted.stamp(reply, self._context)
+        except BaseException:
+            await self.aclose()
+            raise
+        await self.aclose()
+        raise StopAsyncIteration
+
+    def _number(self, chunk: StreamChunk) -> StreamChunk:
+        if chunk.type == "content" and not chunk.path:
+            self._parts.append(chunk.content)
+        chunk = replace(
+            chunk,
+            source=chunk.source or self._hosted.name,
+            path=(self._hosted.name, *chunk.path),
+            sequence=self._sequence,
+            timestamp=chunk.timestamp or self._hosted.clock.time(),
+        )
+        self._sequence += 1
+        return self._hosted.outgoing(chunk)
+
+    async def aclose(self) -> None:
+        """Stop the agent where it is, inside its context, and give the slot back."""
+        if not self._open:
+            return
+        self._open = False
+        token = _current.set(self._context)
+        try:
+            aclose = getattr(self._pieces, "aclose", None)
+            if aclose is not None:
+                await aclose()
+        except Exception as exc:  # an agent's cleanup failed; the stream is over all the same
+            leaving(exc, self._hosted.name)
+        finally:
+            _current.reset(token)
+            self._context.ended = True
+            self._hosted.release()
+
+
+def _asked_to_stop() -> bool:
+    """Whether somebody cancelled the current task, as against the agent raising CancelledError itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+# The frames by which the loop watch finds out whose code blocks: each has a Hosted as its `self`.
+HOST_CODES = frozenset({Hosted._execute.__code__, Hosted.step.__code__})
