@@ -1,11 +1,12 @@
 """Generates ``aixgo/v1`` from ``proto/`` and guards the contract.
 
-``generate`` rewrites the stubs. ``check`` fails when they are not what ``proto/`` generates, when buf's lint complains,
-or when ``proto/`` breaks the released contract in ``proto/baseline.binpb``. ``baseline`` makes today's ``proto/`` that
-contract; run it once, in the commit of a release.
+``generate`` rewrites the stubs. ``check`` fails when they are not what ``proto/`` generates, when
+buf's lint complains, or when ``proto/`` breaks the released contract in ``proto/baseline.binpb``.
+``baseline`` makes today's ``proto/`` that contract; run it once, in the commit of a release.
 
-The tools live in an environment of their own, ``.cache/proto-venv``: stubs load on the protobuf that generated them and
-later ones, so they are made with the oldest grpcio-tools we support, which does not install beside a newer protobuf.
+The tools live in an environment of their own, ``.cache/proto-venv``: stubs load on the protobuf
+that generated them and on later ones, so they are made with the oldest grpcio-tools we support,
+which does not install beside a newer protobuf.
 """
 
 import argparse
@@ -80,7 +81,10 @@ def stale() -> int:
         generate(Path(folder))
         fresh, committed = Path(folder) / PACKAGE, ROOT / PACKAGE
         names = {
-            path.name for place in (fresh, committed) for path in place.glob("*.py*") if path.is_file()
+            path.name
+            for place in (fresh, committed)
+            for path in place.glob("*.py*")
+            if path.is_file()
         }
         _, differing, missing = filecmp.cmpfiles(fresh, committed, names, shallow=False)
     for name in sorted([*differing, *missing]):
@@ -90,7 +94,9 @@ def stale() -> int:
 
 def buf(*arguments: str) -> int:
     """Run buf on proto/ and return its exit code."""
-    return subprocess.run([str(TOOLS / "bin" / "buf"), *arguments], cwd=PROTO, check=False).returncode
+    return subprocess.run(
+        [str(TOOLS / "bin" / "buf"), *arguments], cwd=PROTO, check=False
+    ).returncode
 
 
 if __name__ == "__main__":
