@@ -53,7 +53,7 @@ types: venv ## Check the types
 	@$(BIN)/mypy
 
 layers: venv ## Check that imports follow the layers
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 proto-check: venv ## Check that aixgo/v1 is current, lint proto/ and compare it with the released contract
 	@$(BIN)/python scripts/proto.py check

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v node >/dev/null && command -v npm >/dev/null || exit 0
-find examples tests -name package-lock.json -not -path '*/node_modules/*' 2>/dev/null | while read -r lock; do
+find . '(' -name node_modules -o -name '.?*' ')' -prune -o -name package-lock.json -print | while read -r lock; do
     folder=$(dirname "$lock")
     stamp="$folder/node_modules/.installed"
     cmp -s "$lock" "$stamp" && continue
