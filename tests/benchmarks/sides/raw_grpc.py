@@ -1,39 +1,27 @@
-"""A bare grpc.aio echo of the protobuf message that a call carries; as `server ADDRESS` it serves, else it calls."""
+"""A bare grpc.aio echo of the messages a call carries; `server ADDRESS` serves, ADDRESS calls."""
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
 
-from aixgo import Message
-from aixgo.rpc import codec
-from aixgo.v1 import message_pb2
+from aixgo.v1 import agent_service_pb2, agent_service_pb2_grpc, message_pb2
 from tests.benchmarks.side import Call, measure
 
-METHOD = "/benchmark.Echo/Execute"
 
-
-class Echo(grpc.GenericRpcHandler):
-    """Answers every method with the message it got."""
-
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        return grpc.unary_unary_rpc_method_handler(
-            self.echo,
-            request_deserializer=message_pb2.Message.FromString,
-            response_serializer=message_pb2.Message.SerializeToString,
-        )
-
-    async def echo(
-        self, request: message_pb2.Message, context: grpc.aio.ServicerContext
-    ) -> message_pb2.Message:
-        return request
+class Echo(agent_service_pb2_grpc.AgentServiceServicer):
+    async def Execute(
+        self, request: agent_service_pb2.ExecuteRequest, context: grpc.aio.ServicerContext
+    ) -> agent_service_pb2.ExecuteResponse:
+        return agent_service_pb2.ExecuteResponse(message=request.message)
 
 
 async def serve(address: str) -> None:
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Echo(),))
+    agent_service_pb2_grpc.add_AgentServiceServicer_to_server(Echo(), server)
     server.add_insecure_port(address)
     await server.start()
     await server.wait_for_termination()
@@ -41,15 +29,17 @@ async def serve(address: str) -> None:
 
 @asynccontextmanager
 async def raw() -> AsyncIterator[Call]:
-    message = codec.to_proto(Message("hello"))
+    request = agent_service_pb2.ExecuteRequest(
+        envelope=message_pb2.CallEnvelope(version=1, timeout_nanos=60 * 10**9),
+        target="echo",
+        message=message_pb2.Message(
+            id="0" * 32, type="message", text="hello", timestamp_unix_nano=time.time_ns()
+        ),
+    )
     async with grpc.aio.insecure_channel(sys.argv[1]) as channel:
         await channel.channel_ready()
-        echo = channel.unary_unary(
-            METHOD,
-            request_serializer=message_pb2.Message.SerializeToString,
-            response_deserializer=message_pb2.Message.FromString,
-        )
-        yield lambda: echo(message, timeout=60)
+        stub = agent_service_pb2_grpc.AgentServiceStub(channel)
+        yield lambda: stub.Execute(request, timeout=60)
 
 
 if __name__ == "__main__":
