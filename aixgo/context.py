@@ -85,6 +85,7 @@ class CallContext:
     __slots__ = (
         "_calls",
         "_random",
+        "_usage",
         "agent",
         "baggage",
         "began",
@@ -104,7 +105,6 @@ class CallContext:
         "task",
         "tenant",
         "traceparent",
-        "usage",
     )
 
     def __init__(
@@ -139,7 +139,7 @@ class CallContext:
         self.traceparent = traceparent
         self.baggage = baggage
         self.idempotency_key = idempotency_key
-        self.usage = Usage()
+        self._usage: Usage | None = None
         self.caller: Caller | None = None
         """How the executing agent reaches others; set by its host."""
         self.executing: object = None
@@ -185,9 +185,22 @@ class CallContext:
         self.deadline = min(self.deadline, self.clock.monotonic() + timeout)
         self.max_hops = min(self.max_hops, len(self.hops) + max_depth)
 
-    def charge(self, usage: Usage) -> None:
+    @property
+    def usage(self) -> Usage:
+        """What this call has spent so far, its callees included."""
+        if self._usage is None:
+            self._usage = Usage()
+        return self._usage
+
+    @property
+    def spent(self) -> Usage | None:
+        """`usage`, or None when nothing was ever charged."""
+        return self._usage
+
+    def charge(self, usage: Usage | None) -> None:
         """Count spending that no Provider reports, on this call and so on everyone above it."""
-        self.usage.add(usage)
+        if usage is not None:
+            self.usage.add(usage)
 
     def now(self) -> float:
         """Unix seconds, from the runtime's clock."""

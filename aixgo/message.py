@@ -99,11 +99,11 @@ class Message:
         "_metadata",
         "_metadata_body",
         "_time_ns",
+        "_usage",
         "_value",
         "id",
         "source",
         "type",
-        "usage",
     )
 
     _body: str | bytes | int | float | bool | None
@@ -114,6 +114,7 @@ class Message:
     _metadata_body: bytes
     _metadata: dict[str, JSONValue] | None
     _value: object
+    _usage: Usage | None
     _time_ns: int
 
     def __init__(
@@ -159,7 +160,7 @@ class Message:
         self.id = f"{now:016x}{_ids.getrandbits(64):016x}"
         self.type = type
         self.source = source
-        self.usage: Usage | None = None
+        self._usage = None
 
     @classmethod
     def of(cls, value: Message | Payload) -> Message:
@@ -209,9 +210,9 @@ class Message:
         found = self._metadata
         if found is None:
             found = self._stored_metadata()
-            if self.usage is not None:
-                for key, value in self.usage.as_metadata().items():
-                    if self.usage or key in found:
+            if self._usage is not None:
+                for key, value in self._usage.as_metadata().items():
+                    if self._usage or key in found:
                         found[key] = value
             self._metadata = found
         return found
@@ -223,6 +224,11 @@ class Message:
             return _decode(self._metadata_body, type=dict)
         except (msgspec.MsgspecError, RecursionError) as exc:
             raise InvalidMessage("is not a JSON object", "metadata") from exc
+
+    @property
+    def usage(self) -> Usage:
+        """What the call that gave this message spent, its callees included; written by the runtime."""
+        return Usage() if self._usage is None else self._usage
 
     @property
     def timestamp(self) -> datetime:
@@ -256,14 +262,14 @@ class Message:
         copy.id = self.id
         copy.type = self.type
         copy.source = self.source
-        copy.usage = self.usage
+        copy._usage = self._usage
         return copy
 
     def delivered(self, source: str, usage: Usage | None = None) -> Message:
-        """A handle that carries what the runtime writes: who sent it and what its call spent."""
+        """A handle that carries what the runtime writes: who sent it and, on a reply, what its call spent."""
         copy = self.handle()
         copy.source = source
-        copy.usage = usage
+        copy._usage = usage
         return copy
 
     @property
@@ -322,7 +328,7 @@ def from_wire(parts: WireParts, *, id: str, type: str, source: str, usage: Usage
     message.id = id
     message.type = type
     message.source = source
-    message.usage = usage
+    message._usage = usage
     if len(parts.body) + len(parts.metadata) > MAX_MESSAGE_BYTES // 4 and message.size > MAX_MESSAGE_BYTES:
         raise MessageTooLarge(message.size, MAX_MESSAGE_BYTES)
     return message

@@ -57,6 +57,11 @@ CallMiddleware = Middleware[Request, Response]
 class Route(Protocol):
     """Where a name leads."""
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether the agent is known to neither orchestrate nor use a model."""
+        ...
+
     async def call(self, message: Message, context: CallContext) -> Message: ...
 
     async def stream(self, message: Message, context: CallContext) -> ReplyStream: ...
@@ -275,7 +280,7 @@ class Runtime:
             raise
         finally:
             if parent is not None:
-                parent.usage.add(context.usage)
+                parent.charge(context.spent)
             in_flight.leave(ok=ok, seconds=self.clock.monotonic() - context.began)
         error = leave_guard(guard, target, None)
         if error is not None:
@@ -558,9 +563,11 @@ class Runtime:
     def _outgoing(self, message: Message | Payload, parent: CallContext | None, source: str) -> Message:
         """The message as it leaves: our own handle, naming its source."""
         self._check_open(parent)
-        given = message.handle() if isinstance(message, Message) else Message(message)
-        given.source = parent.agent if parent is not None else source
-        given.usage = None
+        sender = parent.agent if parent is not None else source
+        if isinstance(message, Message):
+            return message.delivered(sender)
+        given = Message(message)
+        given.source = sender
         return given
 
     def _context(
@@ -631,10 +638,7 @@ class Runtime:
     def default_timeout(self, target: str) -> float:
         """Seconds a call to `target` may take when nobody said otherwise."""
         route = self._routes.get(target)
-        described = route.description() if route is not None else None
-        if described is not None and described.kind == "agent" and not described.model:
-            return DEFAULT_TIMEOUT
-        return LONG_TIMEOUT
+        return DEFAULT_TIMEOUT if route is not None and route.is_quick else LONG_TIMEOUT
 
     def _route(self, target: str) -> Route:
         route = self._routes.get(target)

@@ -166,7 +166,7 @@ class CallStream:
                 await self._inner.aclose()
         finally:
             if self._parent is not None:
-                self._parent.usage.add(self._context.usage)
+                self._parent.charge(self._context.spent)
             self._context.ended = True
             self._in_flight.leave(ok=self._ok, seconds=self._context.clock.monotonic() - self._began)
 

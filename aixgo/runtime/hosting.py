@@ -84,6 +84,8 @@ class Hosted:
         self.depends_on = tuple(depends_on)
         self.caller: Caller | None = None
         self.state = "not started"
+        facts = describe(agent, name)
+        self.is_quick = facts.kind == "agent" and not facts.model
         self._shared = hosting
         self._is_ready: Callable[[], bool] | None = getattr(agent, "ready", None)
         self._streams = callable(getattr(agent, "stream", None))
@@ -170,7 +172,7 @@ class Hosted:
         """The reply as its caller gets it: a handle with the source and what the call spent."""
         if self._shared.wire is not None:
             result = self._shared.wire.message(result)
-        return result.delivered(self.name, context.usage)
+        return result.delivered(self.name, context.spent)
 
     def _boundary(self, exc: BaseException) -> AixgoError:
         error = leaving(exc, self.name)
