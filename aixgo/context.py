@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from aixgo.errors import DeadlineExceeded, NotBound
+from aixgo.errors import DeadlineExceeded, HopLimit, NotBound
 from aixgo.ledger import Budget, Usage
 from aixgo.message import new_id
 
@@ -179,6 +179,11 @@ class CallContext:
         """Raise `DeadlineExceeded` if the deadline has passed; for loops that never wait."""
         if self.remaining <= 0:
             raise DeadlineExceeded(self.agent)
+
+    def check_hops(self, target: str) -> None:
+        """Raise `HopLimit` if calling `target` from here makes the path longer than it may be."""
+        if len(self.hops) >= self.max_hops:
+            raise HopLimit(self.max_hops, target)
 
     def narrow(self, *, timeout: float, max_depth: int) -> None:
         """Shorten what calls made from here inherit: seconds from now, and agents below this one."""

@@ -32,7 +32,6 @@ from aixgo.runtime.callers import AgentCaller
 from aixgo.runtime.calling import (
     CallStream,
     InFlight,
-    check_hops,
     check_timeout,
     guard_call,
     leave_guard,
@@ -129,7 +128,7 @@ class Runtime:
         clock: Clock | None = None,
         start_timeout: float = 30.0,
         stop_grace: float = 25.0,
-        wire: Wire | None = None,
+        codec: Wire | None = None,
     ) -> None:
         if max_in_flight < 1 or mailbox_capacity < 1:
             raise ConfigError("max_in_flight and mailbox_capacity are at least 1")
@@ -150,9 +149,9 @@ class Runtime:
             once=OncePerKey(self.clock),
             mailbox_capacity=mailbox_capacity,
             dead_letters=self.dead_letters,
-            wire=wire,
+            wire=codec,
             take=self._context_of,
-            run=self._run_hosted,
+            run=self.run_hosted,
         )
         self._routes: dict[str, Route] = {}
         self._hosted: dict[str, Hosted] = {}
@@ -596,7 +595,7 @@ class Runtime:
                 idempotency_key=idempotency_key,
             )
         else:
-            check_hops(parent, target)
+            parent.check_hops(target)
             context = CallContext(
                 target,
                 deadline=parent.deadline if timeout is None else min(parent.deadline, now + timeout),
@@ -653,7 +652,7 @@ class Runtime:
             return await route.stream(request.message, request.context)
         return await route.call(request.message, request.context)
 
-    async def _run_hosted(self, hosted: Hosted, message: Message, context: CallContext) -> Message:
+    async def run_hosted(self, hosted: Hosted, message: Message, context: CallContext) -> Message:
         """Execute a call that did not begin here (from a mailbox or a peer) within its deadline; count it."""
         guard = guard_call(self._deadlines, context, None)
         self._in_flight.count += 1
@@ -672,6 +671,27 @@ class Runtime:
         if error is not None:
             raise error
         return reply
+
+    async def stream_hosted(self, hosted: Hosted, message: Message, context: CallContext) -> ReplyStream:
+        """Open a streamed call that did not begin here; whoever gets the stream closes it."""
+        chunks = CallStream(
+            hosted.name, context, None, self._deadlines, self._in_flight, lambda: hosted.stream(message, context)
+        )
+        await chunks.open()
+        return chunks
+
+    def hosted(self, name: str) -> Hosted | None:
+        """The agent hosted here under that name, if there is one."""
+        return self._hosted.get(name)
+
+    def hosted_descriptions(self) -> list[AgentDescription]:
+        """What peers are told, in registration order."""
+        return [hosted.description() for hosted in self._hosted.values()]
+
+    @property
+    def state(self) -> str:
+        """`not started`, `starting`, `running`, `draining` or `stopped`."""
+        return self._state
 
     def _exit(self, name: str) -> MemoryMailbox:
         """The mailbox of an output that no agent has.

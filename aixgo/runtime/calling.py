@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from aixgo.context import CallContext, _current
 from aixgo.deadlines import Deadlines, Guard
-from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, HopLimit, RuntimeClosed
+from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, RuntimeClosed
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 
@@ -73,12 +73,6 @@ def check_timeout(timeout: float) -> float:
     if not timeout >= 0 or math.isinf(timeout):
         raise ConfigError(f"timeout={timeout!r}: a timeout is a finite number of seconds, not negative")
     return timeout
-
-
-def check_hops(parent: CallContext, target: str) -> None:
-    """Refuse a call that would make the path longer than it may be."""
-    if len(parent.hops) >= parent.max_hops:
-        raise HopLimit(parent.max_hops, target)
 
 
 def guard_call(deadlines: Deadlines, context: CallContext, parent: CallContext | None) -> Guard | None:

@@ -20,10 +20,10 @@ class LocalRuntime(Runtime):
     """
 
     def __init__(self, *agents: Agent, check_wire: bool = False, **options: Unpack[RuntimeOptions]) -> None:
-        super().__init__(*agents, wire=_wire() if check_wire else None, **options)
+        super().__init__(*agents, codec=_wire() if check_wire else None, **options)
 
 
 def _wire() -> Wire:
-    from aixgo.rpc.codec import CodecCheck  # only here does a local runtime need protobuf
+    from aixgo.runtime.codec_check import CodecCheck  # only here does a local runtime need protobuf
 
     return CodecCheck()

@@ -1,0 +1,261 @@
+"""DistributedRuntime: agents hosted here and peers elsewhere, called alike; and `serve`.
+
+It is the engine plus two things: routes that lead to peers, and, with an address, a server that shows
+the hosted agents to others. Below: base, peers, serving, rpc. Above: users, config, cli.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Unpack
+
+from aixgo.contract import Agent, AgentDescription
+from aixgo.errors import AgentExists, AgentNotFound, ConfigError
+from aixgo.message import Message
+from aixgo.names import check_name, slug
+from aixgo.rpc.addresses import check_plaintext, parse_address
+from aixgo.rpc.base import Link
+from aixgo.rpc.options import WireSettings
+from aixgo.rpc.server import Server
+from aixgo.rpc.transports import open_link
+from aixgo.runtime.base import Health, Runtime, RuntimeOptions
+from aixgo.runtime.peers import Peer, RemoteAgent, Replicas
+from aixgo.runtime.serving import RuntimeHost
+
+__all__ = ["DistributedRuntime", "serve"]
+
+Addresses = str | Sequence[str]
+
+SERVER_GRACE = 1.0  # seconds for replies to leave once the runtime has drained
+
+
+class DistributedRuntime(Runtime):
+    """Runs agents here and calls agents elsewhere, through one interface.
+
+    Args:
+        agents: hosted here. An agent object given to a pattern under a peer's name stands for the name.
+        peers: name → address or list of addresses (`host:port`, `unix:/path`, `dns:///name:port`).
+        address: where to serve the hosted agents; empty serves nobody.
+        transport: how calls travel; `unary` is one RPC per call.
+        insecure: allow plaintext to and from other machines.
+        wire: keepalive, connect timeout and concurrency of connections.
+        options: see `RuntimeOptions`.
+
+    Raises:
+        ConfigError: an address does not parse, or plaintext would leave the machine.
+    """
+
+    def __init__(
+        self,
+        *agents: Agent,
+        peers: Mapping[str, Addresses] | None = None,
+        address: str = "",
+        transport: str = "unary",
+        insecure: bool = False,
+        wire: WireSettings | None = None,
+        **options: Unpack[RuntimeOptions],
+    ) -> None:
+        self._settings = wire or WireSettings()
+        self._insecure = insecure
+        self._transport = transport
+        self._peer_addresses: dict[str, tuple[str, ...]] = {}
+        self._peers: dict[str, Peer] = {}
+        self._server: Server | None = None
+        self._listen = address
+        self.address = ""
+        """Where the server listens, with the port it got; empty while there is none."""
+        if address:
+            check_plaintext(parse_address(address), insecure=insecure, verb="serving at")
+        for name, addresses in (peers or {}).items():
+            self._peer_addresses[check_name(name, "a peer's name")] = self._checked(addresses)
+        super().__init__(**options)
+        self._replicas = Replicas(self._open_link, self.clock)
+        for name in self._peer_addresses:
+            self._reserve(name)
+        for agent in agents:
+            self._add(agent, None, (), None)
+
+    # -- peers ----------------------------------------------------------------------------------------
+
+    async def connect(self, name: str, addresses: Addresses) -> AgentDescription:
+        """Make `name` callable at `addresses`, and reach it now.
+
+        Raises:
+            AgentExists: the name or its slug is taken here.
+            Unavailable, IncompatiblePeer: no address answers, or not in our version.
+            AgentNotFound: the peer at the address does not host the agent.
+        """
+        checked = self._checked(addresses)
+        self._check_free(check_name(name, "a peer's name"))
+        self._reserve(name)
+        self._peer_addresses[name] = checked
+        peer = self._open_peer(name)
+        try:
+            description = await peer.connect()
+        except BaseException:
+            await self.disconnect(name)
+            raise
+        if description is None:
+            await self.disconnect(name)
+            raise AgentNotFound(name)
+        return description
+
+    async def disconnect(self, name: str) -> None:
+        """Forget a peer; calls in flight to it finish.
+
+        Raises:
+            AgentNotFound: there is no such peer.
+        """
+        if name not in self._peer_addresses:
+            raise AgentNotFound(name, self._peer_addresses)
+        del self._peer_addresses[name]
+        self._routes.pop(name, None)
+        self._slugs.pop(slug(name), None)
+        peer = self._peers.pop(name, None)
+        if peer is not None:
+            peer.close()
+
+    def get_agent(self, name: str) -> Agent:
+        """The agent object hosted here, or a stand-in that calls the peer."""
+        if name in self._hosted or name not in self._peer_addresses:
+            return super().get_agent(name)
+        described = self._peers[name].description() if name in self._peers else None
+        return RemoteAgent(name, described.role if described is not None else "remote", self._call_remote)
+
+    async def health(self) -> Health:
+        """Whether calls are taken, each hosted agent's state, and each peer's, asked now."""
+        health = await super().health()
+        states = await asyncio.gather(*(peer.health() for peer in self._peers.values()))
+        health["agents"].update(zip(self._peers, states, strict=True))
+        return health
+
+    async def pending(self) -> int:
+        """Work waiting or going on here and at every peer that answers."""
+        count = await super().pending()
+        for peer in self._peers.values():
+            await peer.health()
+            described = peer.description()
+            count += described.pending if described is not None else 0
+        return count
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the agents, then serve; peers are reached when they are first called."""
+        for name in self._peer_addresses:
+            self._open_peer(name)
+        await super().start()
+        if self._listen:
+            server = Server(RuntimeHost(self), self._listen, insecure=self._insecure, settings=self._settings)
+            try:
+                self.address = await server.start()
+            except BaseException:
+                await self.stop()
+                raise
+            self._server = server
+
+    async def _drained(self) -> None:
+        if self._server is not None:
+            await self._server.set_health("", serving=False)  # so that balancers look elsewhere
+        await super()._drained()
+
+    async def _end(self) -> None:
+        if self._server is not None:
+            await self._server.stop(grace=SERVER_GRACE)
+        for peer in self._peers.values():
+            peer.close()
+        await self._replicas.aclose()
+        await super()._end()
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    def _checked(self, addresses: Addresses) -> tuple[str, ...]:
+        listed = (addresses,) if isinstance(addresses, str) else tuple(addresses)
+        if not listed:
+            raise ConfigError("a peer needs at least one address")
+        for address in listed:
+            check_plaintext(parse_address(address), insecure=self._insecure, verb="calling")
+        return listed
+
+    def _reserve(self, name: str) -> None:
+        taken = self._slugs.get(slug(name))
+        if taken is not None and taken != name:
+            raise AgentExists(name, taken)
+        self._slugs[slug(name)] = name
+
+    def _open_peer(self, name: str) -> Peer:
+        peer = Peer(name, self._peer_addresses[name], self._replicas, self.clock)
+        self._peers[name] = self._routes[name] = peer
+        return peer
+
+    def _open_link(self, address: str) -> Link:
+        return open_link(self._transport, address, settings=self._settings, insecure=self._insecure)
+
+    def _stands_for_peer(self, name: str) -> bool:
+        return name in self._peer_addresses
+
+    def _known_elsewhere(self) -> Iterable[str]:
+        return self._peer_addresses
+
+    async def _call_remote(self, name: str, message: Message) -> Message:
+        return await self.call(name, message)
+
+
+async def serve(
+    *agents: Agent,
+    address: str,
+    peers: Mapping[str, Addresses] | None = None,
+    ready: Callable[[DistributedRuntime], None] | None = None,
+    transport: str = "unary",
+    insecure: bool = False,
+    wire: WireSettings | None = None,
+    **options: Unpack[RuntimeOptions],
+) -> None:
+    """Serve `agents` at `address` until SIGTERM or SIGINT, then drain.
+
+    The first signal drains: new calls are refused, those in flight finish. The second one ends at once.
+
+    Args:
+        agents: hosted in this process.
+        address: `host:port` (port 0 picks one) or `unix:/path`.
+        peers: agents elsewhere that ours may call.
+        ready: called once calls are taken; `runtime.address` says where.
+        transport, insecure, wire, options: as for `DistributedRuntime`.
+
+    Raises:
+        ConfigError: the address does not parse or is in use, or plaintext would leave the machine.
+        AgentNotReady: an agent did not start.
+    """
+    runtime = DistributedRuntime(
+        *agents, peers=peers, address=address, transport=transport, insecure=insecure, wire=wire, **options
+    )
+    async with stop_signal() as stopped:
+        async with runtime:
+            if ready is not None:
+                ready(runtime)
+            await stopped.wait()
+
+
+@asynccontextmanager
+async def stop_signal() -> AsyncIterator[asyncio.Event]:
+    """An event that the first SIGTERM or SIGINT sets; the second signal cancels the current task."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+
+    def on_signal() -> None:
+        if stopped.is_set():
+            task.cancel()
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield stopped
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,319 @@
+"""Agents that live elsewhere: a name, its replicas, and the pick among them.
+
+A peer is one name with one or several addresses; a replica is one address, shared by every name that
+lives there, with one link. The pick prefers the replica a session or an idempotency key was at, then the
+one with the least outstanding calls, ties in rotation. A call moves on to another replica only if it
+certainly did not start.
+
+Below: rpc's `Link`. Above: `distributed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TypeAlias, TypeVar
+
+from aixgo.context import CallContext, Clock
+from aixgo.contract import AgentDescription
+from aixgo.errors import AgentNotReady, AixgoError, RuntimeClosed, Unavailable
+from aixgo.message import Message
+from aixgo.middleware import ReplyStream
+from aixgo.rpc.addresses import parse_address, resolve
+from aixgo.rpc.base import Link, PeerInfo
+
+__all__ = ["Peer", "RemoteAgent", "Replica", "Replicas"]
+
+log = logging.getLogger("aixgo.runtime")
+
+RESOLVE_INTERVAL = 5.0  # seconds between look-ups of a `dns:///` name that is in use
+FIRST_PENALTY = 0.1  # seconds a replica that could not be reached is passed over; doubles up to MAX_PENALTY
+MAX_PENALTY = 2.0
+RETIRE_POLL = 0.1  # seconds between looks whether a retired replica's calls are done
+STICKY_ENTRIES = 10_000  # sessions, and keys, whose replica is remembered per peer
+
+T = TypeVar("T")
+_Work: TypeAlias = Coroutine[object, object, T]
+
+
+class Replica:
+    """One peer address: its link, what it said about itself, and whether it is worth a try now."""
+
+    def __init__(self, link: Link, clock: Clock) -> None:
+        self.link = link
+        self.info: PeerInfo | None = None
+        self.retired = False
+        """True once no address list names it any more: it finishes what it has."""
+        self._clock = clock
+        self._penalty = 0.0
+        self._retry_at = 0.0
+        self._connecting = asyncio.Lock()
+
+    @property
+    def usable(self) -> bool:
+        """Whether calls should be sent there while there is a choice."""
+        return not self.retired and not self.link.draining and self._clock.monotonic() >= self._retry_at
+
+    async def connect(self) -> PeerInfo:
+        """What the peer says about itself, asked once per life of the peer."""
+        info = self.info
+        if info is not None and info.instance == self.link.instance:
+            return info
+        async with self._connecting:
+            if self.info is None or self.info.instance != self.link.instance:
+                self.info = await self.link.connect()
+            return self.info
+
+    def succeeded(self) -> None:
+        self._penalty = self._retry_at = 0.0
+
+    def failed(self) -> None:
+        """Pass it over for a while that grows with every failure in a row."""
+        self._penalty = min(MAX_PENALTY, self._penalty * 2 or FIRST_PENALTY)
+        self._retry_at = self._clock.monotonic() + self._penalty
+
+
+class Replicas:
+    """Every replica a runtime knows, by address, shared by all peers that live there."""
+
+    def __init__(self, open_link: Callable[[str], Link], clock: Clock) -> None:
+        self._open_link = open_link
+        self._clock = clock
+        self._by_address: dict[str, Replica] = {}
+        self._users: dict[str, int] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def acquire(self, address: str) -> Replica:
+        """The replica at `address`, opened on first use; `release` it when its name goes."""
+        replica = self._by_address.get(address)
+        if replica is None:
+            replica = self._by_address[address] = Replica(self._open_link(address), self._clock)
+        self._users[address] = self._users.get(address, 0) + 1
+        return replica
+
+    def release(self, address: str) -> None:
+        """Let go of a replica; the last one to do so closes it once its calls are done."""
+        self._users[address] -= 1
+        if not self._users[address]:
+            del self._users[address]
+            replica = self._by_address.pop(address)
+            replica.retired = True
+            task = asyncio.create_task(_close_when_idle(replica), name=f"aixgo-close-{address}")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def all(self) -> list[Replica]:
+        return list(self._by_address.values())
+
+    async def aclose(self) -> None:
+        """Close every link."""
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        await asyncio.gather(*(replica.link.aclose() for replica in self._by_address.values()))
+        self._by_address.clear()
+
+
+async def _close_when_idle(replica: Replica) -> None:
+    try:
+        while replica.link.outstanding:
+            await asyncio.sleep(RETIRE_POLL)
+    finally:
+        await replica.link.aclose()
+
+
+class Peer:
+    """The route to an agent that lives elsewhere."""
+
+    def __init__(self, name: str, addresses: Sequence[str], replicas: Replicas, clock: Clock) -> None:
+        self.name = name
+        self.addresses = tuple(addresses)
+        self._named = [address for address in addresses if parse_address(address).by_name]
+        self._replicas = replicas
+        self._clock = clock
+        self._here: dict[str, Replica] = {}
+        for address in addresses:
+            if address not in self._named and address not in self._here:
+                self._here[address] = replicas.acquire(address)
+        self._resolved_at = float("-inf")
+        self._resolving: asyncio.Task[None] | None = None
+        self._turn = 0
+        self._by_session: OrderedDict[str, Replica] = OrderedDict()
+        self._by_key: OrderedDict[str, Replica] = OrderedDict()
+
+    # -- the route ------------------------------------------------------------------------------------
+
+    @property
+    def is_quick(self) -> bool:
+        described = self.description()
+        return described is not None and described.kind == "agent" and not described.model
+
+    def description(self) -> AgentDescription | None:
+        """What the first replica that was reached says about the agent."""
+        for replica in self._here.values():
+            for agent in replica.info.agents if replica.info is not None else ():
+                if agent.name == self.name:
+                    return agent
+        return None
+
+    async def call(self, message: Message, context: CallContext) -> Message:
+        """The reply of one replica."""
+        return await self._attempt(context, lambda link: link.call(self.name, message, context))
+
+    async def stream(self, message: Message, context: CallContext) -> ReplyStream:
+        """The reply of one replica in pieces."""
+        return await self._attempt(context, lambda link: link.stream(self.name, message, context))
+
+    async def send(self, message: Message, context: CallContext) -> None:
+        """Put `message` into the mailbox at one replica."""
+        await self._attempt(context, lambda link: link.send(self.name, message, context))
+
+    async def connect(self) -> AgentDescription | None:
+        """Reach a replica and learn about the agent; None if the peer there does not host it.
+
+        Raises:
+            Unavailable, IncompatiblePeer: no replica answers, or not in our version.
+        """
+        await self._resolve_if_due()
+        failure: AixgoError = Unavailable(self.name, "it has no address")
+        for replica in tuple(self._here.values()):
+            try:
+                await replica.connect()
+            except AixgoError as exc:
+                failure = exc
+            else:
+                return self.description()
+        raise failure
+
+    async def health(self) -> str:
+        """`ready`, or why not, asked now."""
+        try:
+            await self._resolve_if_due()
+            for replica in tuple(self._here.values()):
+                replica.info = await replica.link.describe()
+        except AixgoError as exc:
+            if not any(replica.info for replica in self._here.values()):
+                return str(exc)
+        described = self.description()
+        if described is None:
+            return "not hosted at its address"
+        return "ready" if described.ready else "not ready"
+
+    def close(self) -> None:
+        """Let go of the replicas; calls in flight finish."""
+        if self._resolving is not None:
+            self._resolving.cancel()
+        for address in tuple(self._here):
+            del self._here[address]
+            self._replicas.release(address)
+
+    # -- the pick -------------------------------------------------------------------------------------
+
+    async def _attempt(self, context: CallContext, work: Callable[[Link], _Work[T]]) -> T:
+        if self._named:
+            await self._resolve_if_due()
+        tried: set[Replica] = set()
+        while True:
+            replica = self._pick(context, tried)
+            tried.add(replica)
+            try:
+                await replica.connect()
+                self._remember(context, replica)
+                result = await work(replica.link)
+            except AixgoError as exc:
+                if isinstance(exc, Unavailable) and not exc.agent:
+                    replica.failed()
+                if not _never_started(exc):
+                    raise
+                self._forget(context, replica)
+                if any(other not in tried for other in self._here.values()):
+                    continue
+                if isinstance(exc, RuntimeClosed):  # theirs, not ours
+                    raise Unavailable(self.name, f"its runtime is {exc.state}") from exc
+                raise
+            replica.succeeded()
+            return result
+
+    def _pick(self, context: CallContext, tried: set[Replica]) -> Replica:
+        key = context.idempotency_key
+        if key and (bound := self._by_key.get(f"{context.principal}\n{key}")) is not None:
+            if bound.retired or bound in tried:
+                raise Unavailable(self.name, "the replica that first saw the key is gone", "unknown")
+            return bound
+        if context.session and (last := self._by_session.get(context.session)) is not None:
+            if last.usable and last not in tried:
+                return last
+        left = [replica for replica in self._here.values() if replica not in tried]
+        if not left:
+            raise Unavailable(self.name, "it has no address")
+        best = [replica for replica in left if replica.usable] or left
+        self._turn += 1
+        turn = self._turn % len(best)
+        return min(best[turn:] + best[:turn], key=lambda replica: replica.link.outstanding)
+
+    def _remember(self, context: CallContext, replica: Replica) -> None:
+        if context.idempotency_key:
+            _remember(self._by_key, f"{context.principal}\n{context.idempotency_key}", replica)
+        if context.session:
+            _remember(self._by_session, context.session, replica)
+
+    def _forget(self, context: CallContext, replica: Replica) -> None:
+        """The call did not start there after all: its key is free to go elsewhere."""
+        key = f"{context.principal}\n{context.idempotency_key}"
+        if self._by_key.get(key) is replica:
+            del self._by_key[key]
+
+    # -- names that resolve to several addresses ----------------------------------------------------------
+
+    async def _resolve_if_due(self) -> None:
+        if not self._named or self._clock.monotonic() - self._resolved_at < RESOLVE_INTERVAL:
+            return
+        if self._resolving is None or self._resolving.done():
+            self._resolving = asyncio.create_task(self._resolve(), name=f"aixgo-resolve-{self.name}")
+        if not self._here:  # nothing to call yet; else the look-up goes on beside the calls
+            await asyncio.shield(self._resolving)
+
+    async def _resolve(self) -> None:
+        found: set[str] = {address for address in self.addresses if address not in self._named}
+        try:
+            for address in self._named:
+                found.update(await resolve(address))
+        except Unavailable as exc:
+            log.warning("looking up the addresses of %r failed: %s", self.name, exc)
+            self._resolved_at = self._clock.monotonic() - RESOLVE_INTERVAL + FIRST_PENALTY
+            return
+        for address in found - set(self._here):
+            self._here[address] = self._replicas.acquire(address)
+        for address in set(self._here) - found:
+            del self._here[address]
+            self._replicas.release(address)
+        self._resolved_at = self._clock.monotonic()
+
+
+class RemoteAgent:
+    """A stand-in for an agent that lives elsewhere; `execute` calls it there."""
+
+    def __init__(self, name: str, role: str, call: Callable[[str, Message], _Work[Message]]) -> None:
+        self.name = name
+        self.role = role
+        self._call = call
+
+    async def execute(self, message: Message) -> Message:
+        """The reply of the agent, wherever it is."""
+        return await self._call(self.name, message)
+
+
+def _never_started(exc: AixgoError) -> bool:
+    """Whether the callee refused before its agent ran: nothing was done, another replica may."""
+    if exc.agent or not exc.retryable:
+        return False  # an agent on the way raised it, or nobody knows
+    return isinstance(exc, (Unavailable, RuntimeClosed, AgentNotReady))
+
+
+def _remember(table: OrderedDict[str, Replica], key: str, replica: Replica) -> None:
+    table[key] = replica
+    table.move_to_end(key)
+    if len(table) > STICKY_ENTRIES:
+        table.popitem(last=False)
