@@ -63,19 +63,26 @@ class Key:
             case "text":
                 return self._text(value, where)
             case "texts":
-                return [self._text(item, f"{where}[{i}]") for i, item in enumerate(_list(value, where))]
+                return [
+                    self._text(item, f"{where}[{i}]") for i, item in enumerate(_list(value, where))
+                ]
             case "boolean":
                 return _expect(value, bool, "true or false", where)
             case "integer" | "number":
                 return self._number(value, where)
             case "numbers":
-                return {name: self._number(item, f"{where}.{name}") for name, item in _mapping(value, where).items()}
+                return {
+                    name: self._number(item, f"{where}.{name}")
+                    for name, item in _mapping(value, where).items()
+                }
             case "slots":
                 return _list(value, where)
             case "slot map":
                 return _mapping(value, where)
             case "list":
-                return [self._entry(item, f"{where}[{i}]") for i, item in enumerate(_list(value, where))]
+                return [
+                    self._entry(item, f"{where}[{i}]") for i, item in enumerate(_list(value, where))
+                ]
             case "mapping":
                 return self._entry(value, where)
 
@@ -94,7 +101,9 @@ class Key:
     def _number(self, value: object, where: str) -> float:
         whole = self.kind == "integer"
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            raise ConfigError(f"{where} must be {'a whole number' if whole else 'a number'}, not {_shown(value)}")
+            raise ConfigError(
+                f"{where} must be {'a whole number' if whole else 'a number'}, not {_shown(value)}"
+            )
         return self._bounded(value, where)
 
     def _bounded(self, value: float, where: str) -> float:
@@ -103,11 +112,15 @@ class Key:
         ):
             low = "" if self.minimum is None else f"at least {self.minimum:g}"
             high = "" if self.maximum is None else f"at most {self.maximum:g}"
-            raise ConfigError(f"{where} is {value:g}; it must be {' and '.join(filter(None, (low, high)))}")
+            raise ConfigError(
+                f"{where} is {value:g}; it must be {' and '.join(filter(None, (low, high)))}"
+            )
         return value
 
 
-def read_keys(keys: Mapping[str, Key], given: Mapping[str, object], where: str) -> dict[str, object]:
+def read_keys(
+    keys: Mapping[str, Key], given: Mapping[str, object], where: str
+) -> dict[str, object]:
     """The values of `given`, checked; keys without effect in this version are left out.
 
     Raises:
@@ -139,8 +152,13 @@ def duration_seconds(value: object, where: str) -> float:
         return float(value)
     text = value.replace(" ", "") if isinstance(value, str) else ""
     if not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h))+", text):
-        raise ConfigError(f"{where} must be seconds or a duration such as '800ms' or '1m30s', not {_shown(value)}")
-    return sum(float(number) * UNITS[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)(ms|s|m|h)", text))
+        raise ConfigError(
+            f"{where} must be seconds or a duration such as '800ms' or '1m30s', not {_shown(value)}"
+        )
+    return sum(
+        float(number) * UNITS[unit]
+        for number, _, unit in re.findall(r"(\d+(\.\d+)?)(ms|s|m|h)", text)
+    )
 
 
 def _expect(value: object, wanted: type, name: str, where: str) -> object:
@@ -165,4 +183,8 @@ def _mapping(value: object, where: str) -> dict[str, object]:
 
 
 def _shown(value: object) -> str:
-    return f"the text {value[:40]!r}" if isinstance(value, str) else f"{type(value).__name__} {str(value)[:40]}"
+    return (
+        f"the text {value[:40]!r}"
+        if isinstance(value, str)
+        else f"{type(value).__name__} {str(value)[:40]}"
+    )

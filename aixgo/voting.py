@@ -65,7 +65,10 @@ def vote(ballots: Sequence[Ballot], strategy: str = "majority") -> Verdict:
 
 def _majority(ballots: Sequence[Ballot]) -> Verdict:
     groups = _groups(ballots)
-    winner = max(groups.values(), key=lambda group: (len(group), sum(b.confidence for b in group) / len(group)))
+    winner = max(
+        groups.values(),
+        key=lambda group: (len(group), sum(b.confidence for b in group) / len(group)),
+    )
     votes = {content: float(len(group)) for content, group in groups.items()}
     text = f"{len(winner)} of {len(ballots)} agree"
     return _verdict(winner[0], len(winner) / len(ballots), "majority", text, votes)
@@ -75,7 +78,9 @@ def _unanimous(ballots: Sequence[Ballot]) -> Verdict:
     first = ballots[0]
     for ballot in ballots[1:]:
         if _normal(ballot.content) != _normal(first.content):
-            raise AgentRefused(f"the vote is not unanimous: {first.source!r} and {ballot.source!r} differ")
+            raise AgentRefused(
+                f"the vote is not unanimous: {first.source!r} and {ballot.source!r} differ"
+            )
     votes = {_normal(first.content): float(len(ballots))}
     return _verdict(first, 1.0, "unanimous", f"all {len(ballots)} agree", votes)
 
@@ -106,7 +111,9 @@ STRATEGIES: Mapping[str, Callable[[Sequence[Ballot]], Verdict]] = {
 }
 
 
-def _verdict(winner: Ballot, agreement: float, strategy: str, explanation: str, votes: Mapping[str, float]) -> Verdict:
+def _verdict(
+    winner: Ballot, agreement: float, strategy: str, explanation: str, votes: Mapping[str, float]
+) -> Verdict:
     return Verdict(winner.content, winner.source, agreement, strategy, explanation, votes)
 
 
