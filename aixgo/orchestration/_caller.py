@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from typing import TypeAlias
 
 from aixgo.context import CallContext
@@ -26,8 +25,8 @@ Tap: TypeAlias = Callable[[StreamChunk], Awaitable[None]]
 class PatternCaller:
     """Passes every method on to `caller`; model calls stop once `max_tokens` are used.
 
-    With a `tap` each call is streamed and its chunks go there, the agent they came from put before their
-    path. The tap may wait, and so slows the producers down to the consumer's pace.
+    With a `tap` each call is streamed and its chunks go there, their path beginning with the agent they came
+    from. The tap may wait, and so slows the producers down to the consumer's pace.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class PatternCaller:
             key=key,
         ) as chunks:
             async for chunk in chunks:
-                await tap(replace(chunk, path=(target, *chunk.path)))
+                await tap(chunk)
             if chunks.final is None:
                 raise Unavailable(target, "its stream ended without a reply", "unknown")
             return chunks.final
@@ -112,21 +111,21 @@ class PatternCaller:
         self._check_fuse()
         if self._tap is None:
             return await self._caller.call_parallel(targets, message, timeout=timeout, keys=keys)
-        found = [Outcome(target) for target in targets]
+        if keys is None:  # before any task runs, so that keys do not depend on who comes first
+            keys = [self._context.child_key(target) for target in targets]
 
-        async def one(index: int, target: str) -> None:
-            key = keys[index] if keys else ""
+        async def one(target: str, key: str) -> Outcome:
             try:
-                reply = await self.call(target, message, timeout=timeout, key=key)
+                return Outcome(target, await self.call(target, message, timeout=timeout, key=key))
             except AixgoError as exc:
-                found[index] = Outcome(target, error=exc)
-            else:
-                found[index] = Outcome(target, reply=reply)
+                return Outcome(target, error=exc)
 
         async with asyncio.TaskGroup() as group:
-            for index, target in enumerate(targets):
-                group.create_task(one(index, target))
-        return Outcomes(found)
+            tasks = [
+                group.create_task(one(target, key))
+                for target, key in zip(targets, keys, strict=True)
+            ]
+        return Outcomes(task.result() for task in tasks)
 
     async def send(
         self,
@@ -162,5 +161,6 @@ class PatternCaller:
         return self._caller.spawn(agent)
 
     def _check_fuse(self) -> None:
-        if self._context.usage.tokens_total > self._max_tokens:
+        spent = self._context.spent
+        if spent is not None and spent.tokens_total > self._max_tokens:
             raise LimitExceeded("max_tokens", self._max_tokens, self._context.agent)

@@ -18,6 +18,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
+from aixgo.context import CallContext
 from aixgo.contract import Caller, Outcome, Outcomes
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key, read_keys
@@ -112,9 +113,7 @@ class Parallel(Orchestrator):
         if self.fail_fast:
             outcomes = await self._call_until_failure(message, caller)
         else:
-            outcomes = await caller.call_parallel(
-                self._targets, message, timeout=self.timeout, keys=self._targets
-            )
+            outcomes = await caller.call_parallel(self._targets, message, timeout=self.timeout)
         self._check(outcomes)
         replies = {o.target: o.reply for o in outcomes if o.reply is not None}
         result = await self._aggregate(replies, outcomes, caller)
@@ -129,12 +128,18 @@ class Parallel(Orchestrator):
         return result.with_metadata(**facts)
 
     async def _call_until_failure(self, message: Message, caller: Caller) -> Outcomes:
-        async def one(target: str) -> Message:
-            return await caller.call(target, message, timeout=self.timeout, key=target)
+        context = CallContext.current()
+        keys = [context.child_key(target) for target in self._targets]
+
+        async def one(target: str, key: str) -> Message:
+            return await caller.call(target, message, timeout=self.timeout, key=key)
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(target)) for target in self._targets]
+                tasks = [
+                    group.create_task(one(target, key))
+                    for target, key in zip(self._targets, keys, strict=True)
+                ]
         except* AixgoError as failed:
             error = failed.exceptions[0]  # the first to fail; the group cancelled the others
         else:
@@ -165,7 +170,7 @@ class Parallel(Orchestrator):
     ) -> Message:
         if self._aggregator:
             whole = Message(self._object(outcomes), type="aggregated")
-            return await caller.call(self._aggregator, whole, key=self._aggregator)
+            return await caller.call(self._aggregator, whole)
         match self.aggregation:
             case "json":
                 return Message(self._object(outcomes), type="aggregated")

@@ -80,14 +80,14 @@ class Router(Orchestrator):
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Classify `message`, then have it answered."""
-        verdict = await caller.call(self._classifier, message, key=self._classifier)
+        verdict = await caller.call(self._classifier, message)
         category, confidence = _read(verdict)
         route = self._route(category)
         sure = confidence is None or confidence >= self.min_confidence
         target = self._routes[route] if route is not None and sure else self._fallback
         if not target:
             raise AgentRefused(self._refusal(category, route, confidence))
-        reply = await caller.call(target, message, key=target)
+        reply = await caller.call(target, message)
         return reply.with_metadata(
             routed_to=target,
             category=category if route is None else route,

@@ -74,7 +74,7 @@ class Sequential(Orchestrator):
         steps: list[JSONValue] = []
         for target in self._targets:
             try:
-                current = await caller.call(target, current, timeout=self.step_timeout, key=target)
+                current = await caller.call(target, current, timeout=self.step_timeout)
             except AixgoError as exc:
                 if (
                     self.on_error == "stop"

@@ -42,7 +42,9 @@ def resolve_model(model: str) -> tuple[Provider, str]:
     vendor, colon, rest = model.partition(":")
     existing = kinds("providers")
     if vendor not in existing:
-        asked = f"the provider {vendor!r}, whose extra is not" if colon else "a provider that is not"
+        asked = (
+            f"the provider {vendor!r}, whose extra is not" if colon else "a provider that is not"
+        )
         raise ConfigError(
             f"the model {model!r} needs {asked} in this version; there are: {', '.join(existing)}. "
             "Write 'model: offline', or run with --offline"
@@ -50,11 +52,15 @@ def resolve_model(model: str) -> tuple[Provider, str]:
     provider: Provider = load("providers", vendor).PROVIDER()
     name = rest or vendor
     if name not in provider.models():
-        raise ConfigError(f"{vendor!r} has no model {name!r}; it has: {', '.join(provider.models())}")
+        raise ConfigError(
+            f"{vendor!r} has no model {name!r}; it has: {', '.join(provider.models())}"
+        )
     return provider, name
 
 
 @cache
 def _notice_offline() -> None:
     """Say once per process that answers come from no model."""
-    log.warning("no model is named, so answers come from the offline provider; set AIXGO_MODEL or 'model:'")
+    log.warning(
+        "no model is named, so answers come from the offline provider; set AIXGO_MODEL or 'model:'"
+    )

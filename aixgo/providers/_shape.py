@@ -23,7 +23,9 @@ FORMATS = {
     "email": re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     "uri": re.compile(r"https?://[^\s<>\"')\]]+"),
     "date": re.compile(r"\b\d{4}-\d{2}-\d{2}\b"),
-    "date-time": re.compile(r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?"),
+    "date-time": re.compile(
+        r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?"
+    ),
     "time": re.compile(r"\b\d{1,2}:\d{2}(?::\d{2})?\b"),
 }
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
@@ -46,11 +48,19 @@ class Filler:
         Raises:
             RequestRejected: the schema nests too deep or refers to what it does not hold.
         """
-        return self._value(self._root, "", None, 0)
+        return self.fill_part(self._root, 0)
 
-    def _value(self, schema: Schema, field: str, chosen: reading.Choice | None, depth: int) -> JSONValue:
+    def fill_part(self, schema: Schema, depth: int) -> JSONValue:
+        """The value of a part of the schema that stands `depth` levels down."""
+        return self._value(schema, "", None, depth)
+
+    def _value(
+        self, schema: Schema, field: str, chosen: reading.Choice | None, depth: int
+    ) -> JSONValue:
         if depth > MAX_DEPTH:
-            raise RequestRejected(f"the output schema nests more than {MAX_DEPTH} levels", provider="offline")
+            raise RequestRejected(
+                f"the output schema nests more than {MAX_DEPTH} levels", provider="offline"
+            )
         schema = self._resolved(schema)
         about = f"{_spoken(field)} {schema.get('description', '')}"
         if "const" in schema:
@@ -83,9 +93,14 @@ class Filler:
             if "enum" in resolved:
                 chosen = self._ranked(resolved)[0]
                 break
-        return {name: self._value(_mapping(inner), name, chosen, depth + 1) for name, inner in properties.items()}
+        return {
+            name: self._value(_mapping(inner), name, chosen, depth + 1)
+            for name, inner in properties.items()
+        }
 
-    def _array(self, schema: Schema, about: str, chosen: reading.Choice | None, depth: int) -> JSONValue:
+    def _array(
+        self, schema: Schema, about: str, chosen: reading.Choice | None, depth: int
+    ) -> JSONValue:
         least = int(cast("float", schema.get("minItems", 0)))
         most = max(least, int(cast("float", schema.get("maxItems", MANY))))
         items = self._resolved(_mapping(schema.get("items")))
@@ -108,14 +123,22 @@ class Filler:
     ) -> list[JSONValue]:
         """One object per option still open if the objects choose one, else one per telling sentence."""
         properties = _mapping(items.get("properties"))
-        enum = next((n for n, inner in properties.items() if "enum" in self._resolved(_mapping(inner))), None)
-        found: list[JSONValue] = []
+        enum = next(
+            (n for n, inner in properties.items() if "enum" in self._resolved(_mapping(inner))),
+            None,
+        )
         if enum is None:
-            for index in sorted(reading.rank_sentences(self._text)[:most]):
-                found.append(Filler(self._sentences[index], self._root)._value(items, "", None, depth + 1))
-            return found
+            best = sorted(reading.rank_sentences(self._text)[:most])
+            return [
+                Filler(self._sentences[i], self._root).fill_part(items, depth + 1) for i in best
+            ]
         taken = chosen.name if chosen is not None else ""
-        open_ = [c for c in self._fitting(self._resolved(_mapping(properties[enum])), least) if c.name != taken]
+        open_ = [
+            c
+            for c in self._fitting(self._resolved(_mapping(properties[enum])), least)
+            if c.name != taken
+        ]
+        found: list[JSONValue] = []
         for choice in open_[:most]:
             entry: dict[str, JSONValue] = {enum: choice.name}
             for name, inner in properties.items():
@@ -126,7 +149,10 @@ class Filler:
 
     def _ranked(self, schema: Schema) -> list[reading.Choice]:
         more = _mapping(schema.get("x-options"))
-        options = [_option(str(name), _mapping(more.get(str(name)))) for name in cast("list[JSONValue]", schema["enum"])]
+        options = [
+            _option(str(name), _mapping(more.get(str(name))))
+            for name in cast("list[JSONValue]", schema["enum"])
+        ]
         if not options:
             raise RequestRejected("the output schema holds an empty enum", provider="offline")
         return reading.rank_options(self._text, options)
@@ -172,11 +198,14 @@ class Filler:
         return float(found.group()) if found else None
 
     def _boolean(self, about: str) -> bool:
-        """True if a sentence speaks of the field and does not negate it."""
+        """True if the text speaks of the field more often than it negates it, in the three words before."""
         wanted = set(reading.words(about))
-        speaking = [s for s in self._sentences if wanted & set(reading.words(s))]
-        negated = [s for s in speaking if NEGATIONS & set(re.findall(r"[a-z]+", s.lower()))]
-        return len(speaking) > len(negated)
+        spoken = re.findall(r"[^\W_]+", self._text.lower())
+        balance = 0
+        for index, word in enumerate(spoken):
+            if wanted.intersection(reading.words(word)):
+                balance += -1 if NEGATIONS.intersection(spoken[max(0, index - 3) : index]) else 1
+        return balance > 0
 
     def _resolved(self, schema: Schema) -> Schema:
         """The schema behind `$ref`, `anyOf`, `oneOf` and `allOf`, as far as one shape decides."""
@@ -199,13 +228,19 @@ class Filler:
         for part in ref.removeprefix("#").strip("/").split("/") if ref != "#" else ():
             found = found.get(part) if isinstance(found, dict) else None
         if not isinstance(found, Mapping):
-            raise RequestRejected(f"the output schema refers to {ref[:80]!r}, which it does not hold", provider="offline")
+            raise RequestRejected(
+                f"the output schema refers to {ref[:80]!r}, which it does not hold",
+                provider="offline",
+            )
         return found
 
 
 def _option(name: str, more: Schema) -> reading.Option:
     return reading.Option(
-        name, str(more.get("description") or ""), _texts(more.get("keywords")), _texts(more.get("examples"))
+        name,
+        str(more.get("description") or ""),
+        _texts(more.get("keywords")),
+        _texts(more.get("examples")),
     )
 
 

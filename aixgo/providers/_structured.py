@@ -45,12 +45,15 @@ async def complete_structured(
             break  # the same question would get the same answer
         request = _ask_again(request, completion.text, problem)
     raise OutputInvalid(
-        f"the answer of {request.model!r} does not fit what was asked: {problem}", provider=provider.name
+        f"the answer of {request.model!r} does not fit what was asked: {problem}",
+        provider=provider.name,
     ) from problem
 
 
 def _ask_again(request: CompletionRequest, answer: str, problem: ValueError) -> CompletionRequest:
     """The same request after a wrong answer. The text it is about stays the first user message."""
-    feedback = f"That answer is not usable: {problem}. Answer again, with JSON of the required shape only."
+    feedback = (
+        f"That answer is not usable: {problem}. Answer again, with JSON of the required shape only."
+    )
     turns = [*request.messages, ChatMessage("assistant", answer), ChatMessage("user", feedback)]
     return replace(request, messages=turns)

@@ -10,20 +10,35 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Choice", "Option", "key_words", "rank_options", "rank_sentences", "sentences", "tokens", "words"]
+__all__ = [
+    "Choice",
+    "Option",
+    "key_words",
+    "rank_options",
+    "rank_sentences",
+    "sentences",
+    "tokens",
+    "words",
+]
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 TOKEN = re.compile(r"\w+|[^\w\s]")
-SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\sa-z])|\n\s*\n|\n(?=\s*(?:[-*#•]|\d+[.)]\s))")
+SENTENCE_END = re.compile(
+    r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\sa-z])|\n\s*\n|\n(?=\s*(?:[-*#•]|\d+[.)]\s))"
+)
 SUFFIXES = ("ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "ly")
 COMMON = frozenset(
-    "a about above after again all also am an and any are as at be because been before being below between both but by"
-    " can could did do does doing down during each few for from further had has have having he her here hers him his"
-    " how i if in into is it its itself just me more most must my no nor not of off on once only or other our ours out"
-    " over own s same shall she should so some such t than that the their them then there these they this those"
-    " through to too under until up upon us very was we were what when where which while who whom why will with would"
-    " you your yours".split()
+    """
+    a about above after again all also am an and any are as at be because been before being below between both but by
+    can could did do does doing down during each few for from further had has have having he her here hers him his how
+    i if in into is it its itself just me more most must my no nor not of off on once only or other our ours out over
+    own s same shall she should so some such t than that the their them then there these they this those through to
+    too under until up upon us very was we were what when where which while who whom why will with would you your yours
+    """.split()  # noqa: SIM905 - one word a line would fill two screens
 )
+NOT_PROSE = re.compile(
+    r"^```.*?^```|^[ \t]*#{1,6} [^\n]*$|^[ \t]*\|[^\n]*$", re.MULTILINE | re.DOTALL
+)  # code, headings, tables
 
 
 @dataclass(slots=True, frozen=True)
@@ -57,8 +72,16 @@ def words(text: str) -> list[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of `text`, blanks collapsed, in order."""
-    return [" ".join(part.split()) for part in SENTENCE_END.split(text) if part and WORD.search(part)]
+    """The sentences of `text` in order, blanks collapsed.
+
+    Headings, code and tables of Markdown are left out unless there is nothing else.
+    """
+
+    def split(prose: str) -> list[str]:
+        parts = SENTENCE_END.split(prose)
+        return [" ".join(part.split()) for part in parts if part and WORD.search(part)]
+
+    return split(NOT_PROSE.sub("\n\n", text)) or split(text)
 
 
 def rank_sentences(text: str, about: str = "") -> list[int]:
@@ -75,7 +98,9 @@ def rank_sentences(text: str, about: str = "") -> list[int]:
         part = set(parts[index])
         if not part:
             return 0.0
-        frequent = sum(counts[word] for word in part) / (len(part) + 4)  # + 4: short sentences say little
+        frequent = sum(counts[word] for word in part) / (
+            len(part) + 4
+        )  # + 4: short sentences say little
         return frequent * (1 + 0.3 / (index + 1)) + 2.0 * len(part & wanted)
 
     scores = [score(index) for index in range(len(parts))]
@@ -108,11 +133,24 @@ def rank_options(text: str, options: Sequence[Option]) -> list[Choice]:
     spread = Counter(term for found in weights for term in found)
     choices: list[Choice] = []
     for option, found in zip(options, weights, strict=True):
-        hits = {term: w / spread[term] for term, w in found.items() if term in present or f" {term} " in padded}
-        choices.append(Choice(option.name, sum(hits.values()), 0.0, tuple(sorted(hits, key=lambda t: (-hits[t], t)))))
+        hits = {
+            term: w / spread[term]
+            for term, w in found.items()
+            if term in present or f" {term} " in padded
+        }
+        choices.append(
+            Choice(
+                option.name,
+                sum(hits.values()),
+                0.0,
+                tuple(sorted(hits, key=lambda t: (-hits[t], t))),
+            )
+        )
     total = sum(choice.score for choice in choices)
     even = 1 / len(choices) if choices else 0.0
-    shared = [Choice(c.name, c.score, c.score / total if total else even, c.matched) for c in choices]
+    shared = [
+        Choice(c.name, c.score, c.score / total if total else even, c.matched) for c in choices
+    ]
     return sorted(shared, key=lambda choice: -choice.score)  # stable: ties keep their order
 
 

@@ -15,7 +15,15 @@ from aixgo.context import CallContext
 from aixgo.ledger import Usage
 from aixgo.message import JSONValue
 
-__all__ = ["ChatMessage", "Completion", "CompletionRequest", "Delta", "Provider", "StopReason", "charge"]
+__all__ = [
+    "ChatMessage",
+    "Completion",
+    "CompletionRequest",
+    "Delta",
+    "Provider",
+    "StopReason",
+    "charge",
+]
 
 StopReason: TypeAlias = Literal["end", "max_tokens", "filtered"]
 

@@ -24,6 +24,7 @@ __all__ = ["PROVIDER", "OfflineProvider"]
 MAX_TEXT = 200_000  # characters it reads: it works on the loop's thread, and this takes well under a second
 SUMMARY_TOKENS = 90  # of an answer nobody limited
 SUMMARY_SHARE = 0.4  # of the text's tokens an unlimited answer takes at most
+FRAGMENT_TOKENS = 5  # a "sentence" below this is a label or an exclamation and summarises nothing
 
 
 class OfflineProvider:
@@ -50,7 +51,12 @@ class OfflineProvider:
         )
         charge(usage)
         return Completion(
-            text=answer, model=request.model, provider=self.name, usage=usage, stop_reason=reason, offline=True
+            text=answer,
+            model=request.model,
+            provider=self.name,
+            usage=usage,
+            stop_reason=reason,
+            offline=True,
         )
 
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Delta | Completion]:
@@ -80,8 +86,13 @@ def _summary(text: str, max_tokens: int | None) -> tuple[str, StopReason]:
     if not parts:
         return _cut(" ".join(text.split()), max_tokens)
     sizes = [len(reading.tokens(part)) for part in parts]
-    room = min(SUMMARY_TOKENS, max(int(sum(sizes) * SUMMARY_SHARE), 1)) if max_tokens is None else max_tokens
+    room = (
+        min(SUMMARY_TOKENS, max(int(sum(sizes) * SUMMARY_SHARE), 1))
+        if max_tokens is None
+        else max_tokens
+    )
     ranked = reading.rank_sentences(text)
+    ranked = [i for i in ranked if sizes[i] >= FRAGMENT_TOKENS] or ranked
     chosen: list[int] = []
     for index in ranked:
         if sizes[index] <= room:
