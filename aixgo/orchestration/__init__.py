@@ -1,0 +1,35 @@
+"""Patterns: agents that reach their answer through other agents. One file per pattern.
+
+A pattern's module is named after its kind and holds `PATTERN`, the class; `aixgo.loading.load` finds it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aixgo.orchestration.base import Limits, Orchestrator
+    from aixgo.orchestration.parallel import Parallel
+    from aixgo.orchestration.router import Router
+    from aixgo.orchestration.sequential import Sequential
+
+_HOMES = {
+    "Limits": "aixgo.orchestration.base",
+    "Orchestrator": "aixgo.orchestration.base",
+    "Parallel": "aixgo.orchestration.parallel",
+    "Router": "aixgo.orchestration.router",
+    "Sequential": "aixgo.orchestration.sequential",
+}
+
+__all__ = ["Limits", "Orchestrator", "Parallel", "Router", "Sequential"]
+
+if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'aixgo.orchestration' has no attribute {name!r}")
+        value = getattr(import_module(home), name)
+        globals()[name] = value
+        return value

@@ -1,0 +1,166 @@
+"""The Caller a pattern's `run` gets: the runtime's own, with a token fuse and, while streaming, a tap.
+
+Below: contract. Above: `base`, which makes one per run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+
+from aixgo.context import CallContext
+from aixgo.contract import Agent, Caller, Outcome, Outcomes
+from aixgo.errors import AixgoError, LimitExceeded, Unavailable
+from aixgo.ledger import Budget
+from aixgo.message import Message, Payload, StreamChunk
+from aixgo.middleware import ReplyStream
+
+__all__ = ["PatternCaller"]
+
+Tap: TypeAlias = Callable[[StreamChunk], Awaitable[None]]
+
+
+class PatternCaller:
+    """Passes every method on to `caller`; model calls stop once `max_tokens` are used.
+
+    With a `tap` each call is streamed and its chunks go there, their path beginning with the agent they came
+    from. The tap may wait, and so slows the producers down to the consumer's pace.
+    """
+
+    def __init__(
+        self, caller: Caller, context: CallContext, max_tokens: int, tap: Tap | None = None
+    ) -> None:
+        self._caller = caller
+        self._context = context
+        self._max_tokens = max_tokens
+        self._tap = tap
+
+    async def call(
+        self,
+        target: str,
+        message: Message | Payload,
+        *,
+        timeout: float | None = None,
+        budget: Budget | None = None,
+        session: str | None = None,
+        idempotency_key: str = "",
+        key: str = "",
+    ) -> Message:
+        """The reply of `target`, streamed to the tap on its way if there is one."""
+        self._check_fuse()
+        tap = self._tap
+        if tap is None:
+            return await self._caller.call(
+                target,
+                message,
+                timeout=timeout,
+                budget=budget,
+                session=session,
+                idempotency_key=idempotency_key,
+                key=key,
+            )
+        async with self._caller.stream(
+            target,
+            message,
+            timeout=timeout,
+            budget=budget,
+            session=session,
+            idempotency_key=idempotency_key,
+            key=key,
+        ) as chunks:
+            async for chunk in chunks:
+                await tap(chunk)
+            if chunks.final is None:
+                raise Unavailable(target, "its stream ended without a reply", "unknown")
+            return chunks.final
+
+    def stream(
+        self,
+        target: str,
+        message: Message | Payload,
+        *,
+        timeout: float | None = None,
+        budget: Budget | None = None,
+        session: str | None = None,
+        idempotency_key: str = "",
+        key: str = "",
+    ) -> AbstractAsyncContextManager[ReplyStream]:
+        """The reply of `target` in pieces, for a pattern that reads them itself."""
+        self._check_fuse()
+        return self._caller.stream(
+            target,
+            message,
+            timeout=timeout,
+            budget=budget,
+            session=session,
+            idempotency_key=idempotency_key,
+            key=key,
+        )
+
+    async def call_parallel(
+        self,
+        targets: Sequence[str],
+        message: Message | Payload,
+        *,
+        timeout: float | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> Outcomes:
+        """Call all targets at once; outcomes come in target order."""
+        self._check_fuse()
+        if self._tap is None:
+            return await self._caller.call_parallel(targets, message, timeout=timeout, keys=keys)
+        if keys is None:  # before any task runs, so that keys do not depend on who comes first
+            keys = [self._context.child_key(target) for target in targets]
+
+        async def one(target: str, key: str) -> Outcome:
+            try:
+                return Outcome(target, await self.call(target, message, timeout=timeout, key=key))
+            except AixgoError as exc:
+                return Outcome(target, error=exc)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(one(target, key))
+                for target, key in zip(targets, keys, strict=True)
+            ]
+        return Outcomes(task.result() for task in tasks)
+
+    async def send(
+        self,
+        target: str,
+        message: Message | Payload,
+        *,
+        timeout: float = 5.0,
+        budget: Budget | None = None,
+    ) -> None:
+        """Put `message` into the target's mailbox."""
+        await self._caller.send(target, message, timeout=timeout, budget=budget)
+
+    async def recv(self, name: str = "", *, timeout: float | None = None) -> Message:
+        """Take the next message from a mailbox."""
+        return await self._caller.recv(name, timeout=timeout)
+
+    async def broadcast(
+        self, message: Message | Payload, targets: Iterable[str] | None = None
+    ) -> Outcomes:
+        """Put `message` into every mailbox, or those of `targets`."""
+        return await self._caller.broadcast(message, targets)
+
+    async def emit(self, message: Message | Payload) -> None:
+        """Send `message` to every output of the orchestrator."""
+        await self._caller.emit(message)
+
+    def list_agents(self) -> list[str]:
+        """The names that can be called."""
+        return self._caller.list_agents()
+
+    def spawn(self, agent: Agent) -> AbstractAsyncContextManager[str]:
+        """Host `agent` as a child for the length of the `async with`."""
+        return self._caller.spawn(agent)
+
+    def _check_fuse(self) -> None:
+        spent = self._context.spent
+        if spent is not None and spent.tokens_total > self._max_tokens:
+            raise LimitExceeded("max_tokens", self._max_tokens, self._context.agent)

@@ -1,0 +1,251 @@
+"""Parallel: all agents get the message at once, and their replies become one.
+
+The built-in aggregations work on the replies in target order, whatever order they arrive in:
+
+- json: an object, agent → payload; type `aggregated`
+- concat: the texts, one blank line apart; type `concatenated`
+- merge: each text under its agent's name, a `---` line apart; type `merged`
+- first: the reply of the first target that succeeded
+- voting: the reply that wins the vote (aixgo.voting) by `voting_strategy`; metadata `agreement`, `votes`
+
+An `aggregator` agent gets the JSON object and answers in their place; a function gets agent → Message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
+
+from aixgo.context import CallContext
+from aixgo.contract import Caller, Outcome, Outcomes
+from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.keys import Key, read_keys
+from aixgo.message import JSONValue, Message, Payload
+from aixgo.orchestration.base import Limits, Orchestrator, Slot, slot_name
+from aixgo.voting import STRATEGIES, Ballot, vote
+
+__all__ = ["PATTERN", "Aggregate", "Aggregation", "OnError", "Parallel"]
+
+Aggregation: TypeAlias = Literal["json", "concat", "merge", "first", "voting"]
+OnError: TypeAlias = Literal["drop", "keep", "raise"]
+Aggregate: TypeAlias = Callable[[Mapping[str, Message]], "Message | Payload"]
+
+
+class Parallel(Orchestrator):
+    """Agents side by side.
+
+    A failed agent is dropped from the result, kept in it as an error entry, or fails the run
+    (`on_error`); `fail_fast` fails it at once and stops the others. The run needs `min_successes` replies.
+    Metadata `errors` says for each missing agent why. `timeout` is in seconds, for each agent.
+    """
+
+    pattern = "parallel"
+    config_keys: ClassVar[Mapping[str, Key]] = {
+        "aggregation": Key("text", "how replies become one", choices=get_args(Aggregation)),
+        "voting_strategy": Key("text", "how a vote is decided", choices=tuple(STRATEGIES)),
+        "aggregator": Key("slot", "the agent that makes one answer of the replies"),
+        "on_error": Key(
+            "text", "what a failed agent does to the result", choices=get_args(OnError)
+        ),
+        "fail_fast": Key("boolean", "the first failure ends the run and stops the others"),
+        "min_successes": Key("integer", "replies the run needs", minimum=1),
+        "timeout": Key("duration", "time for each agent", minimum=0),
+    }
+
+    def __init__(
+        self,
+        name: str,
+        agents: Sequence[Slot],
+        *,
+        aggregation: Aggregation | Aggregate = "json",
+        voting_strategy: str = "majority",
+        aggregator: Slot | None = None,
+        on_error: OnError = "drop",
+        fail_fast: bool = False,
+        min_successes: int = 1,
+        timeout: float | None = None,
+        description: str = "",
+        limits: Limits | None = None,
+    ) -> None:
+        members = [*agents, aggregator] if aggregator is not None else agents
+        super().__init__(name, members, description=description, limits=limits)
+        where = f"parallel {name!r}"
+        self._targets = [slot_name(slot, where) for slot in agents]
+        self._aggregator = slot_name(aggregator, where) if aggregator is not None else ""
+        if not agents:
+            raise ConfigError(f"{where} needs at least one agent")
+        if len(set(self._targets)) < len(self._targets):
+            twice = next(target for target in self._targets if self._targets.count(target) > 1)
+            raise ConfigError(
+                f"{where}: {twice!r} is given twice; its replies could not be told apart"
+            )
+        if not callable(aggregation) and aggregation not in get_args(Aggregation):
+            raise ConfigError(
+                f"{where}: there is no aggregation {aggregation!r}; {get_args(Aggregation)} exist"
+            )
+        if voting_strategy not in STRATEGIES:
+            raise ConfigError(
+                f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
+            )
+        if on_error not in get_args(OnError):
+            raise ConfigError(f"{where}: on_error is {on_error!r}, not one of {get_args(OnError)}")
+        if not 1 <= min_successes <= len(agents):
+            raise ConfigError(f"{where}: min_successes is {min_successes} of {len(agents)} agents")
+        self.aggregation = aggregation
+        self.voting_strategy = voting_strategy
+        self.on_error = on_error
+        self.fail_fast = fail_fast
+        self.min_successes = min_successes
+        self.timeout = timeout
+
+    @classmethod
+    def from_config(
+        cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
+    ) -> Self:
+        """The pattern as YAML states it."""
+        settings = read_keys(cls.config_keys, config, f"parallel {name!r}")
+        return cls(name, agents, limits=limits, **cast("dict[str, bool]", settings))  # type: ignore[arg-type]
+
+    async def run(self, message: Message, caller: Caller) -> Message:
+        """Call all agents, then aggregate."""
+        if self.fail_fast:
+            outcomes = await self._call_until_failure(message, caller)
+        else:
+            outcomes = await caller.call_parallel(self._targets, message, timeout=self.timeout)
+        self._check(outcomes)
+        replies = {o.target: o.reply for o in outcomes if o.reply is not None}
+        result = await self._aggregate(replies, outcomes, caller)
+        facts: dict[str, JSONValue] = {
+            "agent_count": len(self._targets),
+            "success_count": len(replies),
+        }
+        if len(replies) < len(outcomes):
+            facts["errors"] = {
+                o.target: _error_entry(o.error) for o in outcomes if o.error is not None
+            }
+        return result.with_metadata(**facts)
+
+    async def _call_until_failure(self, message: Message, caller: Caller) -> Outcomes:
+        context = CallContext.current()
+        keys = [context.child_key(target) for target in self._targets]
+
+        async def one(target: str, key: str) -> Message:
+            return await caller.call(target, message, timeout=self.timeout, key=key)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(one(target, key))
+                    for target, key in zip(self._targets, keys, strict=True)
+                ]
+        except* AixgoError as failed:
+            error = failed.exceptions[0]  # the first to fail; the group cancelled the others
+        else:
+            return Outcomes(
+                Outcome(target, task.result())
+                for target, task in zip(self._targets, tasks, strict=True)
+            )
+        raise error
+
+    def _check(self, outcomes: Outcomes) -> None:
+        """Raise unless enough agents answered."""
+        if self.on_error == "raise":
+            outcomes.raise_first()
+        if len(outcomes.replies) >= self.min_successes:
+            return
+        causes = "; ".join(
+            f"{o.target}: {type(o.error).__name__}" for o in outcomes if o.error is not None
+        )
+        count = len(outcomes.replies)
+        if count == 0:
+            text = f"all {len(outcomes)} agents of {self.name!r} failed: {causes}"
+        else:
+            text = f"only {count} agents of {self.name!r} answered, {self.min_successes} are needed: {causes}"
+        raise AgentRefused(text) from outcomes.errors[0]
+
+    async def _aggregate(
+        self, replies: Mapping[str, Message], outcomes: Outcomes, caller: Caller
+    ) -> Message:
+        if self._aggregator:
+            whole = Message(self._object(outcomes), type="aggregated")
+            return await caller.call(self._aggregator, whole)
+        match self.aggregation:
+            case "json":
+                return Message(self._object(outcomes), type="aggregated")
+            case "concat":
+                texts = [reply.text for reply in replies.values()]
+                return Message("\n\n".join(texts + self._failures(outcomes)), type="concatenated")
+            case "merge":
+                texts = [f"[{target}]: {reply.text}" for target, reply in replies.items()]
+                return Message("\n---\n".join(texts + self._failures(outcomes)), type="merged")
+            case "first":
+                return next(iter(replies.values()))
+            case "voting":
+                return self._vote(replies)
+            case aggregate:
+                made = aggregate(replies)
+                return made if isinstance(made, Message) else Message(made, type="aggregated")
+
+    def _object(self, outcomes: Outcomes) -> dict[str, JSONValue]:
+        found: dict[str, JSONValue] = {}
+        for outcome in outcomes:
+            if outcome.reply is not None:
+                found[outcome.target] = _json_payload(outcome.reply)
+            elif self.on_error == "keep":
+                found[outcome.target] = {"error": _error_entry(outcome.error)}
+        return found
+
+    def _failures(self, outcomes: Outcomes) -> list[str]:
+        if self.on_error != "keep":
+            return []
+        return [
+            f"[{o.target}] failed: {type(o.error).__name__}"
+            for o in outcomes
+            if o.error is not None
+        ]
+
+    def _vote(self, replies: Mapping[str, Message]) -> Message:
+        ballots = [
+            Ballot(target, _choice(reply), _confidence(reply)) for target, reply in replies.items()
+        ]
+        verdict = vote(ballots, self.voting_strategy)
+        return replies[verdict.source].with_metadata(
+            agreement=verdict.agreement,
+            voting_strategy=verdict.strategy,
+            votes=dict(verdict.votes),
+            winner=verdict.source,
+            explanation=verdict.explanation,
+        )
+
+
+def _json_payload(reply: Message) -> JSONValue:
+    payload = reply.payload
+    if not isinstance(payload, bytes):
+        return payload
+    return (
+        reply.text if reply.content_type.startswith("text/") else base64.b64encode(payload).decode()
+    )
+
+
+def _error_entry(error: AixgoError | None) -> JSONValue:
+    return {"class": type(error).__name__, "text": str(error)}
+
+
+def _choice(reply: Message) -> str:
+    """What a reply votes for: the category it states, else its text."""
+    category = reply.metadata.get("category")
+    return category if isinstance(category, str) else reply.text
+
+
+def _confidence(reply: Message) -> float:
+    payload = reply.payload
+    for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
+        found = place.get("confidence")
+        if isinstance(found, (int, float)) and not isinstance(found, bool):
+            return float(found)
+    return 0.0
+
+
+PATTERN = Parallel

@@ -1,0 +1,132 @@
+"""Router: a classifier names a category, and the agent of that category answers the original message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self, cast
+
+from aixgo.contract import Caller
+from aixgo.errors import AgentRefused, ConfigError
+from aixgo.keys import Key, read_keys
+from aixgo.message import JSONValue, Message
+from aixgo.orchestration.base import Limits, Orchestrator, Slot, slot_name
+
+__all__ = ["PATTERN", "Router"]
+
+SHOWN = 60  # characters of an unknown category that an error repeats
+
+
+class Router(Orchestrator):
+    """One of several agents, chosen by a classifier.
+
+    The category is read from the classifier's metadata `category`, then from `category` of its JSON payload,
+    then it is the trimmed text; routes are matched exactly, then ignoring case. `fallback` answers when no
+    route fits or the confidence is below `min_confidence`; a classifier that states no confidence passes.
+    Metadata: `routed_to`, `category`, `confidence`, `used_fallback`.
+    """
+
+    pattern = "router"
+    config_keys: ClassVar[Mapping[str, Key]] = {
+        "classifier": Key("slot", "the agent that names the category", required=True),
+        "routes": Key("slot map", "category → the agent that answers it"),
+        "fallback": Key("slot", "the agent that answers when no route fits"),
+        "min_confidence": Key("number", "below it the fallback answers", minimum=0, maximum=1),
+    }
+
+    def __init__(
+        self,
+        name: str,
+        classifier: Slot,
+        routes: Mapping[str, Slot],
+        *,
+        fallback: Slot | None = None,
+        min_confidence: float = 0.0,
+        description: str = "",
+        limits: Limits | None = None,
+    ) -> None:
+        slots = [classifier, *routes.values(), *([fallback] if fallback is not None else [])]
+        super().__init__(name, slots, description=description, limits=limits)
+        where = f"router {name!r}"
+        if not routes:
+            raise ConfigError(f"{where} needs at least one route")
+        if not 0 <= min_confidence <= 1:
+            raise ConfigError(
+                f"{where}: min_confidence is {min_confidence}; it must be from 0 to 1"
+            )
+        self.min_confidence = min_confidence
+        self._classifier = slot_name(classifier, where)
+        self._routes = {
+            category: slot_name(slot, f"{where}, route {category!r}")
+            for category, slot in routes.items()
+        }
+        self._fallback = slot_name(fallback, where) if fallback is not None else ""
+
+    @classmethod
+    def from_config(
+        cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
+    ) -> Self:
+        """The pattern as YAML states it; without `routes` each of `agents` answers the category of its own name."""
+        where = f"router {name!r}"
+        settings = read_keys(cls.config_keys, config, where)
+        classifier = cast("Slot", settings.pop("classifier"))
+        fallback = cast("Slot | None", settings.pop("fallback", None))
+        routes = cast("Mapping[str, Slot] | None", settings.pop("routes", None))
+        if routes is None:
+            apart = {slot_name(slot, where) for slot in (classifier, fallback) if slot is not None}
+            named = {slot_name(slot, where): slot for slot in agents}
+            routes = {target: slot for target, slot in named.items() if target not in apart}
+        least = cast("float", settings.get("min_confidence", 0.0))
+        return cls(name, classifier, routes, fallback=fallback, min_confidence=least, limits=limits)
+
+    async def run(self, message: Message, caller: Caller) -> Message:
+        """Classify `message`, then have it answered."""
+        verdict = await caller.call(self._classifier, message)
+        category, confidence = _read(verdict)
+        route = self._route(category)
+        sure = confidence is None or confidence >= self.min_confidence
+        target = self._routes[route] if route is not None and sure else self._fallback
+        if not target:
+            raise AgentRefused(self._refusal(category, route, confidence))
+        reply = await caller.call(target, message)
+        return reply.with_metadata(
+            routed_to=target,
+            category=category if route is None else route,
+            confidence=confidence,
+            used_fallback=route is None or not sure,
+            agent_count=len(self.members),
+        )
+
+    def _route(self, category: str) -> str | None:
+        if category in self._routes:
+            return category
+        folded = category.casefold()
+        return next((route for route in self._routes if route.casefold() == folded), None)
+
+    def _refusal(self, category: str, route: str | None, confidence: float | None) -> str:
+        if route is None:
+            known = ", ".join(repr(name) for name in self._routes)
+            return f"router {self.name!r} has no route for {category[:SHOWN]!r} and no fallback; its routes: {known}"
+        return (
+            f"router {self.name!r} has no fallback, and {route!r} was chosen with confidence {confidence}, "
+            f"below {self.min_confidence}"
+        )
+
+
+def _read(verdict: Message) -> tuple[str, float | None]:
+    """The category and confidence a classifier answered with."""
+    payload = verdict.payload
+    places: list[Mapping[str, JSONValue]] = [verdict.metadata]
+    if isinstance(payload, dict):
+        places.append(payload)
+    category = next(
+        (found for place in places if isinstance(found := place.get("category"), str)), verdict.text
+    )
+    confidence: float | None = None
+    for place in places:
+        found = place.get("confidence")
+        if confidence is None and isinstance(found, (int, float)) and not isinstance(found, bool):
+            confidence = float(found)
+    return category.strip(), confidence
+
+
+PATTERN = Router

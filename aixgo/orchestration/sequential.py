@@ -1,0 +1,96 @@
+"""Sequential: the output of each agent is the input of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, Self, cast
+
+from aixgo.context import CallContext
+from aixgo.contract import Caller
+from aixgo.errors import AixgoError, ConfigError, LimitExceeded
+from aixgo.keys import Key, read_keys
+from aixgo.message import JSONValue, Message
+from aixgo.orchestration.base import Limits, Orchestrator, Slot, slot_name
+
+__all__ = ["PATTERN", "Sequential"]
+
+
+class Sequential(Orchestrator):
+    """Agents in a row. An agent may appear more than once.
+
+    With `on_error="continue"` a failed step is skipped and the next one gets its input; the run still fails
+    when no step succeeds, when the time is up, and when a limit or budget is reached. `step_timeout` is in
+    seconds. The result is the last reply; metadata `steps` lists each step's agent and, if it failed, the
+    error's class.
+    """
+
+    pattern = "sequential"
+    config_keys: ClassVar[Mapping[str, Key]] = {
+        "on_error": Key("text", "what a failed step does to the run", choices=("stop", "continue")),
+        "timeout": Key("duration", "time for one step", minimum=0),
+        "step_timeout": Key("duration", "time for one step", minimum=0),
+    }
+
+    def __init__(
+        self,
+        name: str,
+        agents: Sequence[Slot],
+        *,
+        on_error: Literal["stop", "continue"] = "stop",
+        step_timeout: float | None = None,
+        description: str = "",
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(name, agents, description=description, limits=limits)
+        if not agents:
+            raise ConfigError(f"sequential {name!r} needs at least one agent")
+        if on_error not in ("stop", "continue"):
+            raise ConfigError(
+                f"sequential {name!r}: on_error is {on_error!r}, not 'stop' or 'continue'"
+            )
+        self.on_error = on_error
+        self.step_timeout = step_timeout
+        self._targets = [slot_name(slot, f"sequential {name!r}") for slot in agents]
+
+    @classmethod
+    def from_config(
+        cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
+    ) -> Self:
+        """The pattern as YAML states it; `timeout` is another name of `step_timeout`."""
+        settings = read_keys(cls.config_keys, config, f"sequential {name!r}")
+        step_timeout = settings.get("step_timeout", settings.get("timeout"))
+        on_error = cast("Literal['stop', 'continue']", settings.get("on_error", "stop"))
+        return cls(
+            name,
+            agents,
+            on_error=on_error,
+            step_timeout=cast("float | None", step_timeout),
+            limits=limits,
+        )
+
+    async def run(self, message: Message, caller: Caller) -> Message:
+        """Pass `message` through the agents."""
+        current, failure = message, None
+        steps: list[JSONValue] = []
+        for target in self._targets:
+            try:
+                current = await caller.call(target, current, timeout=self.step_timeout)
+            except AixgoError as exc:
+                if (
+                    self.on_error == "stop"
+                    or isinstance(exc, LimitExceeded)
+                    or CallContext.current().remaining <= 0
+                ):
+                    raise
+                failure = exc
+                steps.append({"agent": target, "error": type(exc).__name__})
+            else:
+                steps.append({"agent": target})
+        if current is message and failure is not None:
+            raise failure
+        return current.with_metadata(
+            steps=steps, step_count=len(steps), agent_count=len(self.members)
+        )
+
+
+PATTERN = Sequential
