@@ -174,6 +174,13 @@ class CallContext:
         if self.remaining <= 0:
             raise DeadlineExceeded(self.agent)
 
+    def narrow(self, *, timeout: float | None = None, max_depth: int | None = None) -> None:
+        """Shorten the deadline to `timeout` seconds from now and allow `max_depth` more agents below this one."""
+        if timeout is not None:
+            self.deadline = min(self.deadline, self.clock.monotonic() + timeout)
+        if max_depth is not None:
+            self.max_hops = min(self.max_hops, len(self.hops) + max_depth)
+
     def charge(self, usage: Usage) -> None:
         """Count spending that no Provider reports, on this call and so on everyone above it."""
         self.usage.add(usage)
