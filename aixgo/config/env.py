@@ -1,0 +1,82 @@
+"""`${NAME}` in a configuration: which variables of the environment a file may read, and where.
+
+A file may come from somebody else, so it cannot read the whole environment: only variables that are
+meant for it. Secrets expand only in keys that hold secrets, never in a prompt or an address.
+
+Below: errors. Above: config.read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from aixgo.errors import ConfigError
+
+__all__ = ["ALLOWED", "ALLOWED_PREFIX", "MORE_VARIABLE", "SECRETS", "SECRET_KEYS", "expand"]
+
+ALLOWED_PREFIX = "AIXGO_"
+ALLOWED = frozenset({"HOME", "HOST", "HOSTNAME", "LOG_LEVEL", "PORT", "TMPDIR", "USER"})
+SECRETS = frozenset(
+    {
+        "ANTHROPIC_API_KEY",
+        "DEEPSEEK_API_KEY",
+        "GEMINI_API_KEY",
+        "GOOGLE_API_KEY",
+        "HF_TOKEN",
+        "HUGGINGFACE_API_KEY",
+        "MISTRAL_API_KEY",
+        "OPENAI_API_KEY",
+        "XAI_API_KEY",
+    }
+)
+SECRET_KEYS = frozenset(
+    {"anthropic_key", "api_key", "huggingface_key", "openai_key", "password", "token"}
+)
+MORE_VARIABLE = "AIXGO_CONFIG_ENV"
+"""Names, separated by commas, that whoever starts the program allows besides."""
+
+_REFERENCE = re.compile(r"\$(\$?)\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}")
+
+
+def expand(text: str, *, key: str = "", environ: Mapping[str, str] | None = None) -> str:
+    """`text` with `${NAME}` and `${NAME:-default}` replaced; `$${NAME}` stands for itself.
+
+    Args:
+        text: the value as written.
+        key: the key it belongs to, which decides whether a secret may stand there.
+        environ: where the variables are, by default the process's environment.
+
+    Raises:
+        ConfigError: a variable is not set and has no default, or a file may not read it here.
+    """
+    variables = os.environ if environ is None else environ
+    more = {name.strip() for name in variables.get(MORE_VARIABLE, "").split(",")}
+
+    def replace(match: re.Match[str]) -> str:
+        escaped, name, default = match.groups()
+        if escaped:
+            return match.group(0)[1:]
+        _check_allowed(name, key, more)
+        value = variables.get(name) or default
+        if value is None:
+            raise ConfigError(f"${{{name}}} is not set in the environment")
+        return value
+
+    return _REFERENCE.sub(replace, text)
+
+
+def _check_allowed(name: str, key: str, more: set[str]) -> None:
+    secret = name in SECRETS or name.startswith("AIXGO_API_KEY")
+    if name in more:
+        return
+    if secret and key not in SECRET_KEYS:
+        raise ConfigError(
+            f"${{{name}}} is a secret and may only stand in: {', '.join(sorted(SECRET_KEYS))}"
+        )
+    if not (secret or name in ALLOWED or name.startswith(ALLOWED_PREFIX)):
+        raise ConfigError(
+            f"a file may not read ${{{name}}}; allow it with {MORE_VARIABLE}={name}, "
+            f"or write $${{{name}}} for the text itself"
+        )
