@@ -61,7 +61,9 @@ def parse_address(text: str, *, what: str = "address") -> Address:
     if found := _UNIX.fullmatch(text):
         path = found["path"]
         if len(path.encode()) > MAX_UNIX_PATH:
-            raise ConfigError(f"{what} {text!r}: a unix socket's path has at most {MAX_UNIX_PATH} bytes")
+            raise ConfigError(
+                f"{what} {text!r}: a unix socket's path has at most {MAX_UNIX_PATH} bytes"
+            )
         return Address(text, path=path)
     by_name = text.startswith("dns:///")
     found = _HOST_PORT.fullmatch(text.removeprefix("dns:///"))
@@ -108,4 +110,6 @@ async def resolve(text: str) -> list[str]:
     except OSError as exc:
         raise Unavailable(text, "its name does not resolve") from exc
     hosts = {str(entry[4][0]) for entry in found}
-    return sorted(f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}" for host in hosts)
+    return sorted(
+        f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}" for host in hosts
+    )

@@ -2,8 +2,8 @@
 
 `fill_…` writes into a part of a larger message, so that nothing is copied twice; `read_…` makes the
 Python value. Nothing is converted that is not there: payload and metadata cross as the bytes they
-already are. `roundtrip` and `roundtrip_error` are the same conversions for a runtime that wants to know
-locally what the wire would do.
+already are. `CodecCheck` is the same conversions for a runtime that wants to know locally what the
+wire would do.
 
 Below: `aixgo.v1`, message, context, errors. Above: status, server, unary; `LocalRuntime(check_wire=True)`.
 """
@@ -32,6 +32,7 @@ from aixgo.rpc.base import WIRE_VERSION
 from aixgo.v1 import message_pb2 as pb
 
 __all__ = [
+    "CodecCheck",
     "error_detail",
     "fill_chunk",
     "fill_context",
@@ -42,8 +43,6 @@ __all__ = [
     "read_error",
     "read_message",
     "read_usage",
-    "roundtrip",
-    "roundtrip_error",
 ]
 
 NANOS = 1_000_000_000  # in a second
@@ -73,8 +72,8 @@ def fill_message(proto: pb.Message, message: Message) -> None:
         proto.source = message.source
     except (TypeError, ValueError) as exc:  # UnicodeEncodeError is a ValueError
         raise InvalidMessage("has an id, type or source that is not valid text") from exc
-    if message.usage is not None:
-        fill_usage(proto.usage, message.usage)
+    if parts.usage is not None:
+        fill_usage(proto.usage, parts.usage)
 
 
 def read_message(proto: pb.Message) -> Message:
@@ -83,20 +82,23 @@ def read_message(proto: pb.Message) -> Message:
     Raises:
         MessageTooLarge: payload and metadata exceed 64 MiB.
     """
-    kind = proto.WhichOneof("payload")
-    if kind == "text":
-        parts = WireParts("text", proto.text, "", proto.metadata, proto.timestamp_unix_nano)
-    elif kind == "data":
-        body, time_ns = proto.data, proto.timestamp_unix_nano
-        parts = WireParts("data", body, proto.content_type, proto.metadata, time_ns)
-    else:
-        body = proto.json if kind else b"null"
-        parts = WireParts("json", body, "", proto.metadata, proto.timestamp_unix_nano)
-    if not parts.time_ns:
-        parts.time_ns = time.time_ns()
-    usage = read_usage(proto.usage) if proto.HasField("usage") else None
+    parts = WireParts(
+        "json",
+        b"null",
+        proto.content_type,
+        proto.metadata,
+        proto.timestamp_unix_nano or time.time_ns(),
+        read_usage(proto.usage) if proto.HasField("usage") else None,
+    )
+    match proto.WhichOneof("payload"):
+        case "text":
+            parts.kind, parts.body = "text", proto.text
+        case "json":
+            parts.body = proto.json
+        case "data":
+            parts.kind, parts.body = "data", proto.data
     id, type = proto.id or new_id(), proto.type or "message"
-    return from_wire(parts, id=id, type=type, source=proto.source, usage=usage)
+    return from_wire(parts, id=id, type=type, source=proto.source)
 
 
 def fill_usage(proto: pb.Usage, usage: Usage) -> None:
@@ -193,7 +195,9 @@ def fill_context(proto: pb.CallEnvelope, context: CallContext) -> None:
     try:
         _fill_identity(proto, context)
     except (TypeError, ValueError) as exc:
-        raise InvalidMessage("carries a name, key or baggage that is not valid text", "call") from exc
+        raise InvalidMessage(
+            "carries a name, key or baggage that is not valid text", "call"
+        ) from exc
 
 
 def _fill_budget(proto: pb.Budget, budget: Budget) -> None:
@@ -262,7 +266,9 @@ def _read_budget(proto: pb.Budget) -> Budget:
     )
 
 
-def error_detail(error: AixgoError, *, agent: str = "", usage: Usage | None = None) -> pb.ErrorDetail:
+def error_detail(
+    error: AixgoError, *, agent: str = "", usage: Usage | None = None
+) -> pb.ErrorDetail:
     """What a caller learns of `error`: its class, its wire fields, its id, and what the call spent."""
     detail = pb.ErrorDetail(
         kind=type(error).__name__,
@@ -294,22 +300,29 @@ def read_error(detail: pb.ErrorDetail) -> AixgoError:
     if detail.fields:
         try:
             fields = msgspec.json.decode(detail.fields, type=dict[str, FieldValue])
-        except (msgspec.MsgspecError, RecursionError):  # a foreign peer's; the kind alone still helps
+        except (
+            msgspec.MsgspecError,
+            RecursionError,
+        ):  # a foreign peer's; the kind alone still helps
             fields = {}
     return rebuild_error(detail.kind, fields, agent=detail.agent, error_id=detail.error_id)
 
 
-def roundtrip(message: Message) -> Message:
-    """`message` as a peer would receive it: encoded, sized and decoded again.
+class CodecCheck:
+    """Gives back what a peer would receive: encoded and decoded again."""
 
-    Raises:
-        InvalidMessage, MessageTooLarge: it could not be sent.
-    """
-    proto = pb.Message()
-    fill_message(proto, message)
-    return read_message(pb.Message.FromString(proto.SerializeToString()))
+    def message(self, message: Message) -> Message:
+        """Raise what sending `message` would raise, else the message as it would arrive."""
+        proto = pb.Message()
+        fill_message(proto, message)
+        return read_message(pb.Message.FromString(proto.SerializeToString()))
 
+    def error(self, error: AixgoError) -> AixgoError:
+        """The error a caller in another process would get."""
+        return read_error(pb.ErrorDetail.FromString(error_detail(error).SerializeToString()))
 
-def roundtrip_error(error: AixgoError) -> AixgoError:
-    """`error` as a caller in another process would receive it."""
-    return read_error(pb.ErrorDetail.FromString(error_detail(error).SerializeToString()))
+    def chunk(self, chunk: StreamChunk) -> StreamChunk:
+        """Raise what sending `chunk` would raise, else the chunk as it would arrive."""
+        proto = pb.StreamChunk()
+        fill_chunk(proto, chunk)
+        return read_chunk(pb.StreamChunk.FromString(proto.SerializeToString()))

@@ -17,10 +17,16 @@ from aixgo.message import MAX_MESSAGE_BYTES
 __all__ = ["MAX_WIRE_BYTES", "STATUS_GRACE", "WireSettings"]
 
 MAX_WIRE_BYTES = MAX_MESSAGE_BYTES + 1024 * 1024  # a message, and what travels around it
-STATUS_GRACE = 0.25  # seconds the wire's deadline is later than the call's, so that our own status arrives
-MIN_KEEPALIVE_TIME = 1.0  # seconds; servers allow pings twice as often, whatever their clients were told
+STATUS_GRACE = (
+    0.25  # seconds the wire's deadline is later than the call's, so that our own status arrives
+)
+MIN_KEEPALIVE_TIME = (
+    1.0  # seconds; servers allow pings twice as often, whatever their clients were told
+)
 MAX_METADATA_BYTES = 32 * 1024  # gRPC's default of 8 KiB would refuse the details of some errors
-MAX_STREAMS_PER_CONNECTION = 4000  # far above what a link opens at once, and a bound for anybody else
+MAX_STREAMS_PER_CONNECTION = (
+    4000  # far above what a link opens at once, and a bound for anybody else
+)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -58,8 +64,14 @@ class WireSettings:
             ("grpc.max_reconnect_backoff_ms", 2000),
             # Despite its name this is how long one attempt to connect may take.
             ("grpc.min_reconnect_backoff_ms", _ms(self.connect_timeout)),
-            ("grpc.enable_http_proxy", 0),  # peers are inside; a proxy variable would divert loopback too
-            ("grpc.service_config_disable_resolution", 1),  # no retry policy from DNS behind our back
+            (
+                "grpc.enable_http_proxy",
+                0,
+            ),  # peers are inside; a proxy variable would divert loopback too
+            (
+                "grpc.service_config_disable_resolution",
+                1,
+            ),  # no retry policy from DNS behind our back
             ("grpc.use_local_subchannel_pool", 1),  # a link has its own connection and back-off
         ]
 

@@ -20,7 +20,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError, Message as Proto
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as Proto
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -43,7 +44,8 @@ from aixgo.rpc.codec import fill_chunk, fill_message, read_context, read_message
 from aixgo.rpc.descriptions import describe_host
 from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
 from aixgo.rpc.status import status_of
-from aixgo.v1 import agent_service_pb2 as pb, message_pb2
+from aixgo.v1 import agent_service_pb2 as pb
+from aixgo.v1 import message_pb2
 
 __all__ = ["SERVICE", "Server"]
 
@@ -52,7 +54,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["AgentService"].full_name
 log = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT", bound=Proto)
-Rpc = grpc.aio.ServicerContext
+Rpc = grpc.aio.ServicerContext[bytes, bytes]
 
 
 class Server:
@@ -268,7 +270,7 @@ class _Served:
         if error is None:
             error = AgentFailed(target, new_error_id())
             log.error("serving %r failed, error id %s", target, error.error_id, exc_info=failure)
-        status = status_of(error, agent=target, usage=self.context.usage if self.context else None)
+        status = status_of(error, agent=target, usage=self.context.spent if self.context else None)
         return await rpc.abort(status.code, status.details, status.trailing_metadata)
 
 
@@ -276,7 +278,9 @@ def _parse(kind: type[RequestT], body: bytes) -> RequestT:
     try:
         return kind.FromString(body)
     except DecodeError as exc:
-        raise InvalidMessage(expected=f"the protobuf form of {kind.DESCRIPTOR.name}", path="request") from exc
+        raise InvalidMessage(
+            expected=f"the protobuf form of {kind.DESCRIPTOR.name}", path="request"
+        ) from exc
 
 
 def _message_of(
@@ -296,7 +300,8 @@ async def _write_all(chunks: ReplyStream, rpc: Rpc, target: str) -> None:
     async for chunk in chunks:
         response = pb.ExecuteStreamResponse()
         fill_chunk(response.chunk, chunk)
-        await rpc.write(_encode(response))  # returns when HTTP/2 took it: a slow reader slows the agent
+        # Returns when HTTP/2 took it, so a slow reader slows the agent down.
+        await rpc.write(_encode(response))
     final = chunks.final
     if final is None:
         raise AgentFailed(target, "")
@@ -316,7 +321,7 @@ def _stopping() -> AixgoError:
 
 
 async def _refuse_living_socket(address: Address) -> None:
-    """gRPC replaces whatever socket file it finds, also one another server is listening at."""
+    """Refuse a socket a server is listening at: gRPC would replace its file."""
     try:
         async with asyncio.timeout(1.0):
             _, writer = await asyncio.open_unix_connection(address.path)

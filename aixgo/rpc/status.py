@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc.status_pb2 import Status
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from grpc_status import rpc_status
 
 from aixgo.errors import (
@@ -85,7 +85,7 @@ def _exhausted(target: str, details: str) -> AixgoError:
 
 MEANING: Mapping[grpc.StatusCode, Callable[[str, str], AixgoError]] = {
     grpc.StatusCode.OK: _lost("it answered without a reply"),
-    grpc.StatusCode.CANCELLED: _lost("the connection was lost"),  # the caller's own cancel never gets here
+    grpc.StatusCode.CANCELLED: _lost("the connection was lost"),
     grpc.StatusCode.UNKNOWN: _lost("it failed without saying why"),
     grpc.StatusCode.INVALID_ARGUMENT: lambda *_: InvalidMessage(expected="what the peer takes"),
     grpc.StatusCode.DEADLINE_EXCEEDED: lambda target, _: DeadlineExceeded(target),
@@ -93,7 +93,9 @@ MEANING: Mapping[grpc.StatusCode, Callable[[str, str], AixgoError]] = {
     grpc.StatusCode.ALREADY_EXISTS: lambda target, _: AgentExists(target),
     grpc.StatusCode.PERMISSION_DENIED: lambda target, _: PermissionDenied(target),
     grpc.StatusCode.RESOURCE_EXHAUSTED: _exhausted,
-    grpc.StatusCode.FAILED_PRECONDITION: lambda *_: AgentRefused("the peer refused, without saying why"),
+    grpc.StatusCode.FAILED_PRECONDITION: lambda *_: AgentRefused(
+        "the peer refused, it did not say why"
+    ),
     grpc.StatusCode.ABORTED: _lost("it aborted the call"),
     grpc.StatusCode.OUT_OF_RANGE: lambda *_: InvalidMessage(expected="what the peer takes"),
     grpc.StatusCode.UNIMPLEMENTED: lambda *_: IncompatiblePeer(0, WIRE_VERSION),
@@ -102,4 +104,7 @@ MEANING: Mapping[grpc.StatusCode, Callable[[str, str], AixgoError]] = {
     grpc.StatusCode.DATA_LOSS: _lost("the reply was damaged"),
     grpc.StatusCode.UNAUTHENTICATED: lambda *_: Unauthenticated(),
 }
-"""What a status without a detail means to the caller of `target`: (target, text of the status) → error."""
+"""What a status without a detail means: (target, the status's text) → error.
+
+CANCELLED is never the caller's own doing here, because that is a CancelledError.
+"""
