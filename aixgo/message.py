@@ -301,17 +301,26 @@ class WireParts:
     content_type: str
     metadata: bytes
     time_ns: int
+    usage: Usage | None = None
+    """None unless the runtime wrote one: `Message.usage` does not tell that from zero."""
 
 
 def to_wire(message: Message) -> WireParts:
     """The parts of `message` that its public attributes do not give in their encoded form."""
-    if message._kind == _TEXT:
-        return WireParts("text", cast("str", message._body), "", message._metadata_body, message._time_ns)
-    kind: Literal["json", "data"] = "data" if message._kind == _DATA else "json"
-    return WireParts(kind, message.encoded, message._content_type, message._metadata_body, message._time_ns)
+    kind: Literal["text", "json", "data"] = "text"
+    if message._kind != _TEXT:
+        kind = "data" if message._kind == _DATA else "json"
+    return WireParts(
+        kind,
+        cast("str", message._body) if message._kind == _TEXT else message.encoded,
+        message._content_type,
+        message._metadata_body,
+        message._time_ns,
+        message._usage,
+    )
 
 
-def from_wire(parts: WireParts, *, id: str, type: str, source: str, usage: Usage | None) -> Message:
+def from_wire(parts: WireParts, *, id: str, type: str, source: str) -> Message:
     """The message a codec received; JSON is not decoded until somebody reads it.
 
     Raises:
@@ -328,7 +337,7 @@ def from_wire(parts: WireParts, *, id: str, type: str, source: str, usage: Usage
     message.id = id
     message.type = type
     message.source = source
-    message._usage = usage
+    message._usage = parts.usage
     if len(parts.body) + len(parts.metadata) > MAX_MESSAGE_BYTES // 4 and message.size > MAX_MESSAGE_BYTES:
         raise MessageTooLarge(message.size, MAX_MESSAGE_BYTES)
     return message
