@@ -102,7 +102,12 @@ class Caller(Protocol):
         ...
 
     async def send(
-        self, target: str, message: Message | Payload, *, timeout: float = 5.0, budget: Budget | None = None
+        self,
+        target: str,
+        message: Message | Payload,
+        *,
+        timeout: float = 5.0,
+        budget: Budget | None = None,
     ) -> None:
         """Put `message` into the target's mailbox. Returning means accepted, not executed.
 
@@ -119,7 +124,9 @@ class Caller(Protocol):
         """
         ...
 
-    async def broadcast(self, message: Message | Payload, targets: Iterable[str] | None = None) -> Outcomes:
+    async def broadcast(
+        self, message: Message | Payload, targets: Iterable[str] | None = None
+    ) -> Outcomes:
         """Put `message` into every mailbox, or those of `targets`, except the calling agent's own.
 
         An outcome without an error means accepted, not executed.

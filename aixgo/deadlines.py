@@ -94,7 +94,9 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_tick = tick
-        self._timer = self._clock.call_later(max(0.0, tick * TICK - self._clock.monotonic()), self._expire)
+        self._timer = self._clock.call_later(
+            max(0.0, tick * TICK - self._clock.monotonic()), self._expire
+        )
 
     def _expire(self) -> None:
         self._timer = None
@@ -102,7 +104,9 @@ class Deadlines:
         while self._ticks and self._ticks[0] * TICK <= now:
             for guard in tuple(self._buckets.pop(heapq.heappop(self._ticks))):
                 guard.fire(_deadline_passed)
-        while self._ticks and not self._buckets[self._ticks[0]]:  # all disarmed: no reason to wake up
+        while (
+            self._ticks and not self._buckets[self._ticks[0]]
+        ):  # all disarmed: no reason to wake up
             del self._buckets[heapq.heappop(self._ticks)]
         if self._ticks:
             self._schedule(self._ticks[0])

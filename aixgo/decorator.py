@@ -100,13 +100,17 @@ class AgentFunction(Generic[P, R]):
             self._threads = None
 
     async def _stream(self, message: Message) -> AsyncIterator[StreamChunk | Message]:
-        pieces = cast("Callable[..., AsyncIterator[object]]", self.function)(**self._signature.bind(message))
+        pieces = cast("Callable[..., AsyncIterator[object]]", self.function)(
+            **self._signature.bind(message)
+        )
         try:
             async for piece in pieces:
                 if isinstance(piece, (StreamChunk, Message)):
                     yield piece
                 else:
-                    yield StreamChunk(content=piece if isinstance(piece, str) else Message(piece).text)
+                    yield StreamChunk(
+                        content=piece if isinstance(piece, str) else Message(piece).text
+                    )
         finally:
             aclose = getattr(pieces, "aclose", None)
             if aclose is not None:
@@ -122,7 +126,9 @@ class AgentFunction(Generic[P, R]):
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix=f"aixgo-{self.name}")
+            self._threads = ThreadPoolExecutor(
+                SYNC_THREADS, thread_name_prefix=f"aixgo-{self.name}"
+            )
         return self._threads
 
 
@@ -157,7 +163,9 @@ class _Signature:
             ):
                 continue
             elif parameter.kind is parameter.POSITIONAL_ONLY:
-                raise ConfigError(f"{where}: the parameter {parameter.name!r} must not be positional-only")
+                raise ConfigError(
+                    f"{where}: the parameter {parameter.name!r} must not be positional-only"
+                )
             elif self.input_name:
                 raise ConfigError(
                     f"{where}: takes one input, but both {self.input_name!r} and {parameter.name!r} have no default; "
@@ -199,11 +207,17 @@ def convert(message: Message, wanted: object) -> object:
         try:
             payload = cast("JSONValue", msgspec.json.decode(payload.encode()))
         except msgspec.DecodeError as exc:
-            raise InvalidMessage(f"is text that is no JSON; {_type_name(wanted)} is wanted", "payload", _type_name(wanted)) from exc
+            raise InvalidMessage(
+                f"is text that is no JSON; {_type_name(wanted)} is wanted",
+                "payload",
+                _type_name(wanted),
+            ) from exc
     if model_validate is not None:
         try:
             return model_validate(payload)
-        except ValueError as exc:  # pydantic's ValidationError is one; its text would quote the payload
+        except (
+            ValueError
+        ) as exc:  # pydantic's ValidationError is one; its text would quote the payload
             fields = [".".join(map(str, error["loc"])) for error in exc.errors()]  # type: ignore[attr-defined]
             raise InvalidMessage(path=f"payload.{fields[0]}", expected=_type_name(wanted)) from exc
     try:

@@ -66,7 +66,9 @@ __all__ = [
 
 FieldValue: TypeAlias = str | int | float | bool | None
 
-MAX_FIELD_LENGTH = 256  # characters of one field that cross a process boundary; names are at most 128
+MAX_FIELD_LENGTH = (
+    256  # characters of one field that cross a process boundary; names are at most 128
+)
 
 
 def new_error_id() -> str:
@@ -121,7 +123,9 @@ class MissingExtra(ConfigError):
     def __init__(self, feature: str = "", extra: str = "") -> None:
         self.feature = feature
         self.extra = extra
-        super().__init__(f"{feature} needs a package that is not installed: pip install 'aixgo[{extra}]'")
+        super().__init__(
+            f"{feature} needs a package that is not installed: pip install 'aixgo[{extra}]'"
+        )
 
 
 class InvalidMessage(AixgoError):
@@ -136,7 +140,9 @@ class InvalidMessage(AixgoError):
     def __init__(self, problem: str = "", path: str = "message", expected: str = "") -> None:
         self.path = path
         self.expected = expected
-        super().__init__(f"{path} {problem or 'does not fit ' + (expected or 'what it is used for')}")
+        super().__init__(
+            f"{path} {problem or 'does not fit ' + (expected or 'what it is used for')}"
+        )
 
 
 class MessageTooLarge(AixgoError):
@@ -148,7 +154,9 @@ class MessageTooLarge(AixgoError):
     def __init__(self, size: int = 0, limit: int = 0) -> None:
         self.size = size
         self.limit = limit
-        super().__init__(f"the message holds {size} bytes, {limit} are allowed; send a reference instead")
+        super().__init__(
+            f"the message holds {size} bytes, {limit} are allowed; send a reference instead"
+        )
 
 
 class AgentError(AixgoError):
@@ -164,7 +172,9 @@ class AgentNotFound(AgentError):
     def __init__(self, name: str = "", known: Iterable[str] = ()) -> None:
         self.name = name
         near = nearest(name, known)
-        super().__init__(f"no agent is called {name!r}" + (f"; did you mean {near!r}?" if near else ""))
+        super().__init__(
+            f"no agent is called {name!r}" + (f"; did you mean {near!r}?" if near else "")
+        )
 
 
 class AgentExists(AgentError):
@@ -206,7 +216,9 @@ class AgentFailed(AgentError):
         self.name = name
         self.agent = name
         self.error_id = error_id
-        super().__init__(f"agent {name!r} failed (error id {error_id or 'unknown'}: its log has the traceback)")
+        super().__init__(
+            f"agent {name!r} failed (error id {error_id or 'unknown'}: its log has the traceback)"
+        )
 
     def with_id(self, error_id: str) -> AgentFailed:
         """The same error naming the id its traceback is logged under."""
@@ -236,7 +248,9 @@ class NotBound(AgentError):
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        super().__init__(f"{name!r} is not bound: register it in a runtime and call it there by name")
+        super().__init__(
+            f"{name!r} is not bound: register it in a runtime and call it there by name"
+        )
 
 
 class DeliveryError(AixgoError):
@@ -255,7 +269,9 @@ class MailboxFull(DeliveryError):
     def __init__(self, name: str = "", capacity: int = 0) -> None:
         self.name = name
         self.capacity = capacity
-        super().__init__(f"the mailbox of {name!r} is full ({capacity} messages); its reader is too slow")
+        super().__init__(
+            f"the mailbox of {name!r} is full ({capacity} messages); its reader is too slow"
+        )
 
 
 class DeliveryExpired(DeliveryError):
@@ -280,7 +296,9 @@ class Unavailable(DeliveryError):
     retryable = True
     fields: ClassVar[tuple[str, ...]] = ("name", "reason", "outcome")
 
-    def __init__(self, name: str = "", reason: str = "unreachable", outcome: str = "not_started") -> None:
+    def __init__(
+        self, name: str = "", reason: str = "unreachable", outcome: str = "not_started"
+    ) -> None:
         self.name = name
         self.reason = reason
         self.outcome = outcome
@@ -298,7 +316,9 @@ class IncompatiblePeer(DeliveryError):
     def __init__(self, theirs: int = 0, ours: int = 0) -> None:
         self.theirs = theirs
         self.ours = ours
-        super().__init__(f"the peer speaks wire version {theirs}, this process {ours}; upgrade the older one")
+        super().__init__(
+            f"the peer speaks wire version {theirs}, this process {ours}; upgrade the older one"
+        )
 
 
 class KeyConflict(DeliveryError):
@@ -360,7 +380,9 @@ class RateLimited(ProviderError):
     retryable = True
     fields: ClassVar[tuple[str, ...]] = ("provider", "code", "retry_after")
 
-    def __init__(self, text: str = "", *, provider: str = "", code: str = "", retry_after: float = 0.0) -> None:
+    def __init__(
+        self, text: str = "", *, provider: str = "", code: str = "", retry_after: float = 0.0
+    ) -> None:
         self.retry_after = retry_after
         super().__init__(text, provider=provider, code=code)
 

@@ -45,9 +45,7 @@ __all__ = [
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # of payload and metadata together; the wire's limit too
 MAX_DEPTH = 100  # levels of nesting in one JSON value
 
-JSONValue: TypeAlias = (
-    "str | int | float | bool | None | list[JSONValue] | dict[str, JSONValue]"  # tuples are accepted as lists
-)
+JSONValue: TypeAlias = "str | int | float | bool | list[JSONValue] | dict[str, JSONValue] | None"
 Payload: TypeAlias = "JSONValue | bytes | BaseModel | object"
 """What a Message can be made from; `object` stands for dataclass instances."""
 
@@ -282,7 +280,14 @@ class Message:
             return NotImplemented
         return self is other or (
             (self.id, self.type, self.source, self._content_type, self.encoded, self._metadata_body)
-            == (other.id, other.type, other.source, other._content_type, other.encoded, other._metadata_body)
+            == (
+                other.id,
+                other.type,
+                other.source,
+                other._content_type,
+                other.encoded,
+                other._metadata_body,
+            )
         )
 
     def __hash__(self) -> int:
@@ -338,7 +343,10 @@ def from_wire(parts: WireParts, *, id: str, type: str, source: str) -> Message:
     message.type = type
     message.source = source
     message._usage = parts.usage
-    if len(parts.body) + len(parts.metadata) > MAX_MESSAGE_BYTES // 4 and message.size > MAX_MESSAGE_BYTES:
+    if (
+        len(parts.body) + len(parts.metadata) > MAX_MESSAGE_BYTES // 4
+        and message.size > MAX_MESSAGE_BYTES
+    ):
         raise MessageTooLarge(message.size, MAX_MESSAGE_BYTES)
     return message
 
@@ -402,12 +410,16 @@ def _walk(value: object, path: str, depth: int) -> JSONValue:
             return value  # type: ignore[return-value]
         raise InvalidMessage(f"is {value}, which JSON cannot hold", path)
     if depth >= MAX_DEPTH:
-        raise InvalidMessage(f"is nested more than {MAX_DEPTH} levels", path if len(path) < 80 else path[:80] + "…")
+        raise InvalidMessage(
+            f"is nested more than {MAX_DEPTH} levels", path if len(path) < 80 else path[:80] + "…"
+        )
     if isinstance(value, Mapping):
         found: dict[str, JSONValue] = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                raise InvalidMessage(f"has the key {key!r} of type {type(key).__name__}; keys are text", path)
+                raise InvalidMessage(
+                    f"has the key {key!r} of type {type(key).__name__}; keys are text", path
+                )
             _text_size(key, f"a key of {path}")
             found[str(key)] = _walk(item, f"{path}.{key}", depth + 1)
         return found
@@ -429,6 +441,8 @@ def _walk_rare(value: object, path: str, depth: int) -> JSONValue:
         named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return _walk(named, path, depth)
     dump: Callable[..., object] | None = getattr(value, "model_dump", None)
-    if dump is not None and not isinstance(value, type):  # a pydantic model, which core does not import
+    if dump is not None and not isinstance(
+        value, type
+    ):  # a pydantic model, which core does not import
         return _walk(dump(mode="json"), path, depth)
     raise InvalidMessage(f"is a {type(value).__name__}, which is no JSON value", path)

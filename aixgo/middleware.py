@@ -41,7 +41,9 @@ class Request:
 
     __slots__ = ("context", "message", "streaming", "target")
 
-    def __init__(self, target: str, message: Message, context: CallContext, *, streaming: bool) -> None:
+    def __init__(
+        self, target: str, message: Message, context: CallContext, *, streaming: bool
+    ) -> None:
         self.target = target
         self.message = message
         self.context = context

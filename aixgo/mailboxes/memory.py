@@ -67,7 +67,9 @@ class MemoryMailbox:
         if self._closed:
             raise RuntimeClosed("stopped")
 
-    async def _wait(self, waiters: deque[asyncio.Future[None]], possible: Callable[[], bool]) -> None:
+    async def _wait(
+        self, waiters: deque[asyncio.Future[None]], possible: Callable[[], bool]
+    ) -> None:
         self._check_open()
         while True:
             waiter = asyncio.get_running_loop().create_future()

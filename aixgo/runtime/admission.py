@@ -52,7 +52,9 @@ class Slots:
         if any(hop.instance == self._instance for hop in context.hops):
             raise LimitExceeded("max_in_flight", self._limit, context.agent)
         if len(self._waiting) >= self._limit * WAITING_PER_SLOT:
-            raise LimitExceeded("calls waiting for max_in_flight", len(self._waiting), context.agent)
+            raise LimitExceeded(
+                "calls waiting for max_in_flight", len(self._waiting), context.agent
+            )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:

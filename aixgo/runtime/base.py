@@ -12,14 +12,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, Self, TypedDict, TypeVar, cast
+from typing import Protocol, Self, TypedDict, cast
 
 from aixgo.context import MAX_HOPS, CallContext, Clock, SystemClock, _current
 from aixgo.contract import Agent, AgentDescription, Outcome, Outcomes
 from aixgo.deadlines import Deadlines
-from aixgo.errors import AgentExists, AgentNotFound, AixgoError, ConfigError, DeadlineExceeded, RuntimeClosed
+from aixgo.errors import (
+    AgentExists,
+    AgentNotFound,
+    AixgoError,
+    ConfigError,
+    DeadlineExceeded,
+    RuntimeClosed,
+)
 from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
 from aixgo.mailboxes.memory import MemoryMailbox
@@ -50,7 +57,6 @@ SEND_TIMEOUT = 5.0  # seconds a full mailbox is waited for
 DEAD_LETTERS = 1_000  # kept, newest last
 
 CallMiddleware = Middleware[Request, Response]
-
 
 
 class Route(Protocol):
@@ -270,7 +276,9 @@ class Runtime:
             if self._chain is None:
                 reply = await self._route(target).call(given, context)
             else:
-                reply = cast("Message", await self._chain(Request(target, given, context, streaming=False)))
+                reply = cast(
+                    "Message", await self._chain(Request(target, given, context, streaming=False))
+                )
             ok = True
         except BaseException as exc:
             error = leave_guard(guard, target, exc)
@@ -329,16 +337,23 @@ class Runtime:
         given = Message.of(message)
         parent = parent_call()
         if keys is None:
-            keys = [parent.child_key(target) if parent is not None else target for target in targets]
+            keys = [
+                parent.child_key(target) if parent is not None else target for target in targets
+            ]
 
         async def one(target: str, key: str) -> Outcome:
             try:
-                return Outcome(target, await self.call(target, given, timeout=timeout, key=key, source=source))
+                return Outcome(
+                    target, await self.call(target, given, timeout=timeout, key=key, source=source)
+                )
             except AixgoError as exc:
                 return Outcome(target, error=exc)
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(target, key)) for target, key in zip(targets, keys, strict=True)]
+            tasks = [
+                group.create_task(one(target, key))
+                for target, key in zip(targets, keys, strict=True)
+            ]
         return Outcomes(task.result() for task in tasks)
 
     # -- mail -----------------------------------------------------------------------------------------
@@ -356,7 +371,9 @@ class Runtime:
         parent = parent_call()
         given = self._outgoing(message, parent, source)
         context = self._context(target, parent, timeout, None, None, "", "")
-        context.deadline = self.clock.monotonic() + timeout  # accepting it is all that is waited for
+        context.deadline = (
+            self.clock.monotonic() + timeout
+        )  # accepting it is all that is waited for
         context.budget = budget
         route = self._routes.get(target)
         if route is not None:
@@ -370,7 +387,9 @@ class Runtime:
         self._check_open(None)
         hosted = self._hosted.get(name)
         if hosted is not None and not hosted.reads_mailbox:
-            raise ConfigError(f"agent {name!r} does not read its mailbox: declare it with @agent(mailbox=True)")
+            raise ConfigError(
+                f"agent {name!r} does not read its mailbox: declare it with @agent(mailbox=True)"
+            )
         mailbox = hosted.mailbox if hosted is not None else self._exit(name)
         posted = await mailbox.get(timeout)
         self._received += 1
@@ -455,7 +474,10 @@ class Runtime:
     async def health(self) -> Health:
         """Whether calls are taken, and each agent's state."""
         status = "serving" if self._state == "running" else self._state
-        return {"status": status, "agents": {name: hosted.health for name, hosted in self._hosted.items()}}
+        return {
+            "status": status,
+            "agents": {name: hosted.health for name, hosted in self._hosted.items()},
+        }
 
     def metrics(self) -> Metrics:
         """Counters since the start and gauges of this moment."""
@@ -482,7 +504,11 @@ class Runtime:
     # -- inside ---------------------------------------------------------------------------------------
 
     def _add(
-        self, agent: Agent, name: str | None, outputs: Iterable[str], depends_on: Iterable[str] | None
+        self,
+        agent: Agent,
+        name: str | None,
+        outputs: Iterable[str],
+        depends_on: Iterable[str] | None,
     ) -> list[Hosted]:
         needed = getattr(agent, "depends_on", ()) if depends_on is None else depends_on
         added = []
@@ -522,10 +548,11 @@ class Runtime:
     def _check_orchestrations(self, added: Iterable[Hosted]) -> None:
         for hosted in added:
             check_orchestration(
-                hosted.name, lambda name: found.agent if (found := self._hosted.get(name)) is not None else None
+                hosted.name,
+                lambda name: found.agent if (found := self._hosted.get(name)) is not None else None,
             )
 
-    def _stands_for_peer(self, name: str) -> bool:
+    def _stands_for_peer(self, name: str) -> bool:  # noqa: ARG002 - here nothing is elsewhere
         return False
 
     def _known_elsewhere(self) -> Iterable[str]:
@@ -559,7 +586,9 @@ class Runtime:
             return  # part of a call that was let in
         raise RuntimeClosed(self._state)
 
-    def _outgoing(self, message: Message | Payload, parent: CallContext | None, source: str) -> Message:
+    def _outgoing(
+        self, message: Message | Payload, parent: CallContext | None, source: str
+    ) -> Message:
         """The message as it leaves: our own handle, naming its source."""
         self._check_open(parent)
         sender = parent.agent if parent is not None else source
@@ -598,7 +627,9 @@ class Runtime:
             parent.check_hops(target)
             context = CallContext(
                 target,
-                deadline=parent.deadline if timeout is None else min(parent.deadline, now + timeout),
+                deadline=parent.deadline
+                if timeout is None
+                else min(parent.deadline, now + timeout),
                 clock=self.clock,
                 key=key or parent.child_key(target),
                 hops=parent.hops,
@@ -672,10 +703,17 @@ class Runtime:
             raise error
         return reply
 
-    async def stream_hosted(self, hosted: Hosted, message: Message, context: CallContext) -> ReplyStream:
+    async def stream_hosted(
+        self, hosted: Hosted, message: Message, context: CallContext
+    ) -> ReplyStream:
         """Open a streamed call that did not begin here; whoever gets the stream closes it."""
         chunks = CallStream(
-            hosted.name, context, None, self._deadlines, self._in_flight, lambda: hosted.stream(message, context)
+            hosted.name,
+            context,
+            None,
+            self._deadlines,
+            self._in_flight,
+            lambda: hosted.stream(message, context),
         )
         await chunks.open()
         return chunks
@@ -701,7 +739,9 @@ class Runtime:
         """
         mailbox = self._exits.get(name)
         if mailbox is None:
-            if name in self._routes or not any(name in hosted.outputs for hosted in self._hosted.values()):
+            if name in self._routes or not any(
+                name in hosted.outputs for hosted in self._hosted.values()
+            ):
                 raise AgentNotFound(name, self._routes)
             mailbox = self._exits[name] = MemoryMailbox(name, self._hosting.mailbox_capacity)
         return mailbox

@@ -27,7 +27,9 @@ def objects_below(agent: Agent) -> list[Agent]:
             if isinstance(member, str):
                 continue
             if any(member is seen for seen in path):
-                raise ConfigError(f"orchestration cycle: {_arrow([*(a.name for a in path), member.name])}")
+                raise ConfigError(
+                    f"orchestration cycle: {_arrow([*(a.name for a in path), member.name])}"
+                )
             if not any(member is seen for seen in found):
                 found.append(member)
             visit(member, (*path, member))
@@ -63,7 +65,9 @@ def check_orchestration(root: str, find: Callable[[str], Agent | None]) -> None:
         raise LimitExceeded("max_agents", limit, root)
 
 
-def start_levels(depends_on: Mapping[str, Iterable[str]], elsewhere: Iterable[str]) -> list[list[str]]:
+def start_levels(
+    depends_on: Mapping[str, Iterable[str]], elsewhere: Iterable[str]
+) -> list[list[str]]:
     """The names of `depends_on` in levels to start one after another, each level sorted by name.
 
     Names `elsewhere` are peers: known, and not ours to start.
@@ -76,7 +80,9 @@ def start_levels(depends_on: Mapping[str, Iterable[str]], elsewhere: Iterable[st
     for name, needed in depends_on.items():
         for other in needed:
             if other not in depends_on and other not in outside:
-                raise ConfigError(f"{_arrow([name, other])}: no agent is called {other!r} (depends_on)")
+                raise ConfigError(
+                    f"{_arrow([name, other])}: no agent is called {other!r} (depends_on)"
+                )
         waits[name] = {other for other in needed if other in depends_on}
     levels: list[list[str]] = []
     while waits:

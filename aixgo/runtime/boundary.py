@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import logging
 
-from aixgo.errors import AgentFailed, AgentRefused, AixgoError, error_classes, new_error_id, rebuild_error
+from aixgo.errors import (
+    AgentFailed,
+    AgentRefused,
+    AixgoError,
+    error_classes,
+    new_error_id,
+    rebuild_error,
+)
 
 __all__ = ["leaving"]
 
@@ -23,7 +30,14 @@ def leaving(exc: BaseException, agent: str) -> AixgoError:
         error_id = new_error_id()
         error = rebuild_error(_known_kind(exc), exc.wire_fields(), agent=agent, error_id=error_id)
         level = logging.INFO if isinstance(exc, AgentRefused) else logging.WARNING
-        log.log(level, "agent %r raised %s [error id %s]", agent, type(exc).__name__, error_id, exc_info=exc)
+        log.log(
+            level,
+            "agent %r raised %s [error id %s]",
+            agent,
+            type(exc).__name__,
+            error_id,
+            exc_info=exc,
+        )
         return error
     error = AgentFailed(agent, new_error_id())
     log.error("agent %r failed [error id %s]", agent, error.error_id, exc_info=exc)

@@ -87,10 +87,17 @@ class AgentCaller:
         keys: Sequence[str] | None = None,
     ) -> Outcomes:
         """See `Caller.call_parallel`."""
-        return await self._runtime.call_parallel(targets, message, timeout=timeout, keys=keys, source=self._name)
+        return await self._runtime.call_parallel(
+            targets, message, timeout=timeout, keys=keys, source=self._name
+        )
 
     async def send(
-        self, target: str, message: Message | Payload, *, timeout: float = 5.0, budget: Budget | None = None
+        self,
+        target: str,
+        message: Message | Payload,
+        *,
+        timeout: float = 5.0,
+        budget: Budget | None = None,
     ) -> None:
         """See `Caller.send`."""
         await self._runtime.send(target, message, timeout=timeout, budget=budget, source=self._name)
@@ -99,7 +106,9 @@ class AgentCaller:
         """See `Caller.recv`."""
         return await self._runtime.recv(name or self._name, timeout=timeout)
 
-    async def broadcast(self, message: Message | Payload, targets: Iterable[str] | None = None) -> Outcomes:
+    async def broadcast(
+        self, message: Message | Payload, targets: Iterable[str] | None = None
+    ) -> Outcomes:
         """See `Caller.broadcast`."""
         return await self._runtime.broadcast(message, targets, source=self._name)
 

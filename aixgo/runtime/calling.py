@@ -71,11 +71,15 @@ def check_timeout(timeout: float) -> float:
         ConfigError: negative or not a number.
     """
     if not timeout >= 0 or math.isinf(timeout):
-        raise ConfigError(f"timeout={timeout!r}: a timeout is a finite number of seconds, not negative")
+        raise ConfigError(
+            f"timeout={timeout!r}: a timeout is a finite number of seconds, not negative"
+        )
     return timeout
 
 
-def guard_call(deadlines: Deadlines, context: CallContext, parent: CallContext | None) -> Guard | None:
+def guard_call(
+    deadlines: Deadlines, context: CallContext, parent: CallContext | None
+) -> Guard | None:
     """Arm the deadline of `context` on the current task, unless a guard of the same task covers it."""
     task = asyncio.current_task()
     assert task is not None
@@ -162,7 +166,9 @@ class CallStream:
             if self._parent is not None:
                 self._parent.charge(self._context.spent)
             self._context.ended = True
-            self._in_flight.leave(ok=self._ok, seconds=self._context.clock.monotonic() - self._began)
+            self._in_flight.leave(
+                ok=self._ok, seconds=self._context.clock.monotonic() - self._began
+            )
 
     async def _open(self) -> None:
         self._inner = await self._connect()

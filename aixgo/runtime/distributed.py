@@ -123,7 +123,9 @@ class DistributedRuntime(Runtime):
         if name in self._hosted or name not in self._peer_addresses:
             return super().get_agent(name)
         described = self._peers[name].description() if name in self._peers else None
-        return RemoteAgent(name, described.role if described is not None else "remote", self._call_remote)
+        return RemoteAgent(
+            name, described.role if described is not None else "remote", self._call_remote
+        )
 
     async def health(self) -> Health:
         """Whether calls are taken, each hosted agent's state, and each peer's, asked now."""
@@ -149,7 +151,9 @@ class DistributedRuntime(Runtime):
             self._open_peer(name)
         await super().start()
         if self._listen:
-            server = Server(RuntimeHost(self), self._listen, insecure=self._insecure, settings=self._settings)
+            server = Server(
+                RuntimeHost(self), self._listen, insecure=self._insecure, settings=self._settings
+            )
             try:
                 self.address = await server.start()
             except BaseException:
@@ -230,13 +234,18 @@ async def serve(
         AgentNotReady: an agent did not start.
     """
     runtime = DistributedRuntime(
-        *agents, peers=peers, address=address, transport=transport, insecure=insecure, wire=wire, **options
+        *agents,
+        peers=peers,
+        address=address,
+        transport=transport,
+        insecure=insecure,
+        wire=wire,
+        **options,
     )
-    async with stop_signal() as stopped:
-        async with runtime:
-            if ready is not None:
-                ready(runtime)
-            await stopped.wait()
+    async with stop_signal() as stopped, runtime:
+        if ready is not None:
+            ready(runtime)
+        await stopped.wait()
 
 
 @asynccontextmanager

@@ -180,7 +180,9 @@ class Hosted:
 
     # -- streams: one step at a time, each inside the call's context ------------------------------------
 
-    async def step(self, pieces: AsyncIterator[StreamChunk | Message], context: CallContext) -> StreamChunk | Message:
+    async def step(
+        self, pieces: AsyncIterator[StreamChunk | Message], context: CallContext
+    ) -> StreamChunk | Message:
         """The next piece of a streaming agent.
 
         Raises:
@@ -200,7 +202,9 @@ class Hosted:
         finally:
             _current.reset(token)
 
-    def pieces(self, message: Message, context: CallContext) -> AsyncIterator[StreamChunk | Message]:
+    def pieces(
+        self, message: Message, context: CallContext
+    ) -> AsyncIterator[StreamChunk | Message]:
         """What the agent streams, or its whole reply as one chunk when it does not."""
         context.executing = self.agent
         context.caller = self.caller
@@ -215,7 +219,9 @@ class Hosted:
         finally:
             _current.reset(token)
 
-    async def _whole(self, message: Message, context: CallContext) -> AsyncIterator[StreamChunk | Message]:
+    async def _whole(
+        self, message: Message, context: CallContext
+    ) -> AsyncIterator[StreamChunk | Message]:
         if context.idempotency_key:
             reply = await self._once(message, context)
         else:
@@ -236,8 +242,10 @@ class Hosted:
     # -- mailbox --------------------------------------------------------------------------------------
 
     async def send(self, message: Message, context: CallContext) -> None:
-        """Put a message into the mailbox by the context's deadline; the runtime executes it unless the agent
-        reads its own mailbox."""
+        """Put a message into the mailbox by the context's deadline.
+
+        The runtime executes it, unless the agent reads its own mailbox.
+        """
         if self.state not in ("running", "starting"):
             raise AgentNotReady(self.name, self.state)
         await self.mailbox.put(Posted.of(message, context), max(0.0, context.remaining))
@@ -359,7 +367,7 @@ class HostedStream:
             aclose = getattr(self._pieces, "aclose", None)
             if aclose is not None:
                 await aclose()
-        except Exception as exc:  # an agent's cleanup failed; the stream is over all the same
+        except Exception as exc:  # noqa: BLE001 - an agent's cleanup failed; the stream is over all the same
             leaving(exc, self._hosted.name)
         finally:
             _current.reset(token)
@@ -374,4 +382,4 @@ def _asked_to_stop() -> bool:
 
 
 # The frames by which the loop watch finds out whose code blocks: each has a Hosted as its `self`.
-HOST_CODES = frozenset({Hosted._execute.__code__, Hosted.step.__code__})
+HOST_CODES = frozenset({Hosted._execute.__code__, Hosted.step.__code__})  # noqa: SLF001

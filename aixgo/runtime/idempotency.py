@@ -70,11 +70,13 @@ class OncePerKey:
         elif entry.task is not None:
             entry.context.deadline = max(entry.context.deadline, context.deadline)
         if entry.task is not None:
-            await self._join(key, entry, entry.task)
+            await self._join(entry, entry.task)
         if entry.error is not None:
             raise entry.error
         if entry.reply is None:
-            raise Unavailable(context.agent, "an earlier call with this key was cancelled", "unknown")
+            raise Unavailable(
+                context.agent, "an earlier call with this key was cancelled", "unknown"
+            )
         return entry.reply.handle()
 
     async def close(self) -> None:
@@ -85,11 +87,15 @@ class OncePerKey:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._entries.clear()
 
-    def _begin(self, key: tuple[str, str, str], digest: bytes, context: CallContext, run: Run) -> _Entry:
+    def _begin(
+        self, key: tuple[str, str, str], digest: bytes, context: CallContext, run: Run
+    ) -> _Entry:
         if len(self._entries) >= MAX_KEYS and not self._drop_oldest_finished():
             raise LimitExceeded("idempotency keys in flight", MAX_KEYS, context.agent)
         entry = self._entries[key] = _Entry(digest, context)
-        entry.task = asyncio.create_task(self._execute(key, entry, run), name=f"aixgo-once-{context.agent}")
+        entry.task = asyncio.create_task(
+            self._execute(key, entry, run), name=f"aixgo-once-{context.agent}"
+        )
         return entry
 
     async def _execute(self, key: tuple[str, str, str], entry: _Entry, run: Run) -> Message:
@@ -111,10 +117,12 @@ class OncePerKey:
             while self._bytes > MAX_BYTES and self._drop_oldest_finished():
                 pass
 
-    async def _join(self, key: tuple[str, str, str], entry: _Entry, task: asyncio.Task[Message]) -> None:
+    async def _join(self, entry: _Entry, task: asyncio.Task[Message]) -> None:
         entry.waiting += 1
         try:
-            await asyncio.wait((task,))  # unlike awaiting it, this leaves the run alone when we are cancelled
+            await asyncio.wait(
+                (task,)
+            )  # unlike awaiting it, this leaves the run alone when we are cancelled
         except asyncio.CancelledError:
             if entry.waiting == 1 and not task.done():
                 task.cancel()

@@ -54,7 +54,7 @@ async def _start(hosted: Hosted, timeout: float) -> None:
             if start is not None:
                 assert hosted.caller is not None
                 await start(hosted.caller)
-            while is_ready is not None and not is_ready():
+            while is_ready is not None and not is_ready():  # noqa: ASYNC110 - a question, not an event
                 await asyncio.sleep(READY_POLL)
     except TimeoutError as exc:
         hosted.state = f"not ready after {timeout:g} s"
@@ -69,7 +69,9 @@ async def _start(hosted: Hosted, timeout: float) -> None:
 async def stop_agents(hosted: Sequence[Hosted]) -> None:
     """Stop in reverse order. An agent that fails or is slow to stop is logged and left."""
     for item in reversed(hosted):
-        started = item.state in ("running", "starting", "failed to start") or item.state.startswith("not ready")
+        started = item.state in ("running", "starting", "failed to start") or item.state.startswith(
+            "not ready"
+        )
         item.state = "stopped"
         await item.close()
         stop: Callable[[], Awaitable[None]] | None = getattr(item.agent, "stop", None)

@@ -10,6 +10,7 @@ from aixgo.runtime.hosting import Wire
 
 __all__ = ["LocalRuntime"]
 
+
 class LocalRuntime(Runtime):
     """Runs agents in one process: a call is a direct await, without tasks, queues or encoding.
 
@@ -19,11 +20,13 @@ class LocalRuntime(Runtime):
         options: see `RuntimeOptions`.
     """
 
-    def __init__(self, *agents: Agent, check_wire: bool = False, **options: Unpack[RuntimeOptions]) -> None:
+    def __init__(
+        self, *agents: Agent, check_wire: bool = False, **options: Unpack[RuntimeOptions]
+    ) -> None:
         super().__init__(*agents, codec=_wire() if check_wire else None, **options)
 
 
 def _wire() -> Wire:
-    from aixgo.runtime.codec_check import CodecCheck  # only here does a local runtime need protobuf
+    from aixgo.rpc.codec import CodecCheck  # only here does a local runtime need protobuf
 
     return CodecCheck()

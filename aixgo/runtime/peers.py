@@ -29,7 +29,9 @@ __all__ = ["Peer", "RemoteAgent", "Replica", "Replicas"]
 log = logging.getLogger("aixgo.runtime")
 
 RESOLVE_INTERVAL = 5.0  # seconds between look-ups of a `dns:///` name that is in use
-FIRST_PENALTY = 0.1  # seconds a replica that could not be reached is passed over; doubles up to MAX_PENALTY
+FIRST_PENALTY = (
+    0.1  # seconds a replica that could not be reached is passed over; doubles up to MAX_PENALTY
+)
 MAX_PENALTY = 2.0
 RETIRE_POLL = 0.1  # seconds between looks whether a retired replica's calls are done
 STICKY_ENTRIES = 10_000  # sessions, and keys, whose replica is remembered per peer
@@ -54,7 +56,11 @@ class Replica:
     @property
     def usable(self) -> bool:
         """Whether calls should be sent there while there is a choice."""
-        return not self.retired and not self.link.draining and self._clock.monotonic() >= self._retry_at
+        return (
+            not self.retired
+            and not self.link.draining
+            and self._clock.monotonic() >= self._retry_at
+        )
 
     async def connect(self) -> PeerInfo:
         """What the peer says about itself, asked once per life of the peer."""
@@ -118,7 +124,7 @@ class Replicas:
 
 async def _close_when_idle(replica: Replica) -> None:
     try:
-        while replica.link.outstanding:
+        while replica.link.outstanding:  # noqa: ASYNC110 - ends by the deadlines of its calls
             await asyncio.sleep(RETIRE_POLL)
     finally:
         await replica.link.aclose()
@@ -127,7 +133,9 @@ async def _close_when_idle(replica: Replica) -> None:
 class Peer:
     """The route to an agent that lives elsewhere."""
 
-    def __init__(self, name: str, addresses: Sequence[str], replicas: Replicas, clock: Clock) -> None:
+    def __init__(
+        self, name: str, addresses: Sequence[str], replicas: Replicas, clock: Clock
+    ) -> None:
         self.name = name
         self.addresses = tuple(addresses)
         self._named = [address for address in addresses if parse_address(address).by_name]
@@ -240,11 +248,13 @@ class Peer:
         key = context.idempotency_key
         if key and (bound := self._by_key.get(f"{context.principal}\n{key}")) is not None:
             if bound.retired or bound in tried:
-                raise Unavailable(self.name, "the replica that first saw the key is gone", "unknown")
+                raise Unavailable(
+                    self.name, "the replica that first saw the key is gone", "unknown"
+                )
             return bound
-        if context.session and (last := self._by_session.get(context.session)) is not None:
-            if last.usable and last not in tried:
-                return last
+        last = self._by_session.get(context.session)
+        if last is not None and last.usable and last not in tried:
+            return last
         left = [replica for replica in self._here.values() if replica not in tried]
         if not left:
             raise Unavailable(self.name, "it has no address")
@@ -271,7 +281,9 @@ class Peer:
         if not self._named or self._clock.monotonic() - self._resolved_at < RESOLVE_INTERVAL:
             return
         if self._resolving is None or self._resolving.done():
-            self._resolving = asyncio.create_task(self._resolve(), name=f"aixgo-resolve-{self.name}")
+            self._resolving = asyncio.create_task(
+                self._resolve(), name=f"aixgo-resolve-{self.name}"
+            )
         if not self._here:  # nothing to call yet; else the look-up goes on beside the calls
             await asyncio.shield(self._resolving)
 
@@ -295,7 +307,9 @@ class Peer:
 class RemoteAgent:
     """A stand-in for an agent that lives elsewhere; `execute` calls it there."""
 
-    def __init__(self, name: str, role: str, call: Callable[[str, Message], _Work[Message]]) -> None:
+    def __init__(
+        self, name: str, role: str, call: Callable[[str, Message], _Work[Message]]
+    ) -> None:
         self.name = name
         self.role = role
         self._call = call

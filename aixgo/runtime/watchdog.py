@@ -58,7 +58,7 @@ class LoopWatch:
                     return
 
     def _report(self) -> None:
-        frame = sys._current_frames().get(self._loop_thread)
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way
         self.blocked_count += 1
         who, where = self._culprit(frame)
         log.warning(
