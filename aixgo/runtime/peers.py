@@ -34,6 +34,7 @@ FIRST_PENALTY = (
 )
 MAX_PENALTY = 2.0
 RETIRE_POLL = 0.1  # seconds between looks whether a retired replica's calls are done
+KEY_REPLICA_GONE = "the replica that first saw the idempotency key is gone"
 STICKY_ENTRIES = 10_000  # sessions, and keys, whose replica is remembered per peer
 
 T = TypeVar("T")
@@ -222,6 +223,8 @@ class Peer:
     async def _attempt(self, context: CallContext, work: Callable[[Link], _Work[T]]) -> T:
         if self._named:
             await self._resolve_if_due()
+        key = _sticky_key(context)
+        seen_before = key in self._by_key
         tried: set[Replica] = set()
         while True:
             replica = self._pick(context, tried)
@@ -235,7 +238,9 @@ class Peer:
                     replica.failed()
                 if not _never_started(exc):
                     raise
-                self._forget(context, replica)
+                if seen_before:  # it may have taken effect there, so it must not run anywhere else
+                    raise Unavailable(self.name, KEY_REPLICA_GONE, "unknown") from exc
+                self._by_key.pop(key, None)
                 if any(other not in tried for other in self._here.values()):
                     continue
                 if isinstance(exc, RuntimeClosed):  # theirs, not ours
@@ -245,12 +250,10 @@ class Peer:
             return result
 
     def _pick(self, context: CallContext, tried: set[Replica]) -> Replica:
-        key = context.idempotency_key
-        if key and (bound := self._by_key.get(f"{context.principal}\n{key}")) is not None:
-            if bound.retired or bound in tried:
-                raise Unavailable(
-                    self.name, "the replica that first saw the key is gone", "unknown"
-                )
+        bound = self._by_key.get(_sticky_key(context))
+        if bound is not None:
+            if bound.retired:
+                raise Unavailable(self.name, KEY_REPLICA_GONE, "unknown")
             return bound
         last = self._by_session.get(context.session)
         if last is not None and last.usable and last not in tried:
@@ -265,15 +268,9 @@ class Peer:
 
     def _remember(self, context: CallContext, replica: Replica) -> None:
         if context.idempotency_key:
-            _remember(self._by_key, f"{context.principal}\n{context.idempotency_key}", replica)
+            _remember(self._by_key, _sticky_key(context), replica)
         if context.session:
             _remember(self._by_session, context.session, replica)
-
-    def _forget(self, context: CallContext, replica: Replica) -> None:
-        """The call did not start there after all: its key is free to go elsewhere."""
-        key = f"{context.principal}\n{context.idempotency_key}"
-        if self._by_key.get(key) is replica:
-            del self._by_key[key]
 
     # -- names that resolve to several addresses ----------------------------------------------------------
 
@@ -324,6 +321,11 @@ def _never_started(exc: AixgoError) -> bool:
     if exc.agent or not exc.retryable:
         return False  # an agent on the way raised it, or nobody knows
     return isinstance(exc, (Unavailable, RuntimeClosed, AgentNotReady))
+
+
+def _sticky_key(context: CallContext) -> str:
+    """What ties calls with one idempotency key to one replica; never in the table without a key."""
+    return f"{context.principal}\n{context.idempotency_key}" if context.idempotency_key else ""
 
 
 def _remember(table: OrderedDict[str, Replica], key: str, replica: Replica) -> None:
