@@ -21,8 +21,9 @@ from aixgo.contract import AgentDescription
 from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 
-__all__ = ["WIRE_VERSION", "Host", "Link", "PeerInfo"]
+__all__ = ["SERVICE", "WIRE_VERSION", "Host", "Link", "PeerInfo"]
 
+SERVICE = "aixgo.v1.AgentService"
 WIRE_VERSION = 1  # the major version this process speaks; another one is IncompatiblePeer
 
 
