@@ -12,8 +12,8 @@ Below: contract, middleware, context. Above: server, unary; runtime.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from aixgo.context import CallContext, Clock
@@ -21,8 +21,9 @@ from aixgo.contract import AgentDescription
 from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 
-__all__ = ["WIRE_VERSION", "Host", "Link", "PeerInfo"]
+__all__ = ["SERVICE", "WIRE_VERSION", "Host", "Link", "PeerInfo"]
 
+SERVICE = "aixgo.v1.AgentService"
 WIRE_VERSION = 1  # the major version this process speaks; another one is IncompatiblePeer
 
 
@@ -77,10 +78,6 @@ class Host(Protocol):
         """What this host tells its peers about its agents, in registration order."""
         ...
 
-    def pending(self, name: str) -> int:
-        """Work of the agent `name` that has not ended: messages in its mailbox plus calls running."""
-        ...
-
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class PeerInfo:
@@ -93,8 +90,6 @@ class PeerInfo:
     """Name and version of the software, for people."""
     draining: bool = False
     agents: tuple[AgentDescription, ...] = ()
-    pending: Mapping[str, int] = field(default_factory=dict)
-    """Per agent: messages in its mailbox plus calls running."""
 
 
 class Link(Protocol):

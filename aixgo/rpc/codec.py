@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import math
 import time
+from typing import TypeVar
 
 import msgspec
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as Proto
 
 from aixgo.context import MAX_HOPS, CallContext, Clock, Hop
 from aixgo.errors import AixgoError, FieldValue, IncompatiblePeer, InvalidMessage, rebuild_error
@@ -38,6 +41,7 @@ __all__ = [
     "fill_context",
     "fill_message",
     "fill_usage",
+    "parse",
     "read_chunk",
     "read_context",
     "read_error",
@@ -47,6 +51,21 @@ __all__ = [
 
 NANOS = 1_000_000_000  # in a second
 MAX_UINT64 = 2**64 - 1
+
+ProtoT = TypeVar("ProtoT", bound=Proto)
+
+
+def parse(kind: type[ProtoT], body: bytes) -> ProtoT:
+    """The `kind` in `body`, which came from a peer.
+
+    Raises:
+        InvalidMessage: it is not the protobuf form of one.
+    """
+    try:
+        return kind.FromString(body)
+    except DecodeError as exc:
+        name = kind.DESCRIPTOR.name
+        raise InvalidMessage(path=name, expected="the protobuf form of its name") from exc
 
 
 def fill_message(proto: pb.Message, message: Message) -> None:

@@ -28,7 +28,7 @@ def describe_host(host: Host) -> pb.DescribeResponse:
         draining=host.draining,
     )
     for about in host.descriptions():
-        _fill_agent(response.agents.add(), about, host.pending(about.name))
+        _fill_agent(response.agents.add(), about)
     return response
 
 
@@ -44,7 +44,6 @@ def read_description(response: pb.DescribeResponse) -> PeerInfo:
         implementation=response.implementation,
         draining=response.draining,
         agents=tuple([_read_agent(agent) for agent in response.agents]),
-        pending={agent.name: agent.pending for agent in response.agents},
     )
 
 
@@ -55,7 +54,7 @@ def _implementation() -> str:
         return "aixgo"
 
 
-def _fill_agent(proto: pb.AgentDescription, about: AgentDescription, pending: int) -> None:
+def _fill_agent(proto: pb.AgentDescription, about: AgentDescription) -> None:
     proto.name = about.name
     proto.role = about.role
     proto.kind = about.kind
@@ -65,7 +64,7 @@ def _fill_agent(proto: pb.AgentDescription, about: AgentDescription, pending: in
     proto.streams = about.streams
     proto.mailbox = about.mailbox
     proto.ready = about.ready
-    proto.pending = pending
+    proto.pending = about.pending
     if about.input_schema is not None:
         proto.input_schema = to_json_bytes(about.input_schema, f"input_schema of {about.name}")
     if about.output_schema is not None:
@@ -84,6 +83,7 @@ def _read_agent(proto: pb.AgentDescription) -> AgentDescription:
         streams=proto.streams,
         mailbox=proto.mailbox,
         ready=proto.ready,
+        pending=proto.pending,
         input_schema=_read_schema(proto.input_schema, proto.name),
         output_schema=_read_schema(proto.output_schema, proto.name),
         members=tuple(proto.members),

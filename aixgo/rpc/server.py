@@ -17,10 +17,8 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -39,21 +37,18 @@ from aixgo.errors import (
 from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.addresses import Address, check_plaintext, parse_address
-from aixgo.rpc.base import Host
-from aixgo.rpc.codec import fill_chunk, fill_message, read_context, read_message
+from aixgo.rpc.base import SERVICE, Host
+from aixgo.rpc.codec import fill_chunk, fill_message, parse, read_context, read_message
 from aixgo.rpc.descriptions import describe_host
 from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
 from aixgo.rpc.status import status_of
 from aixgo.v1 import agent_service_pb2 as pb
 from aixgo.v1 import message_pb2
 
-__all__ = ["SERVICE", "Server"]
-
-SERVICE = pb.DESCRIPTOR.services_by_name["AgentService"].full_name
+__all__ = ["Server"]
 
 log = logging.getLogger(__name__)
 
-RequestT = TypeVar("RequestT", bound=Proto)
 Rpc = grpc.aio.ServicerContext[bytes, bytes]
 
 
@@ -171,7 +166,7 @@ class Server:
         return respond
 
     async def _execute(self, served: _Served, body: bytes) -> Proto:
-        request = _parse(pb.ExecuteRequest, body)
+        request = parse(pb.ExecuteRequest, body)
         message = self._admit(served, request.target, request.envelope, _message_of(request))
         reply = await self._host.call(request.target, message, served.known)
         response = pb.ExecuteResponse()
@@ -179,7 +174,7 @@ class Server:
         return response
 
     async def _execute_stream(self, served: _Served, body: bytes, rpc: Rpc) -> None:
-        request = _parse(pb.ExecuteStreamRequest, body)
+        request = parse(pb.ExecuteStreamRequest, body)
         message = self._admit(served, request.target, request.envelope, _message_of(request))
         chunks = await self._host.stream(request.target, message, served.known)
         try:
@@ -188,13 +183,13 @@ class Server:
             await chunks.aclose()
 
     async def _send(self, served: _Served, body: bytes) -> Proto:
-        request = _parse(pb.SendRequest, body)
+        request = parse(pb.SendRequest, body)
         message = self._admit(served, request.target, request.envelope, _message_of(request))
         await self._host.send(request.target, message, served.known)
         return pb.SendResponse()
 
     async def _receive(self, served: _Served, body: bytes, rpc: Rpc) -> None:
-        request = _parse(pb.ReceiveRequest, body)
+        request = parse(pb.ReceiveRequest, body)
         if not request.name:
             raise InvalidMessage(expected="the name of a mailbox", path="name")
         context = read_context(request.envelope, request.name, self._host.clock, math.inf)
@@ -229,7 +224,7 @@ class Server:
                 await close()
 
     async def _describe(self, _: _Served, body: bytes) -> Proto:
-        _parse(pb.DescribeRequest, body)
+        parse(pb.DescribeRequest, body)
         return describe_host(self._host)
 
     def _admit(
@@ -272,15 +267,6 @@ class _Served:
             log.error("serving %r failed, error id %s", target, error.error_id, exc_info=failure)
         status = status_of(error, agent=target, usage=self.context.spent if self.context else None)
         return await rpc.abort(status.code, status.details, status.trailing_metadata)
-
-
-def _parse(kind: type[RequestT], body: bytes) -> RequestT:
-    try:
-        return kind.FromString(body)
-    except DecodeError as exc:
-        raise InvalidMessage(
-            expected=f"the protobuf form of {kind.DESCRIPTOR.name}", path="request"
-        ) from exc
 
 
 def _message_of(

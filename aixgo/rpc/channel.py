@@ -1,0 +1,202 @@
+"""The connection to one peer address: reaching it, knowing who answers, noticing that it went away.
+
+A call must know whether it was sent: what fails before the connection stands certainly did not start.
+So nothing is sent until gRPC reports the channel READY and the peer has said who it is, once per
+connection, because after an outage another process may answer at the same address.
+
+Below: status, descriptions, options, addresses. Above: unary, and any other transport over gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+
+from aixgo.errors import AixgoError, IncompatiblePeer, RuntimeClosed, Unavailable
+from aixgo.rpc.addresses import check_plaintext, parse_address
+from aixgo.rpc.base import SERVICE, WIRE_VERSION, PeerInfo
+from aixgo.rpc.codec import parse
+from aixgo.rpc.descriptions import read_description
+from aixgo.rpc.options import WireSettings
+from aixgo.rpc.status import read_failure
+from aixgo.v1 import agent_service_pb2 as pb
+
+__all__ = ["PeerChannel", "being_cancelled"]
+
+UnaryCallable = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+StreamCallable = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+
+# What gRPC's text about a failed attempt to connect tells about what is there.
+_SYMPTOMS = (
+    ("refused", "unreachable: connection refused"),
+    ("No such file", "unreachable: no such socket"),
+    ("http1.x", "what listens there speaks HTTP/1, not gRPC"),
+    ("Failed parsing HTTP/2", "what listens there does not speak gRPC"),
+    ("errors resolving", "unreachable: its name does not resolve"),
+    ("ocket closed", "what listens there closed the connection; perhaps it wants TLS"),
+    ("reset by peer", "what listens there closed the connection; perhaps it wants TLS"),
+)
+
+
+class PeerChannel:
+    """One gRPC channel, replaced when its peer went away. Belongs to the loop of its first use."""
+
+    def __init__(self, address: str, settings: WireSettings, *, insecure: bool = False) -> None:
+        parsed = parse_address(address)
+        check_plaintext(parsed, insecure=insecure, verb="connecting to")
+        self.address = address
+        self.info: PeerInfo | None = None
+        """What the peer said last; kept while it is away."""
+        self._target = parsed.target
+        self._settings = settings
+        self._channel: grpc.aio.Channel | None = None
+        self._known = False
+        """Whether `info` is about the connection that stands now."""
+        self._refusal: Callable[[str], AixgoError] = Unavailable
+        self._reaching: asyncio.Task[bool] | None = None
+        self._closed = False
+
+    def unary(self, method: str) -> UnaryCallable:
+        """The unary method of that name, over bytes."""
+        return self._open().unary_unary(f"/{SERVICE}/{method}")
+
+    def streaming(self, method: str) -> StreamCallable:
+        """The server-streaming method of that name, over bytes."""
+        return self._open().unary_stream(f"/{SERVICE}/{method}")
+
+    async def ready(self, name: str) -> None:
+        """Return when a call can be sent; at once while the connection stands.
+
+        Raises:
+            Unavailable, IncompatiblePeer: it cannot, and nothing was sent; about `name`.
+        """
+        state = self._open().get_state(try_to_connect=True)
+        if self._known and state is grpc.ChannelConnectivity.READY:
+            return
+        self._known = False
+        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and self._reaching is None:
+            raise self._refusal(name)  # gRPC is backing off, 2 s at most, and tries again by itself
+        if not await self._reach(self._settings.connect_timeout):
+            raise self._refusal(name)
+
+    async def connect(self, timeout: float) -> PeerInfo:
+        """Reach the peer now, without regard to an earlier failure, and learn who it is."""
+        state = self._open().get_state()
+        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and self._reaching is None:
+            await self._discard()
+        try:
+            async with asyncio.timeout(timeout):
+                reached = await self._reach(timeout)
+        except TimeoutError:
+            raise Unavailable(self.address, "unreachable: it does not answer") from None
+        if not reached or self.info is None:
+            raise self._refusal(self.address)
+        return self.info
+
+    async def describe(self) -> PeerInfo:
+        """Ask the peer who it is.
+
+        Raises:
+            Unavailable: it did not answer within `connect_timeout`.
+            IncompatiblePeer: another major version, or a gRPC server without this service.
+        """
+        request = pb.DescribeRequest().SerializeToString()
+        rpc = self.unary("Describe")(request, timeout=self._settings.connect_timeout)
+        try:
+            info = read_description(parse(pb.DescribeResponse, await rpc))
+        except grpc.aio.AioRpcError as exc:
+            error, _ = read_failure(exc, self.address)
+            if isinstance(error, IncompatiblePeer):
+                raise error from exc
+            raise Unavailable(self.address, _symptom(exc)) from exc
+        finally:
+            rpc.cancel()
+        if info.version != WIRE_VERSION:
+            raise IncompatiblePeer(info.version, WIRE_VERSION)
+        self.info = info
+        return info
+
+    def lost(self) -> None:
+        """Take note that a call lost its connection: who answers next has to be asked."""
+        self._known = False
+
+    async def aclose(self) -> None:
+        """Close the channel; RPCs on it end as cancelled. Twice is fine."""
+        self._closed = True
+        if self._reaching is not None:
+            self._reaching.cancel()
+            await asyncio.wait([self._reaching])
+        await self._discard()
+
+    def _open(self) -> grpc.aio.Channel:
+        if self._closed:
+            raise RuntimeClosed(f"no longer connected to {self.address!r}")
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(
+                self._target, options=self._settings.client_options()
+            )
+        return self._channel
+
+    async def _discard(self) -> None:
+        channel, self._channel = self._channel, None
+        self._known = False
+        if channel is not None:
+            await channel.close()
+
+    async def _reach(self, timeout: float) -> bool:
+        """Wait for the one attempt that runs, or start it; whether it reached the peer."""
+        if self._reaching is None:
+            self._reaching = asyncio.create_task(self._attempt(timeout))
+            self._reaching.add_done_callback(self._attempted)
+        reaching = self._reaching
+        try:
+            return await asyncio.shield(
+                reaching
+            )  # others wait for it too, and it is bounded by itself
+        except asyncio.CancelledError:
+            if self._closed and reaching.cancelled() and not being_cancelled():
+                self._open()  # says that it is closed
+            raise
+
+    def _attempted(self, _: object) -> None:
+        self._reaching = None
+
+    async def _attempt(self, timeout: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._establish()
+        except TimeoutError:
+            self._refusal = lambda name: Unavailable(name, "unreachable: it does not answer")
+        except Unavailable as exc:
+            reason = exc.reason
+            self._refusal = lambda name: Unavailable(name, reason)
+        except AixgoError as exc:
+            kind, fields = type(exc), exc.wire_fields()
+            self._refusal = lambda _: kind.from_fields(fields)
+        return False
+
+    async def _establish(self) -> bool:
+        channel = self._open()
+        while (state := channel.get_state(try_to_connect=True)) is not _READY:
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                break  # asking fails at once then, and its text says why
+            await channel.wait_for_state_change(state)
+        await self.describe()
+        self._known = True
+        return True
+
+
+def being_cancelled() -> bool:
+    """Whether somebody cancelled the current task, as opposed to something it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+_READY = grpc.ChannelConnectivity.READY
+
+
+def _symptom(exc: grpc.aio.AioRpcError) -> str:
+    details = exc.details() or ""
+    return next((reason for sign, reason in _SYMPTOMS if sign in details), "unreachable")

@@ -1,0 +1,47 @@
+"""A transport by its name.
+
+Below: each transport's module, imported when it is asked for. Above: runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from aixgo.context import Clock
+from aixgo.errors import ConfigError, nearest
+from aixgo.rpc.base import Link
+from aixgo.rpc.options import WireSettings
+
+__all__ = ["TRANSPORTS", "open_link"]
+
+TRANSPORTS = {"unary": "aixgo.rpc.unary"}
+"""The module of each transport; it has an `open_link` of the shape below."""
+
+
+class Opener(Protocol):
+    def __call__(
+        self, address: str, clock: Clock, settings: WireSettings, *, insecure: bool
+    ) -> Link: ...
+
+
+def open_link(
+    transport: str,
+    address: str,
+    clock: Clock,
+    settings: WireSettings | None = None,
+    *,
+    insecure: bool = False,
+) -> Link:
+    """A link to `address` over `transport`, such as "unary"; not connected yet.
+
+    Raises:
+        ConfigError: no such transport, not an address, or plaintext would leave the machine.
+    """
+    module = TRANSPORTS.get(transport)
+    if module is None:
+        near = nearest(transport, TRANSPORTS)
+        hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(TRANSPORTS)}"
+        raise ConfigError(f"there is no transport {transport!r}; {hint}")
+    opener = cast("Opener", import_module(module).open_link)
+    return opener(address, clock, settings or WireSettings(), insecure=insecure)
