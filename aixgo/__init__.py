@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aixgo.errors import AgentRefused, AixgoError
     from aixgo.ledger import Budget, Usage
     from aixgo.message import Message, StreamChunk
+    from aixgo.runtime.distributed import DistributedRuntime, serve
+    from aixgo.runtime.local import LocalRuntime
 
 __version__ = "0.1.0"
 
@@ -26,10 +28,13 @@ _HOMES = {
     "Budget": "aixgo.ledger",
     "CallContext": "aixgo.context",
     "Caller": "aixgo.contract",
+    "DistributedRuntime": "aixgo.runtime.distributed",
+    "LocalRuntime": "aixgo.runtime.local",
     "Message": "aixgo.message",
     "StreamChunk": "aixgo.message",
     "Usage": "aixgo.ledger",
     "agent": "aixgo.decorator",
+    "serve": "aixgo.runtime.distributed",
 }
 
 __all__ = [
@@ -39,10 +44,13 @@ __all__ = [
     "Budget",
     "CallContext",
     "Caller",
+    "DistributedRuntime",
+    "LocalRuntime",
     "Message",
     "StreamChunk",
     "Usage",
     "agent",
+    "serve",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name

@@ -265,7 +265,7 @@ class _Served:
         if error is None:
             error = AgentFailed(target, new_error_id())
             log.error("serving %r failed, error id %s", target, error.error_id, exc_info=failure)
-        status = status_of(error, agent=target, usage=self.context.spent if self.context else None)
+        status = status_of(error, usage=self.context.spent if self.context else None)
         return await rpc.abort(status.code, status.details, status.trailing_metadata)
 
 
