@@ -1,0 +1,102 @@
+"""Every snippet in the documents runs, every link leads somewhere, every generated table is current."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aixgo.errors import AixgoError, error_classes
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(ROOT.glob("examples/*/README.md")),
+]
+
+
+def snippets(language: str) -> Iterator[object]:
+    for path in DOCUMENTS:
+        if not path.exists():
+            continue
+        text = path.read_text(encoding="utf-8")
+        for number, found in enumerate(
+            re.finditer(rf"^```{language}\n(.*?)^```", text, re.M | re.S), 1
+        ):
+            line = text.count("\n", 0, found.start()) + 1
+            yield pytest.param(found[1], id=f"{path.relative_to(ROOT)}:{line}-{number}")
+
+
+def run(command: list[str], folder: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("code", list(snippets("python")))
+def test_a_python_snippet_runs_as_it_stands(code: str, tmp_path: Path) -> None:
+    done = run([sys.executable, "-W", "error", "-"], tmp_path, code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("text", list(snippets("console")))
+def test_a_console_snippet_runs_and_prints_what_it_shows(text: str, tmp_path: Path) -> None:
+    """`$ command` lines run in the checkout; `…` in what follows stands for anything."""
+    for block in re.split(r"^\$ ", text, flags=re.M)[1:]:
+        command, _, shown = block.partition("\n")
+        done = run(["bash", "-c", command], ROOT)
+        pattern = ".*".join(re.escape(part) for part in shown.strip().split("…"))
+        output = done.stdout + done.stderr
+        assert not pattern or re.search(pattern, output, re.S), f"$ {command}\n{output}"
+        assert done.returncode == 0 or "error" in shown.lower(), f"$ {command}\n{output}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=str(path.relative_to(ROOT))) for path in DOCUMENTS if path.exists()],
+)
+def test_a_documents_links_lead_to_files(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    missing = [target for target in targets if not (path.parent / target).exists()]
+    assert not missing
+
+
+def test_the_guide_lists_every_error_with_its_status() -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    shown = guide.partition("<!-- errors:begin -->\n")[2].partition("<!-- errors:end -->")[0]
+    assert shown == error_table()
+
+
+def error_table() -> str:
+    rows = ["| error | the state it reports | gRPC status | worth a retry |\n|---|---|---|---|\n"]
+    for name, cls in sorted(error_classes().items()):
+        if cls is AixgoError:
+            continue
+        state = (cls.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+        rows.append(f"| `{name}` | {state} | {cls.status} | {'yes' if cls.retryable else 'no'} |\n")
+    return "".join(rows)
+
+
+if __name__ == "__main__":  # python tests/unit/test_documents.py rewrites the table
+    guide_path = ROOT / "docs" / "guide.md"
+    head, _, rest = guide_path.read_text(encoding="utf-8").partition("<!-- errors:begin -->\n")
+    tail = rest.partition("<!-- errors:end -->")[2]
+    guide_path.write_text(
+        f"{head}<!-- errors:begin -->\n{error_table()}<!-- errors:end -->{tail}", encoding="utf-8"
+    )
