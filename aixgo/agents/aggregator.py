@@ -192,10 +192,12 @@ class AggregatorAgent:
         answer, completion = await complete_structured(self._use.open(), request, _check)
         level = consensus_level(answers, str(answer["content"]))
         tokens += completion.usage.tokens_total
-        result = self._result(
-            str(answer["content"]), answers, level, str(answer.get("insights", "")), tokens=tokens
-        )
-        result["conflicts_resolved"] = answer.get("conflicts", [])
+        insights = str(answer.get("insights", ""))
+        if completion.offline:
+            insights = f"extracted from {len(answers)} sources without a model"
+        result = self._result(str(answer["content"]), answers, level, insights, tokens=tokens)
+        if not completion.offline:  # what sources differ on takes a model to tell
+            result["conflicts_resolved"] = answer.get("conflicts", [])
         if self.strategy == "semantic":
             groups = cluster(answers, self.similarity_threshold)
             result["semantic_clusters"] = {

@@ -171,12 +171,6 @@ class ClassifierAgent:
         """The answer with its categories spelled as ours, or ValueError."""
         if not isinstance(value, dict):
             raise ValueError("it must be a JSON object")  # noqa: TRY004 - the model's fault
-        several = value.get("categories")
-        if self.multi_label and isinstance(several, list) and several:
-            value["categories"] = labels = list(
-                dict.fromkeys(self._known(item) for item in several)
-            )
-            value.setdefault("category", labels[0])
         category = self._known(value.get("category"))
         confidence = value.get("confidence")
         if (
