@@ -26,6 +26,7 @@ TOKEN = re.compile(r"\w+|[^\w\s]")
 SENTENCE_END = re.compile(
     r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\sa-z])|\n\s*\n|\n(?=\s*(?:[-*#•]|\d+[.)]\s))"
 )
+DOUBT = 0.5  # score that no option gets: one weak match among nothing else is not certainty
 SUFFIXES = ("ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "ly")
 COMMON = frozenset(
     """
@@ -146,10 +147,11 @@ def rank_options(text: str, options: Sequence[Option]) -> list[Choice]:
                 tuple(sorted(hits, key=lambda t: (-hits[t], t))),
             )
         )
-    total = sum(choice.score for choice in choices)
+    total = sum(choice.score for choice in choices) + DOUBT
     even = 1 / len(choices) if choices else 0.0
     shared = [
-        Choice(c.name, c.score, c.score / total if total else even, c.matched) for c in choices
+        Choice(c.name, c.score, c.score / total if total > DOUBT else even, c.matched)
+        for c in choices
     ]
     return sorted(shared, key=lambda choice: -choice.score)  # stable: ties keep their order
 

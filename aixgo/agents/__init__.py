@@ -1,0 +1,43 @@
+"""Built-in agents, one file per role. A role's module holds `AGENT`, its class; `aixgo.loading.load` finds it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aixgo.agents.aggregator import AggregatorAgent
+    from aixgo.agents.chat import ChatAgent
+    from aixgo.agents.classifier import Category, ClassifierAgent, FewShot
+    from aixgo.agents.logger import LoggerAgent
+    from aixgo.agents.producer import ProducerAgent
+
+_HOMES = {
+    "AggregatorAgent": "aixgo.agents.aggregator",
+    "Category": "aixgo.agents.classifier",
+    "ChatAgent": "aixgo.agents.chat",
+    "ClassifierAgent": "aixgo.agents.classifier",
+    "FewShot": "aixgo.agents.classifier",
+    "LoggerAgent": "aixgo.agents.logger",
+    "ProducerAgent": "aixgo.agents.producer",
+}
+
+__all__ = [
+    "AggregatorAgent",
+    "Category",
+    "ChatAgent",
+    "ClassifierAgent",
+    "FewShot",
+    "LoggerAgent",
+    "ProducerAgent",
+]
+
+if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'aixgo.agents' has no attribute {name!r}")
+        value = getattr(import_module(home), name)
+        globals()[name] = value
+        return value

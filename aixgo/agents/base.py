@@ -1,0 +1,90 @@
+"""What the built-in agents share: the model they use, and how their YAML entry is read.
+
+Below: providers. Above: one module per role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+from aixgo.contract import Agent
+from aixgo.keys import Key, read_keys
+from aixgo.message import JSONValue
+from aixgo.providers import ChatMessage, CompletionRequest, Provider, choose_model, resolve_model
+
+__all__ = ["MODEL_KEYS", "ConfiguredAgent", "ModelUse", "own_keys"]
+
+MODEL_KEYS: Mapping[str, Key] = {
+    "description": Key("text", "what the agent is for, shown to people and routers"),
+    "model": Key("text", "provider:model, or offline"),
+    "prompt": Key("text", "the agent's instructions"),
+    "temperature": Key("number", "how freely the model answers", minimum=0, maximum=2),
+    "max_tokens": Key("integer", "tokens one answer may have", minimum=1),
+}
+
+
+class ConfiguredAgent(Agent, Protocol):
+    """The class of a role, as the configuration reader sees it."""
+
+    config_keys: Mapping[str, Key]
+
+    @classmethod
+    def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
+        """The agent of one YAML entry; keys that are not the role's own are passed over."""
+        ...
+
+
+def own_keys(keys: Mapping[str, Key], entry: Mapping[str, object], where: str) -> dict[str, object]:
+    """The settings of `entry` among `keys`, checked."""
+    return read_keys(keys, {name: value for name, value in entry.items() if name in keys}, where)
+
+
+@dataclass(slots=True)
+class ModelUse:
+    """The model an agent uses: chosen by name, opened on first use."""
+
+    model: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    given: Provider | None = None
+    """Used instead of the provider the name stands for."""
+    _opened: tuple[Provider, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name by the rule of `aixgo.providers.choose_model`."""
+        if self.given is not None:
+            return self.model or self.given.name
+        return choose_model(self.model)
+
+    def open(self) -> Provider:
+        """The provider.
+
+        Raises:
+            ConfigError: this version has no such model.
+        """
+        if self._opened is None:
+            name = self.name
+            self._opened = (self.given, name) if self.given is not None else resolve_model(name)
+        return self._opened[0]
+
+    def request(
+        self, text: str, instructions: str, output_schema: Mapping[str, JSONValue] | None = None
+    ) -> CompletionRequest:
+        """A request about `text`."""
+        self.open()
+        assert self._opened is not None
+        return CompletionRequest(
+            model=self._opened[1],
+            messages=(ChatMessage("user", text),),
+            instructions=instructions,
+            output_schema=output_schema,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+        )
+
+    def with_max_tokens(self, max_tokens: int) -> ModelUse:
+        """The same model with another bound on its answers."""
+        return replace(self, max_tokens=max_tokens)

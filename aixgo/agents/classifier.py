@@ -1,0 +1,259 @@
+"""ClassifierAgent: puts a text into one of its categories and says how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self, cast
+
+from aixgo.agents.base import MODEL_KEYS, ModelUse, own_keys
+from aixgo.contract import Caller
+from aixgo.errors import AgentRefused, ConfigError
+from aixgo.keys import Key
+from aixgo.message import JSONValue, Message
+from aixgo.names import check_name
+from aixgo.providers import Provider, complete_structured
+
+__all__ = ["AGENT", "Category", "ClassifierAgent", "FewShot"]
+
+CLASSIFIER_KEYS: Mapping[str, Key] = {
+    "categories": Key(
+        "list",
+        "what a text may be",
+        fields={
+            "name": Key("text", "the category", required=True),
+            "description": Key("text", "what belongs there"),
+            "keywords": Key("texts", "words that point there"),
+            "examples": Key("texts", "texts that belong there"),
+        },
+    ),
+    "few_shot_examples": Key(
+        "list",
+        "texts with their right category",
+        fields={
+            "input": Key("text", "the text", required=True),
+            "category": Key("text", "its category", required=True),
+            "reason": Key("text", "why"),
+        },
+    ),
+    "confidence_threshold": Key(
+        "number", "from where on an answer counts as sure", minimum=0, maximum=1
+    ),
+    "multi_label": Key("boolean", "a text may have several categories"),
+    "temperature": Key("number", "how freely the model answers", minimum=0, maximum=2),
+    "max_tokens": Key("integer", "tokens one answer may have", minimum=1),
+    "use_embeddings": Key("boolean", "compare by embeddings", absent="embeddings"),
+}
+
+INSTRUCTIONS = (
+    "You classify texts carefully. Choose by what the text means, state your confidence from 0 to 1, give the "
+    "reason in one sentence, and list the other categories that come into question."
+)
+
+
+@dataclass(slots=True, frozen=True)
+class Category:
+    """What a text may be, and what tells."""
+
+    name: str
+    description: str = ""
+    keywords: Sequence[str] = ()
+    examples: Sequence[str] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class FewShot:
+    """A text with its right category."""
+
+    input: str
+    category: str
+    reason: str = ""
+
+
+class ClassifierAgent:
+    """Classifies the text of each message.
+
+    The reply, of type `classification`, is {category, confidence, reasoning, alternatives}, with `categories`
+    too when `multi_label`. Metadata repeats `category` and `confidence` and says `confident`, which is whether
+    `confidence_threshold` was reached.
+    """
+
+    role = "classifier"
+    config_keys: ClassVar[Mapping[str, Key]] = {
+        **MODEL_KEYS,
+        **CLASSIFIER_KEYS,
+        "classifier_config": Key("mapping", "the classifier's settings", fields=CLASSIFIER_KEYS),
+    }
+
+    def __init__(
+        self,
+        name: str,
+        categories: Sequence[Category | str],
+        *,
+        few_shot_examples: Sequence[FewShot] = (),
+        confidence_threshold: float = 0.7,
+        multi_label: bool = False,
+        model: str = "",
+        prompt: str = "",
+        temperature: float | None = 0.3,
+        max_tokens: int | None = 500,
+        description: str = "",
+        provider: Provider | None = None,
+    ) -> None:
+        self.name = check_name(name)
+        self.description = description
+        self.categories = tuple(
+            Category(item) if isinstance(item, str) else item for item in categories
+        )
+        self.confidence_threshold = confidence_threshold
+        self.multi_label = multi_label
+        self._names = {category.name.casefold(): category.name for category in self.categories}
+        if not self.categories:
+            raise ConfigError(f"classifier {name!r} needs at least one category")
+        if len(self._names) < len(self.categories):
+            raise ConfigError(f"classifier {name!r} has two categories of the same name")
+        for shot in few_shot_examples:
+            if shot.category.casefold() not in self._names:
+                raise ConfigError(
+                    f"classifier {name!r}: an example is of {shot.category!r}, which is no category"
+                )
+        self._shots = tuple(few_shot_examples)
+        self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
+        self._schema = self._make_schema()
+        self._use = ModelUse(model, temperature, max_tokens, provider)
+
+    @classmethod
+    def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
+        """The agent of a YAML entry; what `classifier_config` says comes before the entry's own keys."""
+        settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
+        settings |= cast("dict[str, object]", settings.pop("classifier_config", {}))
+        listed = cast("list[dict[str, str]]", settings.pop("categories", []))
+        shots = cast("list[dict[str, str]]", settings.pop("few_shot_examples", []))
+        return cls(
+            name,
+            [Category(**item) for item in listed],
+            few_shot_examples=[FewShot(**item) for item in shots],
+            **cast("dict[str, str]", settings),  # type: ignore[arg-type]
+        )
+
+    @property
+    def model(self) -> str:
+        """The model that classifies."""
+        return self._use.name
+
+    async def start(self, caller: Caller) -> None:  # noqa: ARG002 - the contract's signature
+        """Find the model's provider, so that a wrong model fails the start and not the first call."""
+        self._use.open()
+
+    async def execute(self, message: Message) -> Message:
+        """Classify the text of `message`.
+
+        Raises:
+            AgentRefused: there is no text.
+            OutputInvalid: the model kept answering with something that is no category.
+        """
+        text = message.text.strip()
+        if not text:
+            raise AgentRefused(f"{self.name!r} got no text to classify")
+        request = self._use.request(text, self._instructions, self._schema)
+        result, completion = await complete_structured(self._use.open(), request, self._check)
+        confidence = cast("float", result["confidence"])
+        facts: dict[str, JSONValue] = {
+            **completion.facts(),
+            "category": result["category"],
+            "confidence": confidence,
+            "confident": confidence >= self.confidence_threshold,
+            "prompt_strategy": "few-shot" if self._shots else "zero-shot",
+        }
+        return message.reply(result, type="classification", metadata=facts)
+
+    def _check(self, value: JSONValue) -> dict[str, JSONValue]:
+        """The answer with its categories spelled as ours, or ValueError."""
+        if not isinstance(value, dict):
+            raise ValueError("it must be a JSON object")  # noqa: TRY004 - the model's fault
+        category = self._known(value.get("category"))
+        confidence = value.get("confidence")
+        if (
+            isinstance(confidence, bool)
+            or not isinstance(confidence, (int, float))
+            or not 0 <= confidence <= 1
+        ):
+            raise ValueError("confidence must be a number from 0 to 1")
+        listed = value.get("alternatives")
+        found: dict[str, JSONValue] = {
+            "category": category,
+            "confidence": float(confidence),
+            "reasoning": str(value.get("reasoning", "")),
+            "alternatives": [item for item in listed if self._is_alternative(item, category)]
+            if isinstance(listed, list)
+            else [],
+        }
+        if self.multi_label:
+            several = value.get("categories")
+            labels = [self._known(item) for item in several] if isinstance(several, list) else []
+            found["categories"] = [*dict.fromkeys([category, *labels])]
+        return found
+
+    def _known(self, name: JSONValue) -> str:
+        known = self._names.get(name.strip().casefold()) if isinstance(name, str) else None
+        if known is None:
+            raise ValueError(f"the category must be one of: {', '.join(self._names.values())}")
+        return known
+
+    def _is_alternative(self, item: JSONValue, category: str) -> bool:
+        name = item.get("category") if isinstance(item, dict) else None
+        return isinstance(name, str) and name != category and name in self._names.values()
+
+    def _catalogue(self) -> str:
+        """The categories and examples in words, for models."""
+        lines = ["Categories:"]
+        for category in self.categories:
+            lines.append(f"- {category.name}: {category.description}".rstrip(": "))
+            if category.keywords:
+                lines.append(f"  keywords: {', '.join(category.keywords)}")
+            lines += [f"  example: {example}" for example in category.examples]
+        for shot in self._shots:
+            lines += ["", f"Text: {shot.input}", f"Category: {shot.category}"]
+            if shot.reason:
+                lines.append(f"Reason: {shot.reason}")
+        return "\n".join(lines)
+
+    def _make_schema(self) -> dict[str, JSONValue]:
+        """The answer's shape, with what tells the categories apart beside their names."""
+        label: dict[str, JSONValue] = {
+            "type": "string",
+            "enum": [category.name for category in self.categories],
+            "x-options": {category.name: self._telling(category) for category in self.categories},
+        }
+        share: dict[str, JSONValue] = {"type": "number", "minimum": 0, "maximum": 1}
+        alternative: dict[str, JSONValue] = {
+            "type": "object",
+            "properties": {"category": label, "confidence": share},
+            "required": ["category", "confidence"],
+            "additionalProperties": False,
+        }
+        properties: dict[str, JSONValue] = {
+            "category": label,
+            "confidence": share,
+            "reasoning": {"type": "string", "description": "why, in one sentence"},
+            "alternatives": {"type": "array", "items": alternative, "maxItems": 3},
+        }
+        if self.multi_label:
+            properties["categories"] = {"type": "array", "items": label, "minItems": 1}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+
+    def _telling(self, category: Category) -> JSONValue:
+        shown = [s.input for s in self._shots if s.category.casefold() == category.name.casefold()]
+        return {
+            "description": category.description,
+            "keywords": list(category.keywords),
+            "examples": [*category.examples, *shown],
+        }
+
+
+AGENT = ClassifierAgent
