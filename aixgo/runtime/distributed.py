@@ -196,7 +196,13 @@ class DistributedRuntime(Runtime):
         return peer
 
     def _open_link(self, address: str) -> Link:
-        return open_link(self._transport, address, settings=self._settings, insecure=self._insecure)
+        return open_link(
+            self._transport,
+            address,
+            clock=self.clock,
+            settings=self._settings,
+            insecure=self._insecure,
+        )
 
     def _stands_for_peer(self, name: str) -> bool:
         return name in self._peer_addresses
