@@ -147,8 +147,8 @@ class Link(Protocol):
     async def stream(self, target: str, message: Message, context: CallContext) -> ReplyStream:
         """The reply of `target` in pieces.
 
-        Returns once the request is on its way; what the peer raises comes from the iteration. The
-        stream's `final` is set and `context.usage` grown when the iteration has ended.
+        Returns once the peer admitted the call: refusals come from here, what the agent raises comes
+        from the iteration. The stream's `final` is set and `context.usage` grown when it has ended.
         """
         ...
 

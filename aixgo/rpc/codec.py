@@ -285,14 +285,12 @@ def _read_budget(proto: pb.Budget) -> Budget:
     )
 
 
-def error_detail(
-    error: AixgoError, *, agent: str = "", usage: Usage | None = None
-) -> pb.ErrorDetail:
+def error_detail(error: AixgoError, usage: Usage | None = None) -> pb.ErrorDetail:
     """What a caller learns of `error`: its class, its wire fields, its id, and what the call spent."""
     detail = pb.ErrorDetail(
         kind=type(error).__name__,
         error_id=error.error_id,
-        agent=_valid(error.agent or agent),
+        agent=_valid(error.agent),
         fields=_encode_fields(error.wire_fields()),
         retryable=error.retryable,
     )

@@ -41,7 +41,7 @@ from aixgo.rpc.base import SERVICE, Host
 from aixgo.rpc.codec import fill_chunk, fill_message, parse, read_context, read_message
 from aixgo.rpc.descriptions import describe_host
 from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
-from aixgo.rpc.status import status_of
+from aixgo.rpc.status import ADMITTED, status_of
 from aixgo.v1 import agent_service_pb2 as pb
 from aixgo.v1 import message_pb2
 
@@ -178,6 +178,7 @@ class Server:
         message = self._admit(served, request.target, request.envelope, _message_of(request))
         chunks = await self._host.stream(request.target, message, served.known)
         try:
+            await rpc.send_initial_metadata((ADMITTED,))  # a refusal can be told from a failure
             await _write_all(chunks, rpc, request.target)
         finally:
             await chunks.aclose()
@@ -265,7 +266,7 @@ class _Served:
         if error is None:
             error = AgentFailed(target, new_error_id())
             log.error("serving %r failed, error id %s", target, error.error_id, exc_info=failure)
-        status = status_of(error, usage=self.context.spent if self.context else None)
+        status = status_of(error, self.context.spent if self.context else None)
         return await rpc.abort(status.code, status.details, status.trailing_metadata)
 
 

@@ -36,17 +36,18 @@ from aixgo.rpc.base import WIRE_VERSION
 from aixgo.rpc.codec import error_detail, read_error, read_usage
 from aixgo.v1 import message_pb2 as pb
 
-__all__ = ["MEANING", "read_failure", "status_of"]
+__all__ = ["ADMITTED", "MEANING", "read_failure", "status_of"]
 
+ADMITTED = ("aixgo-admitted", "1")  # initial metadata of a stream whose agent has been reached
 DETAILS_KEY = "grpc-status-details-bin"
 MAX_TEXT = 256  # characters of the status message; the whole text is rebuilt from the detail
 _SIZES = re.compile(r"larger than max \((\d+) vs\.? (\d+)\)")
 
 
-def status_of(error: AixgoError, *, agent: str = "", usage: Usage | None = None) -> grpc.Status:
+def status_of(error: AixgoError, usage: Usage | None = None) -> grpc.Status:
     """The status `error` travels under, with its detail and what the call spent before it failed."""
-    detail = error_detail(error, agent=agent, usage=usage)
-    code = grpc.StatusCode[error.status]
+    detail = error_detail(error, usage)
+    code = grpc.StatusCode.__members__.get(error.status, grpc.StatusCode.INTERNAL)
     # The text is that of the rebuilt error: what was written in this process does not leave it.
     status = Status(code=code.value[0], message=str(read_error(detail))[:MAX_TEXT])
     status.details.add().Pack(detail)

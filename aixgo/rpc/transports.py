@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Protocol, cast
 
-from aixgo.context import Clock
+from aixgo.context import Clock, SystemClock
 from aixgo.errors import ConfigError, nearest
 from aixgo.rpc.base import Link
 from aixgo.rpc.options import WireSettings
@@ -28,12 +28,14 @@ class Opener(Protocol):
 def open_link(
     transport: str,
     address: str,
-    clock: Clock,
-    settings: WireSettings | None = None,
     *,
+    clock: Clock | None = None,
+    settings: WireSettings | None = None,
     insecure: bool = False,
 ) -> Link:
     """A link to `address` over `transport`, such as "unary"; not connected yet.
+
+    `clock` is the one the deadlines of its calls are on, by default the machine's.
 
     Raises:
         ConfigError: no such transport, not an address, or plaintext would leave the machine.
@@ -44,4 +46,4 @@ def open_link(
         hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(TRANSPORTS)}"
         raise ConfigError(f"there is no transport {transport!r}; {hint}")
     opener = cast("Opener", import_module(module).open_link)
-    return opener(address, clock, settings or WireSettings(), insecure=insecure)
+    return opener(address, clock or SystemClock(), settings or WireSettings(), insecure=insecure)

@@ -25,7 +25,7 @@ from aixgo.rpc.base import PeerInfo
 from aixgo.rpc.channel import PeerChannel, UnaryCallable, being_cancelled
 from aixgo.rpc.codec import fill_context, fill_message, parse, read_message
 from aixgo.rpc.options import MAX_WIRE_BYTES, STATUS_GRACE, WireSettings
-from aixgo.rpc.status import read_failure
+from aixgo.rpc.status import ADMITTED, read_failure
 from aixgo.rpc.streams import StreamCall, Ticket, UnaryStream
 from aixgo.v1 import agent_service_pb2 as pb
 
@@ -117,11 +117,15 @@ class UnaryLink:
         fill_message(request.message, message)
         ticket = Ticket(self._tickets)
         guard = self._guard(context)
+        rpc: StreamCall | None = None
         try:
             await self._admit(context, ticket)
             method = self._channel.streaming("ExecuteStream")
-            rpc: StreamCall = method(_sealed(request, context), timeout=_wire_timeout(context))
+            rpc = method(_sealed(request, context), timeout=_wire_timeout(context))
+            await self._admitted(rpc, context)
         except BaseException as exc:
+            if rpc is not None:
+                rpc.cancel()
             ticket.release()
             if error := _deadline_of(guard, exc, target):
                 raise error from None
@@ -199,6 +203,12 @@ class UnaryLink:
             if being_cancelled():
                 raise
             raise self.gone(context) from None
+
+    async def _admitted(self, rpc: StreamCall, context: CallContext) -> None:
+        """Return when the peer's agent was reached, or raise why it was not."""
+        metadata = await rpc.initial_metadata()
+        if rpc.done() and all(key != ADMITTED[0] for key, _ in metadata):
+            await self.read(rpc, context)
 
     async def read(self, rpc: StreamCall, context: CallContext) -> bytes | None:
         """The next message of `rpc`, or None at its end; cancelling it ends the RPC."""

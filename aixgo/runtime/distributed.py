@@ -197,7 +197,11 @@ class DistributedRuntime(Runtime):
 
     def _open_link(self, address: str) -> Link:
         return open_link(
-            self._transport, address, self.clock, self._settings, insecure=self._insecure
+            self._transport,
+            address,
+            clock=self.clock,
+            settings=self._settings,
+            insecure=self._insecure,
         )
 
     def _stands_for_peer(self, name: str) -> bool:

@@ -78,7 +78,8 @@ class AgentServiceServicer(object):
 
     def ExecuteStream(self, request, context):
         """Runs an agent and streams its reply: chunks, then exactly one final message, then status OK. A stream
-        that ends without `final` has failed. A slow reader slows the agent down (HTTP/2 flow control).
+        that ends without `final` has failed. Initial metadata with the key "aixgo-admitted" arrives when the agent
+        was reached: a failure without it is a refusal, and the agent did not run. A slow reader slows the agent down (HTTP/2 flow control).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
