@@ -25,7 +25,7 @@ def snippets(language: str) -> Iterator[object]:
             continue
         text = path.read_text(encoding="utf-8")
         for number, found in enumerate(
-            re.finditer(rf"^```{language}\n(.*?)^```", text, re.M | re.S), 1
+            re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL), 1
         ):
             line = text.count("\n", 0, found.start()) + 1
             yield pytest.param(found[1], id=f"{path.relative_to(ROOT)}:{line}-{number}")
@@ -58,12 +58,12 @@ def test_a_python_snippet_runs_as_it_stands(code: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", list(snippets("console")))
 def test_a_console_snippet_runs_and_prints_what_it_shows(text: str, tmp_path: Path) -> None:
     """`$ command` lines run in the checkout; `…` in what follows stands for anything."""
-    for block in re.split(r"^\$ ", text, flags=re.M)[1:]:
+    for block in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, shown = block.partition("\n")
         done = run(["bash", "-c", command], ROOT)
         pattern = ".*".join(re.escape(part) for part in shown.strip().split("…"))
         output = done.stdout + done.stderr
-        assert not pattern or re.search(pattern, output, re.S), f"$ {command}\n{output}"
+        assert not pattern or re.search(pattern, output, re.DOTALL), f"$ {command}\n{output}"
         assert done.returncode == 0 or "error" in shown.lower(), f"$ {command}\n{output}"
 
 
