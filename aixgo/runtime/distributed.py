@@ -118,6 +118,25 @@ class DistributedRuntime(Runtime):
         if peer is not None:
             peer.close()
 
+    async def register(
+        self,
+        agent: Agent,
+        name: str | None = None,
+        outputs: Iterable[str] = (),
+        depends_on: Iterable[str] | None = None,
+    ) -> None:
+        """See `Runtime.register`; peers can call the agent at once."""
+        await super().register(agent, name, outputs, depends_on)
+        if self._server is not None:
+            for hosted in self._hosted.values():
+                await self._server.set_health(hosted.name, serving=hosted.ready)
+
+    async def unregister(self, name: str) -> None:
+        """See `Runtime.unregister`."""
+        await super().unregister(name)
+        if self._server is not None:
+            await self._server.set_health(name, serving=False)
+
     def get_agent(self, name: str) -> Agent:
         """The agent object hosted here, or a stand-in that calls the peer."""
         if name in self._hosted or name not in self._peer_addresses:
@@ -163,7 +182,8 @@ class DistributedRuntime(Runtime):
 
     async def _drained(self) -> None:
         if self._server is not None:
-            await self._server.set_health("", serving=False)  # so that balancers look elsewhere
+            for name in ("", *self._hosted):  # so that balancers look elsewhere
+                await self._server.set_health(name, serving=False)
         await super()._drained()
 
     async def _end(self) -> None:
