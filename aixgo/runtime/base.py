@@ -336,6 +336,8 @@ class Runtime:
         """Call all targets at once; see `Caller.call_parallel`."""
         given = Message.of(message)
         parent = parent_call()
+        if timeout is not None:
+            check_timeout(timeout)
         if keys is None:
             keys = [
                 parent.child_key(target) if parent is not None else target for target in targets
@@ -510,26 +512,32 @@ class Runtime:
         outputs: Iterable[str],
         depends_on: Iterable[str] | None,
     ) -> list[Hosted]:
-        needed = getattr(agent, "depends_on", ()) if depends_on is None else depends_on
-        added = []
-        for item in [agent, *objects_below(agent)]:
-            top = item is agent
-            item_name = check_name(name if top and name is not None else item.name)
-            if not top and (self._stands_for_peer(item_name) or self._is_same(item_name, item)):
-                continue
-            self._check_free(item_name)
-            hosted = Hosted(
-                item,
-                item_name,
-                self._hosting,
-                outputs=tuple(outputs) if top else (),
-                depends_on=tuple(needed if top else getattr(item, "depends_on", ())),
+        added: list[Hosted] = []
+        try:
+            added.append(
+                self._host(agent, agent.name if name is None else name, outputs, depends_on)
             )
-            hosted.caller = AgentCaller(self, item_name, hosted.outputs)
-            self._hosted[item_name] = self._routes[item_name] = hosted
-            self._slugs[slug(item_name)] = item_name
-            added.append(hosted)
+            for item in objects_below(agent):
+                if not self._stands_for_peer(item.name) and not self._is_same(item.name, item):
+                    added.append(self._host(item, item.name, (), None))
+        except BaseException:
+            for hosted in added:
+                self._forget(hosted)
+            raise
         return added
+
+    def _host(
+        self, agent: Agent, name: str, outputs: Iterable[str], depends_on: Iterable[str] | None
+    ) -> Hosted:
+        self._check_free(check_name(name))
+        needed = getattr(agent, "depends_on", ()) if depends_on is None else depends_on
+        hosted = Hosted(
+            agent, name, self._hosting, outputs=tuple(outputs), depends_on=tuple(needed)
+        )
+        hosted.caller = AgentCaller(self, name, hosted.outputs)
+        self._hosted[name] = self._routes[name] = hosted
+        self._slugs[slug(name)] = name
+        return hosted
 
     def _is_same(self, name: str, agent: Agent) -> bool:
         hosted = self._hosted.get(name)

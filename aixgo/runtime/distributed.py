@@ -166,8 +166,6 @@ class DistributedRuntime(Runtime):
 
     async def start(self) -> None:
         """Start the agents, then serve; peers are reached when they are first called."""
-        for name in self._peer_addresses:
-            self._open_peer(name)
         await super().start()
         if self._listen:
             server = Server(
@@ -179,6 +177,11 @@ class DistributedRuntime(Runtime):
                 await self.stop()
                 raise
             self._server = server
+
+    def _begin(self) -> None:
+        super()._begin()
+        for name in self._peer_addresses:
+            self._open_peer(name)
 
     async def _drained(self) -> None:
         if self._server is not None:
