@@ -2,7 +2,7 @@
 
 A class states its keys once, as `config_keys: ClassVar[Mapping[str, Key]]`. The configuration reader
 checks values against it and names file and line; `aixgo schema` prints it; the class's own `from_config`
-reads its settings with `read_keys`. Below: errors, message. Above: agents, orchestration, config.
+reads its settings with `read_keys`. Below: errors. Above: agents, orchestration, config.
 """
 
 from __future__ import annotations

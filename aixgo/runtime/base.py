@@ -429,7 +429,8 @@ class Runtime:
         """Start the agents level by level (`depends_on`); afterwards the runtime takes calls.
 
         Raises:
-            ConfigError: a cycle or an unknown name in `depends_on` or among orchestrators.
+            ConfigError: a cycle or an unknown name in `depends_on` or among orchestrators; or an agent refused to
+                start because it is configured wrongly.
             AgentNotReady: an agent failed to start, or was not ready in time; what had started is stopped.
             RuntimeClosed: the runtime was started before.
         """
