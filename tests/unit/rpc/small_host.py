@@ -129,3 +129,15 @@ async def linked(
             yield link
         finally:
             await link.aclose()
+
+
+def call_echo(address: str) -> None:
+    """Call `echo` from a process or thread of its own."""
+
+    async def use() -> None:
+        link = UnaryLink(address, SystemClock())
+        reply = await link.call("echo", Message("hi"), a_context())
+        assert reply.text == "hi"
+        await link.aclose()
+
+    asyncio.run(use())
