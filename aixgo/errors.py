@@ -60,6 +60,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "error_classes",
+    "nearest",
     "new_error_id",
     "rebuild_error",
 ]

@@ -154,7 +154,9 @@ class _Reader:
         self._count(event, path, 1)
         before, outer_deepest, self._deepest = self._nodes - 1, self._deepest, depth - 1
         if event.anchor:
-            self._anchors[event.anchor] = None  # until it is complete, an alias to it would be a cycle
+            self._anchors[event.anchor] = (
+                None  # until it is complete, an alias to it would be a cycle
+            )
         value: JSONValue
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event, path)
@@ -206,7 +208,9 @@ class _Reader:
         sources = merged if isinstance(merged, Items) else [merged]
         for source in sources:
             if not isinstance(source, Block):
-                raise self._problem(event, f"{path}.<<" if path else "<<", "can only merge mappings")
+                raise self._problem(
+                    event, f"{path}.<<" if path else "<<", "can only merge mappings"
+                )
             for key, value in source.items():
                 if key not in block:
                     block[key] = value

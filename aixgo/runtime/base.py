@@ -520,7 +520,7 @@ class Runtime:
             )
             for item in objects_below(agent):
                 if not self._stands_for_peer(item.name) and not self._is_same(item.name, item):
-                    added.append(self._host(item, item.name, (), None))
+                    added.append(self._host(item, item.name, (), None))  # noqa: PERF401 - undone if one fails
         except BaseException:
             for hosted in added:
                 self._forget(hosted)

@@ -25,7 +25,7 @@ from aixgo.runtime.base import Health, Runtime, RuntimeOptions
 from aixgo.runtime.peers import Peer, RemoteAgent, Replicas
 from aixgo.runtime.serving import RuntimeHost
 
-__all__ = ["DistributedRuntime", "serve"]
+__all__ = ["DistributedRuntime", "serve", "stop_signal"]
 
 Addresses = str | Sequence[str]
 

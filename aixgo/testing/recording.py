@@ -12,7 +12,7 @@ from aixgo.names import check_name
 
 __all__ = ["RecordingAgent"]
 
-Reply: TypeAlias = Message | Payload | AixgoError | Callable[[Message], Message | Payload]
+Reply: TypeAlias = "Message | Payload | AixgoError | Callable[[Message], Message | Payload]"
 
 
 class RecordingAgent:
