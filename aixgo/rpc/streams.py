@@ -48,7 +48,9 @@ class _Reader(Protocol):
 class UnaryStream:
     """A reply in pieces; implements `ReplyStream`. Leaving it, in whatever way, stops the callee."""
 
-    def __init__(self, link: _Reader, rpc: StreamCall, context: CallContext, ticket: Ticket) -> None:
+    def __init__(
+        self, link: _Reader, rpc: StreamCall, context: CallContext, ticket: Ticket
+    ) -> None:
         self._link = link
         self._rpc = rpc
         self._context = context
