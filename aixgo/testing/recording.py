@@ -31,6 +31,8 @@ class RecordingAgent:
         self.cancelled = 0
         """Calls that were cancelled while they waited at the gate."""
         self.started = asyncio.Event()
+        self.finished = asyncio.Event()
+        """Set once a call has ended, however it did."""
         self._replies = list(replies)
         self._gate = asyncio.Event()
         if not gated:
@@ -52,6 +54,7 @@ class RecordingAgent:
             raise
         finally:
             self.running -= 1
+            self.finished.set()
         if not self._replies:
             return message
         reply = self._replies.pop(0)
