@@ -60,6 +60,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "error_classes",
+    "nearest",
     "new_error_id",
     "rebuild_error",
 ]
@@ -91,6 +92,9 @@ class AixgoError(Exception):
     """Set once the error left an agent: the id its traceback is logged under."""
     agent: str = ""
     """The agent whose call failed, where that is known."""
+
+    def __init__(self, text: str = "an error whose text stayed in the log of its process") -> None:
+        super().__init__(text)
 
     def wire_fields(self) -> dict[str, FieldValue]:
         """The part of this error that may cross to a caller in another process."""
