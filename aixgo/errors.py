@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias, cast
 
 __all__ = [
     "AgentError",
@@ -107,7 +107,8 @@ class AixgoError(Exception):
     @classmethod
     def from_fields(cls, fields: Mapping[str, FieldValue]) -> Self:
         """Rebuild the error a peer described; missing fields take their defaults, unknown ones are dropped."""
-        return cls(**{name: value for name, value in fields.items() if name in cls.fields})
+        known = {name: value for name, value in fields.items() if name in cls.fields}
+        return cls(**cast("dict[str, str]", known))  # what does not fit its class raises here
 
 
 class ConfigError(AixgoError):
