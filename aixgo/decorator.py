@@ -27,7 +27,7 @@ from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
 
-__all__ = ["AgentFunction", "agent", "convert"]
+__all__ = ["AgentFunction", "agent"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -168,7 +168,10 @@ async def test_streaming_forwards_inner_chunks_with_their_path_and_ends_with_the
 
 async def test_streaming_gives_the_error_of_the_run() -> None:
     refuses = RecordingAgent("refuses", [AgentRefused("not today")])
-    async with LocalRuntime(Sequential("flow", [upper, refuses])) as rt, rt.stream("flow", "x") as chunks:
+    async with (
+        LocalRuntime(Sequential("flow", [upper, refuses])) as rt,
+        rt.stream("flow", "x") as chunks,
+    ):
         assert (await anext(chunks)).content == "X"
         with pytest.raises(AgentRefused, match="not today"):
             await anext(chunks)
