@@ -1,8 +1,8 @@
 """Every key a configuration may have: its kind, its default, what it does, what it needs.
 
 One table per kind of mapping. What a role or a pattern adds for itself stands in its own class
-(`config_keys`) and is merged in by `config.roles`; the tables here are what files share. `absent` names the feature a key needs and this
-version does not have.
+(`config_keys`) and is merged in by `config.roles`; the tables here are what files share. `absent` names
+the feature a key needs and this version does not have.
 
 Below: aixgo.keys. Above: config.check, `aixgo schema`.
 """
@@ -20,6 +20,7 @@ __all__ = [
     "ORCHESTRATION_KEYS",
     "ROOT_KEYS",
     "SECURITY",
+    "TOOLS",
 ]
 
 SESSIONS = "sessions"

@@ -57,7 +57,9 @@ def role_class(role: str) -> Role:
     existing = kinds("agents")
     kind = role if role in existing else STAND_INS.get(role, role)
     if kind not in existing:
-        raise ConfigError(f"there is no role {role!r}; there are: {_listed([*existing, *STAND_INS])}")
+        raise ConfigError(
+            f"there is no role {role!r}; there are: {_listed([*existing, *STAND_INS])}"
+        )
     return cast("Role", load("agents", kind).AGENT)
 
 
