@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aixgo.config.parse import load_config
     from aixgo.context import CallContext
     from aixgo.contract import Agent, Caller
     from aixgo.decorator import agent
@@ -34,6 +35,7 @@ _HOMES = {
     "StreamChunk": "aixgo.message",
     "Usage": "aixgo.ledger",
     "agent": "aixgo.decorator",
+    "load_config": "aixgo.config.parse",
     "serve": "aixgo.runtime.distributed",
 }
 
@@ -50,6 +52,7 @@ __all__ = [
     "StreamChunk",
     "Usage",
     "agent",
+    "load_config",
     "serve",
 ]
 

@@ -48,6 +48,8 @@ class Key:
     absent: str = ""
     """Names the feature this key belongs to when this version does not have it: accepted, without effect."""
     fields: Mapping[str, Key] = field(default_factory=dict)
+    default: object = None
+    """What holds when the key is not given, for people who read the schema."""
 
     def check(self, value: object, where: str) -> object:
         """`value` as the class takes it: durations become seconds, the rest stays as it is.
