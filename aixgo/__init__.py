@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aixgo.config.oneshot import run
     from aixgo.config.parse import load_config
     from aixgo.context import CallContext
     from aixgo.contract import Agent, Caller
@@ -36,6 +37,7 @@ _HOMES = {
     "Usage": "aixgo.ledger",
     "agent": "aixgo.decorator",
     "load_config": "aixgo.config.parse",
+    "run": "aixgo.config.oneshot",
     "serve": "aixgo.runtime.distributed",
 }
 
@@ -53,6 +55,7 @@ __all__ = [
     "Usage",
     "agent",
     "load_config",
+    "run",
     "serve",
 ]
 
