@@ -99,11 +99,11 @@ class Server:
             raise ConfigError(
                 f"cannot listen at {self._address.text!r}: it is in use, or not an address of this machine"
             ) from exc
-        await server.start()
-        self._server = server
         for about in self._host.descriptions():
             await self.set_health(about.name, about.ready)
         await self.set_health("", serving=True)
+        await server.start()
+        self._server = server
         if self._address.path:
             return self._address.text
         return Address("", host=self._address.host, port=port).target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -217,7 +218,9 @@ async def test_a_long_quiet_call_survives_the_quickest_keepalive(host: SmallHost
     """Pings more frequent than a server allows end the connection: gRPC's floor is 5 minutes."""
 
     async def quiet(message: Message, context: CallContext) -> Message:
-        await asyncio.sleep(4)
+        with contextlib.suppress(TimeoutError):  # the silence is what is tested
+            async with asyncio.timeout(4):
+                await asyncio.Event().wait()
         return message.reply("still here")
 
     host.agents["quiet"] = quiet
@@ -317,24 +320,27 @@ async def test_a_slow_reader_slows_the_agent_down(
     host: SmallHost, caplog: pytest.LogCaptureFixture
 ) -> None:
     produced = 0
+    progress = asyncio.Event()
 
     async def pour(message: Message, context: CallContext) -> AsyncIterator[StreamChunk | Message]:
         nonlocal produced
         while True:
             produced += 1
+            progress.set()
             yield StreamChunk(content="x" * 1024)
 
     host.producers["pour"] = pour
     async with linked(host) as link:
         chunks = await link.stream("pour", Message("go"), a_context("pour"))
         await anext(chunks)
-        before = -1
-        while produced != before:  # until the producer stands still
-            before = produced
-            await asyncio.sleep(0.2)
-        assert (
-            produced < 16 * 1024
-        )  # KiB that nobody read: gRPC's window, 5 MiB when this was written
+        with contextlib.suppress(TimeoutError):  # until the producer stands still
+            async with asyncio.timeout(10) as patience:
+                while True:
+                    progress.clear()
+                    patience.reschedule(asyncio.get_running_loop().time() + 0.3)
+                    await progress.wait()
+        # KiB that nobody read: gRPC's window, which was 5 MiB when this was written.
+        assert produced < 16 * 1024
         await chunks.aclose()
     assert caplog.text == ""  # that a reader left is nobody's failure
 
