@@ -18,9 +18,10 @@ from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.orchestration.base import Limits
 from aixgo.providers import choose_model, resolve_model
-from aixgo.runtime.base import Runtime, RuntimeOptions
+from aixgo.runtime.base import Runtime
 from aixgo.runtime.distributed import DistributedRuntime
 from aixgo.runtime.local import LocalRuntime
+from aixgo.runtime.options import RuntimeOptions
 
 __all__ = ["Overrides", "Placed", "assemble", "open_runtime", "place"]
 

@@ -64,11 +64,6 @@ class RuntimeHost:
     def descriptions(self) -> list[AgentDescription]:
         return self._runtime.hosted_descriptions()
 
-    def pending(self, name: str) -> int:
-        """Work of the agent `name` that has not ended."""
-        hosted = self._runtime.hosted(name)
-        return 0 if hosted is None else hosted.pending
-
     def _enter(self, target: str, context: CallContext) -> Hosted:
         runtime = self._runtime
         if runtime.state != "running" and not any(
