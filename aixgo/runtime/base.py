@@ -195,6 +195,7 @@ class Runtime:
         context = self._contexts.make(
             target, parent, timeout, budget, session, idempotency_key, key
         )
+        work: Awaitable[Message]
         if self._chain is None:
             work = self._registry.route(target).call(given, context)
         else:
