@@ -155,6 +155,26 @@ async def spend_stream(task: Task, context: CallContext) -> AsyncIterator[str]:
         raise AgentRefused("spent all the same")
 
 
+@agent
+async def forgives(task: Task, caller: Caller) -> str:
+    """Calls, or reads a stream, and answers with the class of the error it met."""
+    target = str(task["target"])
+    try:
+        if not task.get("stream"):
+            return (await caller.call(target, task["payload"])).text
+        async with caller.stream(target, task["payload"]) as chunks:
+            return "".join([chunk.content async for chunk in chunks])
+    except AixgoError as exc:
+        return type(exc).__name__
+
+
+@agent
+async def narrows(task: Task, caller: Caller, context: CallContext) -> Message:
+    """Lets the agents below it go so deep and no deeper."""
+    context.narrow(timeout=60, max_depth=int(str(task["depth"])))
+    return await travel(task, caller, context)
+
+
 async def recurse(depth: int, caller: Caller, context: CallContext) -> int:
     """`ping` and `pong` call each other until `depth` is used up; the answer counts the calls."""
     if depth <= 1:
@@ -213,6 +233,11 @@ async def leaves_a_task(task: Task, caller: Caller) -> str:
 
 
 _left_over: set[asyncio.Task[None]] = set()
+
+
+@agent
+async def large(size: int) -> str:
+    return "x" * size
 
 
 # -- what fails ------------------------------------------------------------------------------------------
@@ -404,6 +429,15 @@ async def tells(task: Task, caller: Caller) -> str:
     return "told"
 
 
+@agent
+async def announces(task: Task, caller: Caller) -> list[str]:
+    """Broadcasts to its targets and answers with those that accepted."""
+    targets = task["targets"]
+    assert isinstance(targets, list)
+    outcomes = await caller.broadcast(task["payload"], targets)
+    return [outcome.target for outcome in outcomes if outcome.error is None]
+
+
 def _append(path: str, line: str) -> None:
     with Path(path).open("a") as file:
         file.write(f"{line}\n")
@@ -428,6 +462,8 @@ LEFT: tuple[Agent, ...] = (
     streams,
     produce,
     spend_stream,
+    forgives,
+    narrows,
     notes,
     Reader(),
     Unready(),
@@ -443,6 +479,8 @@ RIGHT: tuple[Agent, ...] = (
     lower,
     spend,
     blocks,
+    large,
+    announces,
     ends_with_message,
     agent(name="pong")(recurse),
     agent(name="b")(travel),
