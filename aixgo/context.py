@@ -87,6 +87,7 @@ class CallContext:
         "_random",
         "_usage",
         "agent",
+        "at_instance",
         "baggage",
         "began",
         "budget",
@@ -139,6 +140,8 @@ class CallContext:
         self.traceparent = traceparent
         self.baggage = baggage
         self.idempotency_key = idempotency_key
+        self.at_instance = ""
+        """The process a call with a key is for, once one has seen it; noted by the link that reached one."""
         self._usage: Usage | None = None
         self.caller: Caller | None = None
         """How the executing agent reaches others; set by its host."""

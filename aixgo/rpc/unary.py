@@ -252,6 +252,10 @@ class UnaryLink:
             await self._slots.acquire()
             ticket.slots = self._slots
         await self._channel.ready(context.agent)
+        if context.idempotency_key:
+            if context.at_instance not in ("", self.instance):
+                raise Unavailable(context.agent, "another process answers at its address")
+            context.at_instance = self.instance
 
     def _guard(self, context: CallContext) -> Guard | None:
         """A guard for the deadline, unless one of the caller's watches this task already."""
