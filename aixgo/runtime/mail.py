@@ -64,6 +64,9 @@ class Mail:
         if hosted is None:
             posted = await self._exit(name).get(timeout)
         elif hosted.reads_mailbox:
+            current = _current.get()
+            if current is not None and current.key == RECEIVED:
+                _current.set(None)  # the work for the message before this one is over
             posted = await hosted.mailbox.get(timeout)
             self._work_on(posted, name)
         else:
@@ -105,7 +108,7 @@ class Mail:
     def _work_on(self, posted: Posted, name: str) -> None:
         """What the agent does next, it does for this message: on its path, with a fresh deadline."""
         current = _current.get()
-        if current is None or current.ended or current.key == RECEIVED:
+        if current is None or current.ended:
             taken = self._contexts.of_posted(posted, name)
             taken.key = RECEIVED
             _current.set(taken)
