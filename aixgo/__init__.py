@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aixgo.config.oneshot import run
+    from aixgo.config.parse import load_config
     from aixgo.context import CallContext
     from aixgo.contract import Agent, Caller
     from aixgo.decorator import agent
@@ -34,6 +36,8 @@ _HOMES = {
     "StreamChunk": "aixgo.message",
     "Usage": "aixgo.ledger",
     "agent": "aixgo.decorator",
+    "load_config": "aixgo.config.parse",
+    "run": "aixgo.config.oneshot",
     "serve": "aixgo.runtime.distributed",
 }
 
@@ -50,6 +54,8 @@ __all__ = [
     "StreamChunk",
     "Usage",
     "agent",
+    "load_config",
+    "run",
     "serve",
 ]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from aixgo.contract import Caller
 
-__all__ = ["MAX_HOPS", "CallContext", "Clock", "Hop", "SystemClock"]
+__all__ = ["MAX_HOPS", "CallContext", "Callback", "Clock", "Hop", "SystemClock", "TimerHandle"]
 
 MAX_HOPS = 32  # agents one call path may pass through, unless somebody asked for less
 

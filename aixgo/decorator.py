@@ -89,7 +89,7 @@ class AgentFunction(Generic[P, R]):
             result = await cast("Awaitable[object]", call(**arguments))
         else:
             context = contextvars.copy_context()
-            work = functools.partial(context.run, functools.partial(call, **arguments))
+            work = functools.partial(context.run, _in_thread, call, arguments)
             result = await asyncio.get_running_loop().run_in_executor(self._pool(), work)
         return result if isinstance(result, Message) else Message(result, type=message.type)
 
@@ -177,7 +177,7 @@ class _Signature:
     def bind(self, message: Message) -> dict[str, object]:
         arguments: dict[str, object] = {}
         if self.input_name:
-            arguments[self.input_name] = convert(message, self.input_type)
+            arguments[self.input_name] = _convert(message, self.input_type)
         if self.caller_name:
             arguments[self.caller_name] = CallContext.current().caller
         if self.context_name:
@@ -185,7 +185,14 @@ class _Signature:
         return arguments
 
 
-def convert(message: Message, wanted: object) -> object:
+def _in_thread(call: Callable[..., object], arguments: dict[str, object]) -> object:
+    try:
+        return call(**arguments)
+    except StopIteration as exc:  # no future can carry it: whoever awaits would never wake
+        raise RuntimeError("a synchronous agent raised StopIteration") from exc
+
+
+def _convert(message: Message, wanted: object) -> object:
     """The message's payload as `wanted`: Message, str, bytes, a JSON type, a dataclass or a pydantic model.
 
     Text is read as JSON where a structure is wanted, a structure is written as JSON where text is.
@@ -206,7 +213,7 @@ def convert(message: Message, wanted: object) -> object:
     if isinstance(payload, str) and not _accepts_text(wanted):
         try:
             payload = cast("JSONValue", msgspec.json.decode(payload.encode()))
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, RecursionError) as exc:
             raise InvalidMessage(
                 f"is text that is no JSON; {_type_name(wanted)} is wanted",
                 "payload",
@@ -219,7 +226,8 @@ def convert(message: Message, wanted: object) -> object:
             ValueError
         ) as exc:  # pydantic's ValidationError is one; its text would quote the payload
             fields = [".".join(map(str, error["loc"])) for error in exc.errors()]  # type: ignore[attr-defined]
-            raise InvalidMessage(path=f"payload.{fields[0]}", expected=_type_name(wanted)) from exc
+            path = f"payload.{fields[0]}".rstrip(".")
+            raise InvalidMessage(path=path, expected=_type_name(wanted)) from exc
     try:
         return msgspec.convert(payload, wanted)
     except msgspec.ValidationError as exc:

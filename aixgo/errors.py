@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias, cast
 
 __all__ = [
     "AgentError",
@@ -60,6 +60,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "error_classes",
+    "nearest",
     "new_error_id",
     "rebuild_error",
 ]
@@ -92,6 +93,9 @@ class AixgoError(Exception):
     agent: str = ""
     """The agent whose call failed, where that is known."""
 
+    def __init__(self, text: str = "an error whose text stayed in the log of its process") -> None:
+        super().__init__(text)
+
     def wire_fields(self) -> dict[str, FieldValue]:
         """The part of this error that may cross to a caller in another process."""
         found: dict[str, FieldValue] = {}
@@ -103,7 +107,8 @@ class AixgoError(Exception):
     @classmethod
     def from_fields(cls, fields: Mapping[str, FieldValue]) -> Self:
         """Rebuild the error a peer described; missing fields take their defaults, unknown ones are dropped."""
-        return cls(**{name: value for name, value in fields.items() if name in cls.fields})
+        known = {name: value for name, value in fields.items() if name in cls.fields}
+        return cls(**cast("dict[str, str]", known))  # what does not fit its class raises here
 
 
 class ConfigError(AixgoError):

@@ -2,7 +2,7 @@
 
 A class states its keys once, as `config_keys: ClassVar[Mapping[str, Key]]`. The configuration reader
 checks values against it and names file and line; `aixgo schema` prints it; the class's own `from_config`
-reads its settings with `read_keys`. Below: errors, message. Above: agents, orchestration, config.
+reads its settings with `read_keys`. Below: errors. Above: agents, orchestration, config.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Key:
     absent: str = ""
     """Names the feature this key belongs to when this version does not have it: accepted, without effect."""
     fields: Mapping[str, Key] = field(default_factory=dict)
+    default: object = None
+    """What holds when the key is not given, for people who read the schema."""
 
     def check(self, value: object, where: str) -> object:
         """`value` as the class takes it: durations become seconds, the rest stays as it is.

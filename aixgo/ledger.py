@@ -6,6 +6,7 @@ messages carry `Usage`, contexts carry `Budget`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from aixgo.errors import ConfigError
@@ -66,7 +67,7 @@ class Budget:
     """What a call and everything below it may spend; `None` leaves that side open.
 
     Raises:
-        ConfigError: a limit is negative.
+        ConfigError: a limit is negative or not finite.
     """
 
     usd: float | None = None
@@ -77,8 +78,10 @@ class Budget:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not value >= 0:
-                raise ConfigError(f"Budget({field.name}={value!r}): a budget is not negative")
+            if value is not None and not 0 <= value < math.inf:
+                raise ConfigError(
+                    f"Budget({field.name}={value!r}): a budget is finite and not negative"
+                )
 
     @property
     def nanos(self) -> int | None:

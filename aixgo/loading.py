@@ -17,14 +17,7 @@ from aixgo.errors import ConfigError, MissingExtra, nearest
 
 __all__ = ["kinds", "load"]
 
-# Top-level package → the extra that installs it.
-EXTRAS = {
-    "uvloop": "uvloop",
-    "openai": "openai",
-    "anthropic": "anthropic",
-    "nats": "nats",
-    "asyncpg": "postgres",
-}
+EXTRAS = {"uvloop": "uvloop"}  # top-level package → the extra of aixgo that installs it
 
 
 def load(family: str, kind: str) -> ModuleType:

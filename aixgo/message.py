@@ -44,6 +44,7 @@ __all__ = [
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # of payload and metadata together; the wire's limit too
 MAX_DEPTH = 100  # levels of nesting in one JSON value
+MAX_INT_BITS = 14_000  # about 4,200 digits; Python itself refuses to read integers above 4,300
 
 JSONValue: TypeAlias = "str | int | float | bool | list[JSONValue] | dict[str, JSONValue] | None"
 Payload: TypeAlias = "JSONValue | bytes | BaseModel | object"
@@ -403,7 +404,11 @@ def _walk(value: object, path: str, depth: int) -> JSONValue:
     if kind is str:
         _text_size(value, path)  # type: ignore[arg-type]
         return value  # type: ignore[return-value]
-    if value is None or kind is int or kind is bool:
+    if kind is int:
+        if value.bit_length() <= MAX_INT_BITS:  # type: ignore[attr-defined]
+            return value  # type: ignore[return-value]
+        raise InvalidMessage(f"is an integer of more than {MAX_INT_BITS} bits", path)
+    if value is None or kind is bool:
         return value  # type: ignore[return-value]
     if kind is float:
         if math.isfinite(value):  # type: ignore[arg-type]
@@ -421,7 +426,8 @@ def _walk(value: object, path: str, depth: int) -> JSONValue:
                     f"has the key {key!r} of type {type(key).__name__}; keys are text", path
                 )
             _text_size(key, f"a key of {path}")
-            found[str(key)] = _walk(item, f"{path}.{key}", depth + 1)
+            key = str.__str__(key)  # of a text enum its value
+            found[key] = _walk(item, f"{path}.{key}", depth + 1)
         return found
     if isinstance(value, (list, tuple)):
         return [_walk(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
@@ -431,10 +437,8 @@ def _walk(value: object, path: str, depth: int) -> JSONValue:
 def _walk_rare(value: object, path: str, depth: int) -> JSONValue:
     if isinstance(value, str):  # a subclass, such as a text enum
         return _walk(str.__str__(value), path, depth)
-    if isinstance(value, bool):
-        return value
     if isinstance(value, int):
-        return int(value)
+        return _walk(int(value), path, depth)
     if isinstance(value, float):
         return _walk(float(value), path, depth)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

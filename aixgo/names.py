@@ -53,9 +53,8 @@ def invalid_name(name: object) -> str:
 
 def slug(name: str) -> str:
     """The name as DNS, Kubernetes and metric labels write it."""
-    lower = name.lower()
-    short = re.sub(r"[^a-z0-9]+", "-", lower).strip("-")
-    lost = any(char.isalnum() and not (char.isascii()) for char in lower)
+    short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    lost = any(char.isalnum() and not char.isascii() for char in name)
     if short and not lost and len(short) <= MAX_SLUG_LENGTH:
         return short
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -1,132 +1,52 @@
 """Every key a configuration may have: its kind, its default, what it does, what it needs.
 
 One table per kind of mapping. What a role or a pattern adds for itself stands in its own class
-(`config_keys`); the blocks here are those that files share.
+(`config_keys`) and is merged in by `config.roles`; the tables here are what files share. `absent` names
+the feature a key needs and this version does not have.
 
-Below: config.schema. Above: config.check, `aixgo schema`.
+Below: aixgo.keys. Above: config.check, `aixgo schema`.
 """
 
 from __future__ import annotations
 
-from aixgo.config.schema import Feature, Key, Kind
-from aixgo.message import JSONValue
+from collections.abc import Mapping
+
+from aixgo.keys import Key
+from aixgo.orchestration.base import LIMIT_KEYS
 
 __all__ = [
     "AGENT_KEYS",
     "DEPLOYMENT_KEYS",
-    "LIMIT_KEYS",
     "ORCHESTRATION_KEYS",
-    "PATTERN_KEYS",
     "ROOT_KEYS",
+    "SECURITY",
+    "TOOLS",
 ]
 
-TEXT, INTEGER, NUMBER, BOOLEAN = Kind.TEXT, Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN
-DURATION, TEXTS, BLOCK, BLOCKS, ANY = Kind.DURATION, Kind.TEXTS, Kind.BLOCK, Kind.BLOCKS, Kind.ANY
+SESSIONS = "sessions"
+MCP = "MCP servers"
+TOOLS = "tools"
+RETRIEVAL = "retrieval"
+GUIDED = "guided generation"
+HANDOFFS = "the swarm pattern"
+OBSERVABILITY = "configured observability"
+SERVER = "the HTTP server"
+TUNING = "runtime tuning in a file"
+SETTINGS = "settings outside agents"
+AUTH = "authentication"
+AUTHORIZATION = "authorization"
+AUDIT = "audit logging"
+TLS = "TLS"
+RATE_LIMITS = "rate limiting"
 
-SESSIONS = Feature(name="sessions")
-MCP = Feature(name="MCP servers")
-TOOLS = Feature(name="tools")
-RETRIEVAL = Feature(name="retrieval")
-GUIDED = Feature(name="guided generation")
-HANDOFFS = Feature(name="the swarm pattern")
-OBSERVABILITY = Feature(name="configured observability")
-SERVER = Feature(name="the HTTP server")
-TUNING = Feature(name="runtime tuning in a file")
-SETTINGS = Feature(name="settings outside agents")
-AUTH = Feature(name="authentication", security=True)
-AUTHORIZATION = Feature(name="authorization", security=True)
-AUDIT = Feature(name="audit logging", security=True)
-TLS = Feature(name="TLS", security=True)
-RATE_LIMITS = Feature(name="rate limiting", security=True)
+SECURITY = frozenset({AUTH, AUTHORIZATION, AUDIT, TLS, RATE_LIMITS})
+"""Features whose absence leaves something open that the author of a file meant to close."""
 
-
-def key(
-    name: str,
-    kind: Kind,
-    about: str,
-    default: JSONValue = None,
-    *keys: Key,
-    choices: tuple[str, ...] = (),
-    minimum: float | None = None,
-    required: bool = False,
-    needs: Feature | None = None,
-    harmless: tuple[JSONValue, ...] = (),
-) -> Key:
-    return Key(
-        name=name,
-        kind=kind,
-        about=about,
-        default=default,
-        choices=choices,
-        minimum=minimum,
-        required=required,
-        needs=needs,
-        harmless=harmless,
-        keys=keys,
-    )
-
-
-CATEGORY_KEYS = (
-    key("name", TEXT, "the category", required=True),
-    key("description", TEXT, "what belongs to it", ""),
-    key("keywords", TEXTS, "words that point to it"),
-    key("examples", TEXTS, "texts that belong to it"),
-)
-
-CLASSIFIER_KEYS = (
-    key("categories", BLOCKS, "what a text may be", None, *CATEGORY_KEYS),
-    key("confidence_threshold", NUMBER, "below it a class counts as doubtful", 0.7, minimum=0),
-    key("multi_label", BOOLEAN, "a text may have several classes", False),
-    key("use_embeddings", BOOLEAN, "compare by meaning", False, needs=RETRIEVAL, harmless=(False,)),
-    key(
-        "few_shot_examples",
-        BLOCKS,
-        "classified examples for the model",
-        None,
-        key("input", TEXT, "the text", required=True),
-        key("category", TEXT, "its class", required=True),
-        key("reason", TEXT, "why", ""),
-    ),
-    key("temperature", NUMBER, "of the model", 0.3, minimum=0),
-    key("max_tokens", INTEGER, "of the answer", 500, minimum=1),
-)
-
-AGGREGATOR_KEYS = (
-    key(
-        "aggregation_strategy",
-        TEXT,
-        "how answers become one",
-        "consensus",
-        choices=(
-            "consensus",
-            "weighted",
-            "semantic",
-            "hierarchical",
-            "rag_based",
-            "voting_majority",
-            "voting_unanimous",
-            "voting_weighted",
-            "voting_confidence",
-        ),
-    ),
-    key("conflict_resolution", TEXT, "what to do when sources contradict each other", ""),
-    key("deduplication_method", TEXT, "how repeated statements are found", ""),
-    key("summarization_enabled", BOOLEAN, "summarise the result", False),
-    key("max_input_sources", INTEGER, "sources to take, the first ones", minimum=1),
-    key("timeout_ms", INTEGER, "time for one aggregation", 5000, minimum=1),
-    key("semantic_similarity_threshold", NUMBER, "from it two texts say the same", 0.85, minimum=0),
-    key("source_weights", BLOCK, "weight of each source"),
-    key("consensus_threshold", NUMBER, "share of sources that make a consensus", 0.7, minimum=0),
-    key("temperature", NUMBER, "of the model", 0.5, minimum=0),
-    key("max_tokens", INTEGER, "of the answer", 1500, minimum=1),
-)
-
-PLANNER_KEYS = (
-    key(
-        "planning_strategy",
-        TEXT,
+PLANNER_KEYS: Mapping[str, Key] = {
+    "planning_strategy": Key(
+        "text",
         "how a plan is made",
-        "chain_of_thought",
+        default="chain_of_thought",
         choices=(
             "chain_of_thought",
             "tree_of_thought",
@@ -136,374 +56,290 @@ PLANNER_KEYS = (
             "monte_carlo",
         ),
     ),
-    key("max_steps", INTEGER, "of a plan", 20, minimum=1),
-    key("step_detail_level", TEXT, "how fine a step is", "detailed"),
-    key("enable_backtracking", BOOLEAN, "give up steps that fail", False),
-    key("enable_self_critique", BOOLEAN, "review the plan once", False),
-    key("reasoning_depth", INTEGER, "levels of reasoning", 3, minimum=1),
-    key("parallelizable_steps", BOOLEAN, "mark steps that can run at once", False),
-    key("include_alternatives", BOOLEAN, "add other plans", False),
-    key("max_tasks", INTEGER, "of a plan", minimum=1),
-    key("enable_replanning", BOOLEAN, "plan again after a failure", False),
-    key("task_timeout_ms", INTEGER, "time for one task", minimum=1),
-    key("temperature", NUMBER, "of the model", 0.7, minimum=0),
-    key("max_tokens", INTEGER, "of the answer", 2000, minimum=1),
-    key(
-        "example_plans",
-        BLOCKS,
+    "max_steps": Key("integer", "of a plan", default=20, minimum=1),
+    "step_detail_level": Key("text", "how fine a step is", default="detailed"),
+    "enable_backtracking": Key("boolean", "give up steps that fail", default=False),
+    "enable_self_critique": Key("boolean", "review the plan once", default=False),
+    "reasoning_depth": Key("integer", "levels of reasoning", default=3, minimum=1),
+    "parallelizable_steps": Key("boolean", "mark steps that can run at once", default=False),
+    "include_alternatives": Key("boolean", "add other plans", default=False),
+    "max_tasks": Key("integer", "of a plan", minimum=1),
+    "enable_replanning": Key("boolean", "plan again after a failure", default=False),
+    "task_timeout_ms": Key("integer", "time for one task", minimum=1),
+    "temperature": Key("number", "of the model", default=0.7, minimum=0),
+    "max_tokens": Key("integer", "of the answer", default=2000, minimum=1),
+    "example_plans": Key(
+        "list",
         "plans for the model to follow",
-        None,
-        key("problem", TEXT, "the problem"),
-        key("steps", TEXTS, "the steps"),
-        key("explanation", TEXT, "why"),
-    ),
-)
-
-TOOL_KEYS = (
-    key("name", TEXT, "the tool's name", required=True),
-    key("description", TEXT, "what it does, for the model", ""),
-    key("input_schema", BLOCK, "JSON Schema of its arguments"),
-    key("code", TEXT, "the function: ./file.py:name or package.module:name"),
-)
-
-AGENT_KEYS = (
-    key("name", TEXT, "what the agent is called; unique in the file", required=True),
-    key("role", TEXT, "what kind of agent it is"),
-    key("type", TEXT, "another word for role"),
-    key("code", TEXT, "the agent, or what makes it: ./file.py:name or package.module:name"),
-    key("description", TEXT, "what it does, in a line", ""),
-    key("interval", DURATION, "time between two messages of a producer", 0),
-    key("listen", TEXT, "address `serve --agent` listens on", ""),
-    key(
-        "inputs",
-        BLOCKS,
-        "whose replies it receives",
-        None,
-        key("source", TEXT, "an agent; any other name receives the run's input", required=True),
-        key("type", TEXT, "what kind of message it is, for readers"),
-    ),
-    key(
-        "outputs",
-        BLOCKS,
-        "who receives its replies",
-        None,
-        key("target", TEXT, "an agent; any other name is an exit of the flow", required=True),
-        key("addr", TEXT, "where that agent is served, if elsewhere"),
-        key("type", TEXT, "what kind of message it is, for readers"),
-    ),
-    key("depends_on", TEXTS, "agents that must be ready before it starts"),
-    key("model", TEXT, "the model, or the name of a model service"),
-    key("provider", TEXT, "whose model it is"),
-    key("prompt", TEXT, "what the model is told about its task"),
-    key("temperature", NUMBER, "of the model", minimum=0),
-    key("max_tokens", INTEGER, "of an answer", minimum=1),
-    key("output_schema", BLOCK, "JSON Schema of an answer"),
-    key("tools", BLOCKS, "what the model may call", None, *TOOL_KEYS, needs=TOOLS),
-    key("mcp_servers", TEXTS, "servers whose tools it may call", needs=MCP),
-    key(
-        "guided_config",
-        BLOCK,
-        "guided generation",
-        None,
-        key("enabled", BOOLEAN, "use it", False),
-        key("max_iterations", INTEGER, "rounds; below 1 means 5", 5),
-        key("verification_prompt", TEXT, "how an answer is verified", ""),
-        key("require_confirmation", BOOLEAN, "ask before the answer is given", False),
-        needs=GUIDED,
-    ),
-    key("classifier_config", BLOCK, "of a classifier", None, *CLASSIFIER_KEYS),
-    key("aggregator_config", BLOCK, "of an aggregator", None, *AGGREGATOR_KEYS),
-    key("planner_config", BLOCK, "of a planner", None, *PLANNER_KEYS),
-    key("categories", BLOCKS, "of a classifier", None, *CATEGORY_KEYS),
-    key(
-        "session_mode",
-        TEXT,
-        "how it remembers",
-        "enabled",
-        choices=("enabled", "lightweight", "disabled"),
-        needs=SESSIONS,
-        harmless=("disabled",),
-    ),
-    key("session", BLOCK, "its own session settings", needs=SESSIONS),
-    key("transfers", TEXTS, "agents it may hand over to", needs=HANDOFFS),
-    key("vector_store", ANY, "where it searches", needs=RETRIEVAL),
-    key("collection", TEXT, "what it searches", needs=RETRIEVAL),
-    key("embedding_model", TEXT, "how it compares", needs=RETRIEVAL),
-)
-
-LIMIT_KEYS = (
-    key("max_agents", INTEGER, "agents below it", 100, minimum=1),
-    key("max_depth", INTEGER, "levels of calls below it", 10, minimum=1),
-    key("max_iterations", INTEGER, "rounds of a loop", 10, minimum=1),
-    key("timeout", DURATION, "time for the whole of it", 300),
-    key("max_tokens", INTEGER, "tokens for the whole of it", 100_000, minimum=1),
-)
-
-ORCHESTRATION_KEYS = (
-    key("name", TEXT, "what it is called; defaults to its pattern", ""),
-    key("pattern", TEXT, "how the agents work together", required=True),
-    key("agents", Kind.SLOTS, "the agents, in order"),
-    key("config", BLOCK, "the pattern's own settings"),
-    key("limits", BLOCK, "bounds of one run", None, *LIMIT_KEYS),
-    key("description", TEXT, "what it does, in a line", ""),
-)
-
-# What `config:` of an orchestration may hold, by pattern, besides the pattern's own `config_keys`.
-PATTERN_KEYS: dict[str, tuple[Key, ...]] = {
-    "supervisor": (
-        key("model", TEXT, "the model that picks"),
-        key("max_rounds", INTEGER, "calls it may make", 10),
-        key(
-            "routing_strategy",
-            TEXT,
-            "how it picks",
-            "best_match",
-            choices=("best_match", "round_robin", "manual"),
-        ),
-    ),
-    "parallel": (
-        key("timeout", DURATION, "time for one agent"),
-        key("aggregation", ANY, "how the answers become one"),
-        key("aggregator", Kind.SLOT, "the agent that makes one of the answers"),
-    ),
-    "router": (
-        key("classifier", Kind.SLOT, "the agent that names the category"),
-        key("fallback", Kind.SLOT, "the agent for every other category"),
-        key("routes", Kind.SLOT_MAP, "the agent of each category"),
-    ),
-    "swarm": (
-        key("max_handoffs", INTEGER, "how often it may change hands", 10),
-        key("shared_state", ANY, "what all of them know"),
-    ),
-    "hierarchical": (
-        key("manager", Kind.SLOT, "the agent that gives out the work"),
-        key("teams", BLOCK, "name of a team: manager and workers"),
-    ),
-    "rag": (
-        key("retriever", Kind.SLOT, "the agent that finds"),
-        key("generator", Kind.SLOT, "the agent that answers"),
-        key("top_k", INTEGER, "documents to find", 5, minimum=1),
-        key("rerank", ANY, "sort what was found again"),
-    ),
-    "reflection": (
-        key("generator", Kind.SLOT, "the agent that writes"),
-        key("critic", Kind.SLOT, "the agent that judges"),
-        key("max_iterations", INTEGER, "rounds", 3, minimum=1),
-        key("quality_threshold", NUMBER, "a score that ends it", minimum=0),
-    ),
-    "ensemble": (
-        key("voting_strategy", TEXT, "how the answers become one"),
-        key("models", TEXTS, "the models that answer"),
-        key("threshold", NUMBER, "agreement that is enough", 0.5, minimum=0),
+        fields={
+            "problem": Key("text", "the problem"),
+            "steps": Key("texts", "the steps"),
+            "explanation": Key("text", "why"),
+        },
     ),
 }
 
-DEPLOYMENT_KEYS = (
-    key(
-        "mode",
-        TEXT,
+TOOL_KEYS: Mapping[str, Key] = {
+    "name": Key("text", "the tool's name", required=True),
+    "description": Key("text", "what it does, for the model", default=""),
+    "input_schema": Key("mapping", "JSON Schema of its arguments"),
+    "code": Key("text", "the function: ./file.py:name or package.module:name"),
+}
+
+AGENT_KEYS: Mapping[str, Key] = {
+    "name": Key("text", "what the agent is called; unique in the file", required=True),
+    "role": Key("text", "what kind of agent it is"),
+    "type": Key("text", "another word for role"),
+    "code": Key("text", "the agent, or what makes it: ./file.py:name or package.module:name"),
+    "description": Key("text", "what it does, in a line", default=""),
+    "listen": Key("text", "address `serve --agent` listens on", default=""),
+    "inputs": Key(
+        "list",
+        "whose replies it receives",
+        fields={
+            "source": Key(
+                "text", "an agent; any other name receives the run's input", required=True
+            ),
+            "type": Key("text", "what kind of message it is, for readers"),
+        },
+    ),
+    "outputs": Key(
+        "list",
+        "who receives its replies",
+        fields={
+            "target": Key("text", "an agent; any other name is an exit of the flow", required=True),
+            "addr": Key("text", "where that agent is served, if elsewhere"),
+            "type": Key("text", "what kind of message it is, for readers"),
+        },
+    ),
+    "depends_on": Key("texts", "agents that must be ready before it starts"),
+    "model": Key("text", "the model, or the name of a model service"),
+    "provider": Key("text", "whose model it is"),
+    "prompt": Key("text", "what the model is told about its task"),
+    "temperature": Key("number", "of the model", minimum=0),
+    "max_tokens": Key("integer", "of an answer", minimum=1),
+    "output_schema": Key("mapping", "JSON Schema of an answer"),
+    "tools": Key("list", "what the model may call", fields=TOOL_KEYS, absent=TOOLS),
+    "mcp_servers": Key("texts", "servers whose tools it may call", absent=MCP),
+    "guided_config": Key(
+        "mapping",
+        "guided generation",
+        fields={
+            "enabled": Key("boolean", "use it", default=False),
+            "max_iterations": Key("integer", "rounds; below 1 means 5", default=5),
+            "verification_prompt": Key("text", "how an answer is verified", default=""),
+            "require_confirmation": Key("boolean", "ask before the answer is given", default=False),
+        },
+        absent=GUIDED,
+    ),
+    "planner_config": Key("mapping", "of a planner", fields=PLANNER_KEYS),
+    "session_mode": Key(
+        "text",
+        "how it remembers",
+        default="enabled",
+        choices=("enabled", "lightweight", "disabled"),
+        absent=SESSIONS,
+    ),
+    "session": Key("mapping", "its own session settings", absent=SESSIONS),
+    "transfers": Key("texts", "agents it may hand over to", absent=HANDOFFS),
+    "vector_store": Key("any", "where it searches", absent=RETRIEVAL),
+    "collection": Key("text", "what it searches", absent=RETRIEVAL),
+    "embedding_model": Key("text", "how it compares", absent=RETRIEVAL),
+}
+
+ORCHESTRATION_KEYS: Mapping[str, Key] = {
+    "name": Key("text", "what it is called; defaults to its pattern", default=""),
+    "pattern": Key("text", "how the agents work together", required=True),
+    "agents": Key("slots", "the agents, in order"),
+    "config": Key("mapping", "the pattern's own settings"),
+    "limits": Key("mapping", "bounds of one run", fields=LIMIT_KEYS),
+    "description": Key("text", "what it does, in a line", default=""),
+}
+
+DEPLOYMENT_KEYS: Mapping[str, Key] = {
+    "mode": Key(
+        "text",
         "where agents run: here, or each in its own process",
-        "local",
+        default="local",
         choices=("local", "distributed"),
     ),
-    key("peers", Kind.ADDRESSES, "agents served elsewhere, and where"),
-    key("listen", TEXT, "address `serve` listens on", ""),
-    key("tls", ANY, "encrypt connections", needs=TLS, harmless=(False, None)),
-    key("auth", ANY, "who may call", needs=AUTH, harmless=(False, None)),
-)
+    "peers": Key("any", "agents served elsewhere, and where"),
+    "listen": Key("text", "address `serve` listens on", default=""),
+    "tls": Key("any", "encrypt connections", absent=TLS),
+    "auth": Key("any", "who may call", absent=AUTH),
+}
 
-MODEL_SERVICE_KEYS = (
-    key("name", TEXT, "what agents call it", required=True),
-    key("provider", TEXT, "whose API it speaks"),
-    key("model", TEXT, "the model it serves"),
-    key("runtime", TEXT, "what runs it", choices=("ollama", "vllm", "cloud")),
-    key("transport", TEXT, "how it is reached"),
-    key("address", TEXT, "where it is reached"),
-    key(
-        "config",
-        BLOCK,
+MODEL_SERVICE_KEYS: Mapping[str, Key] = {
+    "name": Key("text", "what agents call it", required=True),
+    "provider": Key("text", "whose API it speaks"),
+    "model": Key("text", "the model it serves"),
+    "runtime": Key("text", "what runs it", choices=("ollama", "vllm", "cloud")),
+    "transport": Key("text", "how it is reached"),
+    "address": Key("text", "where it is reached"),
+    "config": Key(
+        "mapping",
         "settings of the service",
-        None,
-        key("address", TEXT, "where it is reached"),
-        key("api_key", TEXT, "its key"),
-        key("token", TEXT, "its token"),
-        key("endpoint", TEXT, "where it is reached"),
-        key("variant", TEXT, "which client is used"),
-        key("quantization", TEXT, "how the model is stored"),
+        fields={
+            "address": Key("text", "where it is reached"),
+            "api_key": Key("text", "its key"),
+            "token": Key("text", "its token"),
+            "endpoint": Key("text", "where it is reached"),
+            "variant": Key("text", "which client is used"),
+            "quantization": Key("text", "how the model is stored"),
+        },
     ),
-)
+}
 
-SECURITY_KEYS = (
-    key(
-        "environment",
-        TEXT,
-        "what the defaults are made for",
-        needs=AUTH,
-        harmless=("development",),
-    ),
-    key(
-        "auth_mode",
-        TEXT,
+SECURITY_KEYS: Mapping[str, Key] = {
+    "environment": Key("text", "what the defaults are made for", absent=AUTH),
+    "auth_mode": Key(
+        "text",
         "who checks identities",
         choices=("disabled", "delegated", "builtin", "hybrid"),
-        needs=AUTH,
-        harmless=("disabled",),
+        absent=AUTH,
     ),
-    key("delegated_auth", BLOCK, "identities checked in front of us", needs=AUTH),
-    key(
-        "builtin_auth",
-        BLOCK,
+    "delegated_auth": Key("mapping", "identities checked in front of us", absent=AUTH),
+    "builtin_auth": Key(
+        "mapping",
         "identities checked by us",
-        None,
-        key("method", TEXT, "what proves an identity", "api_key"),
-        key(
-            "api_keys",
-            BLOCK,
-            "where keys are",
-            None,
-            key("source", TEXT, "environment or file", choices=("environment", "file")),
-            key("file_path", TEXT, "the file"),
-            key("env_prefix", TEXT, "of the variables", "AIXGO_API_KEY_"),
-        ),
-        needs=AUTH,
+        fields={
+            "method": Key("text", "what proves an identity", default="api_key"),
+            "api_keys": Key(
+                "mapping",
+                "where keys are",
+                fields={
+                    "source": Key("text", "environment or file", choices=("environment", "file")),
+                    "file_path": Key("text", "the file"),
+                    "env_prefix": Key("text", "of the variables", default="AIXGO_API_KEY_"),
+                },
+            ),
+        },
+        absent=AUTH,
     ),
-    key(
-        "authorization",
-        BLOCK,
+    "authorization": Key(
+        "mapping",
         "who may do what",
-        None,
-        key("enabled", BOOLEAN, "check permissions", False),
-        key("default_deny", BOOLEAN, "forbid what no rule allows", False),
-        key("policy_file", TEXT, "more rules"),
-        needs=AUTHORIZATION,
-        harmless=({"enabled": False},),
+        fields={
+            "enabled": Key("boolean", "check permissions", default=False),
+            "default_deny": Key("boolean", "forbid what no rule allows", default=False),
+            "policy_file": Key("text", "more rules"),
+        },
+        absent=AUTHORIZATION,
     ),
-    key(
-        "audit",
-        BLOCK,
+    "audit": Key(
+        "mapping",
         "what was done by whom",
-        None,
-        key("enabled", BOOLEAN, "write it", False),
-        key("backend", TEXT, "where to", choices=("memory", "json", "syslog")),
-        key("log_auth_decisions", BOOLEAN, "decisions too", False),
-        key("siem", BLOCK, "other systems it is sent to"),
-        key("batch_size", INTEGER, "entries sent at once", 100),
-        key("flush_interval", DURATION, "time between two deliveries", 5),
-        needs=AUDIT,
-        harmless=({"enabled": False},),
+        fields={
+            "enabled": Key("boolean", "write it", default=False),
+            "backend": Key("text", "where to", choices=("memory", "json", "syslog")),
+            "log_auth_decisions": Key("boolean", "decisions too", default=False),
+            "siem": Key("mapping", "other systems it is sent to"),
+            "batch_size": Key("integer", "entries sent at once", default=100),
+            "flush_interval": Key("duration", "time between two deliveries", default=5),
+        },
+        absent=AUDIT,
     ),
-    key("security", BLOCK, "the same, in one block", needs=AUTH),
-    key("rate_limiting", BLOCK, "how often one may call", needs=RATE_LIMITS),
-)
+    "security": Key("mapping", "the same, in one block", absent=AUTH),
+    "rate_limiting": Key("mapping", "how often one may call", absent=RATE_LIMITS),
+}
 
-ROOT_KEYS = (
-    key("agents", BLOCKS, "the agents", None, *AGENT_KEYS),
-    key(
-        "orchestration",
-        Kind.ONE_OR_MORE,
-        "how agents work together; the first is the entry",
-        None,
-        *ORCHESTRATION_KEYS,
+ROOT_KEYS: Mapping[str, Key] = {
+    "agents": Key("list", "the agents", fields=AGENT_KEYS),
+    "orchestration": Key(
+        "list", "how agents work together; the first is the entry", fields=ORCHESTRATION_KEYS
     ),
-    key(
-        "supervisor",
-        BLOCK,
+    "supervisor": Key(
+        "mapping",
         "an agent that picks one of the agents for each input",
-        None,
-        key("name", TEXT, "what it is called", "supervisor"),
-        key("model", TEXT, "the model that picks"),
-        key("max_rounds", INTEGER, "calls it may make; below 1 means 10", 10),
-        key(
-            "routing_strategy",
-            TEXT,
-            "how it picks",
-            "best_match",
-            choices=("best_match", "round_robin", "manual"),
-        ),
+        fields={
+            "name": Key("text", "what it is called", default="supervisor"),
+            "model": Key("text", "the model that picks"),
+            "max_rounds": Key("integer", "calls it may make; below 1 means 10", default=10),
+            "routing_strategy": Key(
+                "text",
+                "how it picks",
+                default="best_match",
+                choices=("best_match", "round_robin", "manual"),
+            ),
+        },
     ),
-    key("deployment", BLOCK, "where the agents run", None, *DEPLOYMENT_KEYS),
-    key("default_model", TEXT, "of agents that name none"),
-    key("model_services", BLOCKS, "models under names of their own", None, *MODEL_SERVICE_KEYS),
-    key(
-        "mcp_servers",
-        BLOCKS,
+    "deployment": Key("mapping", "where the agents run", fields=DEPLOYMENT_KEYS),
+    "default_model": Key("text", "of agents that name none"),
+    "model_services": Key("list", "models under names of their own", fields=MODEL_SERVICE_KEYS),
+    "mcp_servers": Key(
+        "list",
         "servers of tools",
-        None,
-        key("name", TEXT, "what agents call it", required=True),
-        key("transport", TEXT, "how it is reached", choices=("local", "grpc")),
-        key("address", TEXT, "where it is reached"),
-        key("tls", BOOLEAN, "encrypt", False),
-        key(
-            "auth",
-            BLOCK,
-            "who we are",
-            None,
-            key("type", TEXT, "what proves it", choices=("bearer", "oauth")),
-            key("token", TEXT, "the token"),
-            key("token_env", TEXT, "the variable that holds it"),
-        ),
-        needs=MCP,
+        fields={
+            "name": Key("text", "what agents call it", required=True),
+            "transport": Key("text", "how it is reached", choices=("local", "grpc")),
+            "address": Key("text", "where it is reached"),
+            "tls": Key("boolean", "encrypt", default=False),
+            "auth": Key(
+                "mapping",
+                "who we are",
+                fields={
+                    "type": Key("text", "what proves it", choices=("bearer", "oauth")),
+                    "token": Key("text", "the token"),
+                    "token_env": Key("text", "the variable that holds it"),
+                },
+            ),
+        },
+        absent=MCP,
     ),
-    key(
-        "session",
-        BLOCK,
+    "session": Key(
+        "mapping",
         "what is remembered between runs",
-        None,
-        key("enabled", BOOLEAN, "remember", False),
-        key("store", TEXT, "where", "file"),
-        key("base_dir", TEXT, "the folder", "~/.aixgo/sessions"),
-        key(
-            "checkpoint",
-            BLOCK,
-            "saved states",
-            None,
-            key("auto_save", BOOLEAN, "save by itself", False),
-            key("interval", DURATION, "time between two", "5m"),
-        ),
-        needs=SESSIONS,
-        harmless=({"enabled": False},),
+        fields={
+            "enabled": Key("boolean", "remember", default=False),
+            "store": Key("text", "where", default="file"),
+            "base_dir": Key("text", "the folder", default="~/.aixgo/sessions"),
+            "checkpoint": Key(
+                "mapping",
+                "saved states",
+                fields={
+                    "auto_save": Key("boolean", "save by itself", default=False),
+                    "interval": Key("duration", "time between two", default="5m"),
+                },
+            ),
+        },
+        absent=SESSIONS,
     ),
-    key(
-        "embeddings",
-        BLOCK,
+    "embeddings": Key(
+        "mapping",
         "how texts are compared",
-        None,
-        key("provider", TEXT, "whose model"),
-        key("openai", BLOCK, "settings"),
-        key("huggingface", BLOCK, "settings"),
-        key("huggingface_tei", BLOCK, "settings"),
-        needs=RETRIEVAL,
+        fields={
+            "provider": Key("text", "whose model"),
+            "openai": Key("mapping", "settings"),
+            "huggingface": Key("mapping", "settings"),
+            "huggingface_tei": Key("mapping", "settings"),
+        },
+        absent=RETRIEVAL,
     ),
-    key(
-        "vectorstore",
-        BLOCK,
+    "vectorstore": Key(
+        "mapping",
         "where texts are found",
-        None,
-        key("provider", TEXT, "which store"),
-        key("embedding_dimensions", INTEGER, "of the model", minimum=1),
-        key("default_top_k", INTEGER, "texts to find", 5, minimum=1),
-        key("default_distance_metric", TEXT, "how near is measured", "cosine"),
-        key("firestore", BLOCK, "settings"),
-        needs=RETRIEVAL,
+        fields={
+            "provider": Key("text", "which store"),
+            "embedding_dimensions": Key("integer", "of the model", minimum=1),
+            "default_top_k": Key("integer", "texts to find", default=5, minimum=1),
+            "default_distance_metric": Key("text", "how near is measured", default="cosine"),
+            "firestore": Key("mapping", "settings"),
+        },
+        absent=RETRIEVAL,
     ),
-    key("observability", BLOCK, "what is measured", needs=OBSERVABILITY),
-    key("logging", BLOCK, "what is logged", needs=OBSERVABILITY),
-    key("server", BLOCK, "ports", needs=SERVER),
-    key("runtime", BLOCK, "queues and bounds", needs=TUNING),
-    *SECURITY_KEYS,
-    *(
-        key(name, kind, about, needs=SETTINGS)
-        for name, kind, about in (
-            ("openai_key", TEXT, "a vendor's key; use the environment"),
-            ("anthropic_key", TEXT, "a vendor's key; use the environment"),
-            ("huggingface_key", TEXT, "a vendor's key; use the environment"),
-            ("gcp_project", TEXT, "a cloud project"),
-            ("gcp_credentials", TEXT, "a cloud project's credentials"),
-            ("embedding_model", TEXT, "how texts are compared"),
-            ("max_tokens", INTEGER, "of every answer"),
-            ("temperature", NUMBER, "of every model"),
-            ("vector_provider", TEXT, "which store"),
-            ("vector_config", BLOCK, "its settings"),
-        )
-    ),
-)
+    "observability": Key("mapping", "what is measured", absent=OBSERVABILITY),
+    "logging": Key("mapping", "what is logged", absent=OBSERVABILITY),
+    "server": Key("mapping", "ports", absent=SERVER),
+    "runtime": Key("mapping", "queues and bounds", absent=TUNING),
+    **SECURITY_KEYS,
+    "openai_key": Key("text", "a vendor's key; use the environment", absent=SETTINGS),
+    "anthropic_key": Key("text", "a vendor's key; use the environment", absent=SETTINGS),
+    "huggingface_key": Key("text", "a vendor's key; use the environment", absent=SETTINGS),
+    "gcp_project": Key("text", "a cloud project", absent=SETTINGS),
+    "gcp_credentials": Key("text", "a cloud project's credentials", absent=SETTINGS),
+    "embedding_model": Key("text", "how texts are compared", absent=SETTINGS),
+    "max_tokens": Key("integer", "of every answer", absent=SETTINGS),
+    "temperature": Key("number", "of every model", absent=SETTINGS),
+    "vector_provider": Key("text", "which store", absent=SETTINGS),
+    "vector_config": Key("mapping", "its settings", absent=SETTINGS),
+}

@@ -149,12 +149,14 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path, depth)
         assert isinstance(event, yaml.NodeEvent)
-        if getattr(event, "tag", None) is not None:
-            raise self._problem(event, path, f"the tag {event.tag!r} is not allowed")
+        if (tag := getattr(event, "tag", None)) is not None:
+            raise self._problem(event, path, f"the tag {tag!r} is not allowed")
         self._count(event, path, 1)
         before, outer_deepest, self._deepest = self._nodes - 1, self._deepest, depth - 1
         if event.anchor:
-            self._anchors[event.anchor] = None  # until it is complete, an alias to it would be a cycle
+            self._anchors[event.anchor] = (
+                None  # until it is complete, an alias to it would be a cycle
+            )
         value: JSONValue
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event, path)
@@ -171,11 +173,12 @@ class _Reader:
         return value
 
     def _alias(self, event: yaml.AliasEvent, path: str, depth: int) -> JSONValue:
-        anchored = self._anchors.get(event.anchor)
-        if event.anchor not in self._anchors:
-            raise self._problem(event, path, f"nothing is anchored as &{event.anchor} above")
+        name = event.anchor or ""
+        anchored = self._anchors.get(name)
+        if name not in self._anchors:
+            raise self._problem(event, path, f"nothing is anchored as &{name} above")
         if anchored is None:
-            raise self._problem(event, path, f"*{event.anchor} stands inside what it repeats")
+            raise self._problem(event, path, f"*{name} stands inside what it repeats")
         self._count(event, path, anchored.nodes)
         if anchored.depth:
             self._check_depth(event, path, depth + anchored.depth - 1)
@@ -206,7 +209,9 @@ class _Reader:
         sources = merged if isinstance(merged, Items) else [merged]
         for source in sources:
             if not isinstance(source, Block):
-                raise self._problem(event, f"{path}.<<" if path else "<<", "can only merge mappings")
+                raise self._problem(
+                    event, f"{path}.<<" if path else "<<", "can only merge mappings"
+                )
             for key, value in source.items():
                 if key not in block:
                     block[key] = value
@@ -262,7 +267,7 @@ class _Reader:
 
 
 def _line(event: yaml.Event) -> int:
-    return int(event.start_mark.line) + 1
+    return event.start_mark.line + 1 if event.start_mark is not None else 0
 
 
 def _plain(text: str) -> JSONValue:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 
 from aixgo.errors import DeadlineExceeded, MailboxFull, RuntimeClosed
 from aixgo.mailboxes.base import Posted
@@ -19,8 +18,8 @@ class MemoryMailbox:
         self.name = name
         self.capacity = capacity
         self._items: deque[Posted] = deque()
-        self._getters: deque[asyncio.Future[None]] = deque()
-        self._putters: deque[asyncio.Future[None]] = deque()
+        self._readers = _Line()
+        self._senders = _Line()
         self._closed = False
 
     def __len__(self) -> int:
@@ -28,29 +27,29 @@ class MemoryMailbox:
 
     async def put(self, posted: Posted, timeout: float) -> None:
         """Add `posted`, waiting up to `timeout` seconds for room."""
-        # Whoever waits already goes first, or a sender could overtake another.
-        if len(self._items) >= self.capacity or self._putters:
+        self._check_open()
+        if len(self._items) + self._senders.promised >= self.capacity:
             try:
                 async with asyncio.timeout(timeout):
-                    await self._wait(self._putters, lambda: len(self._items) < self.capacity)
+                    await self._senders.wait()
             except TimeoutError:
                 raise MailboxFull(self.name, self.capacity) from None
-        self._check_open()
+            self._check_open()
         self._items.append(posted)
-        _wake_next(self._getters)
+        self._readers.promise()
 
     async def get(self, timeout: float | None = None) -> Posted:
         """Take the oldest entry, waiting up to `timeout` seconds for one."""
-        if not self._items or self._getters:
+        self._check_open()
+        if len(self._items) <= self._readers.promised:
             try:
                 async with asyncio.timeout(timeout):
-                    await self._wait(self._getters, lambda: bool(self._items))
+                    await self._readers.wait()
             except TimeoutError:
                 raise DeadlineExceeded(self.name) from None
-        if not self._items:
             self._check_open()
         item = self._items.popleft()
-        _wake_next(self._putters)
+        self._senders.promise()
         return item
 
     def close(self) -> list[Posted]:
@@ -58,38 +57,53 @@ class MemoryMailbox:
         self._closed = True
         left = list(self._items)
         self._items.clear()
-        for waiters in (self._getters, self._putters):
-            while waiters:
-                _wake_next(waiters)
+        self._readers.dismiss()
+        self._senders.dismiss()
         return left
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeClosed("stopped")
 
-    async def _wait(
-        self, waiters: deque[asyncio.Future[None]], possible: Callable[[], bool]
-    ) -> None:
-        self._check_open()
-        while True:
-            waiter = asyncio.get_running_loop().create_future()
-            waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter in waiters:
-                    waiters.remove(waiter)
-                elif not self._closed and possible():
-                    _wake_next(waiters)  # this one was woken and leaves: the turn is the next one's
-                raise
-            self._check_open()
-            if possible():
+
+class _Line:
+    """Who waits for messages, or for room: each is promised one when its turn comes.
+
+    What is promised is not to be had by others, so nobody overtakes between the promise and the moment
+    the one it was made to runs.
+    """
+
+    __slots__ = ("_waiting", "promised")
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.promised = 0
+
+    async def wait(self) -> None:
+        """Return when it is our turn. A turn that comes together with a cancellation goes to the next."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self.promised -= 1
+                self.promise()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+        self.promised -= 1
+
+    def promise(self) -> None:
+        """Give whoever waits longest its turn, if anybody waits."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # cancelled, and not yet run to notice
+                turn.set_result(None)
+                self.promised += 1
                 return
 
-
-def _wake_next(waiters: deque[asyncio.Future[None]]) -> None:
-    while waiters:
-        waiter = waiters.popleft()
-        if not waiter.done():
-            waiter.set_result(None)
-            return
+    def dismiss(self) -> None:
+        """Give everybody their turn: there is nothing left to wait for."""
+        while self._waiting:
+            self.promise()

@@ -81,7 +81,7 @@ def _filled(text: str, schema: Mapping[str, JSONValue]) -> str:
 
 
 def _summary(text: str, max_tokens: int | None) -> tuple[str, StopReason]:
-    """The most telling sentences that fit, in the text's order; the best one cut if none does."""
+    """The most telling sentences that fit, in the text's order; the best one cut if it does not."""
     parts = reading.sentences(text)
     if not parts:
         return _cut(" ".join(text.split()), max_tokens)
@@ -93,13 +93,13 @@ def _summary(text: str, max_tokens: int | None) -> tuple[str, StopReason]:
     )
     ranked = reading.rank_sentences(text)
     ranked = [i for i in ranked if sizes[i] >= FRAGMENT_TOKENS] or ranked
+    if sizes[ranked[0]] > room:
+        return _cut(parts[ranked[0]], max_tokens)
     chosen: list[int] = []
     for index in ranked:
         if sizes[index] <= room:
             chosen.append(index)
             room -= sizes[index]
-    if not chosen:
-        return _cut(parts[ranked[0]], max_tokens)
     return " ".join(parts[index] for index in sorted(chosen)), "end"
 
 

@@ -52,6 +52,8 @@ class PeerChannel:
         self._target = parsed.target
         self._settings = settings
         self._channel: grpc.aio.Channel | None = None
+        self._unary: dict[str, UnaryCallable] = {}
+        """The channel's methods, made on first use."""
         self._known = False
         """Whether `info` is about the connection that stands now."""
         self._refusal: Callable[[str], AixgoError] = Unavailable
@@ -60,7 +62,11 @@ class PeerChannel:
 
     def unary(self, method: str) -> UnaryCallable:
         """The unary method of that name, over bytes."""
-        return self._open().unary_unary(f"/{SERVICE}/{method}")
+        channel = self._open()
+        found = self._unary.get(method)
+        if found is None:
+            found = self._unary[method] = channel.unary_unary(f"/{SERVICE}/{method}")
+        return found
 
     def streaming(self, method: str) -> StreamCallable:
         """The server-streaming method of that name, over bytes."""
@@ -141,6 +147,7 @@ class PeerChannel:
 
     async def _discard(self) -> None:
         channel, self._channel = self._channel, None
+        self._unary.clear()
         self._known = False
         if channel is not None:
             await channel.close()

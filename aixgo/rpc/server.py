@@ -99,11 +99,11 @@ class Server:
             raise ConfigError(
                 f"cannot listen at {self._address.text!r}: it is in use, or not an address of this machine"
             ) from exc
-        await server.start()
-        self._server = server
         for about in self._host.descriptions():
             await self.set_health(about.name, about.ready)
         await self.set_health("", serving=True)
+        await server.start()
+        self._server = server
         if self._address.path:
             return self._address.text
         return Address("", host=self._address.host, port=port).target
@@ -158,6 +158,8 @@ class Server:
             served = _Served()
             try:
                 await method(served, body, rpc)
+                return
+            except _CallerLeftError:
                 return
             except Exception as exc:  # noqa: BLE001  # whatever it is, it crosses as a status or not at all
                 failure = exc
@@ -218,7 +220,7 @@ class Server:
             async for message in messages:
                 response = pb.ReceiveResponse()
                 fill_message(response.message, message)
-                await rpc.write(_encode(response))
+                await _write(rpc, response)
         finally:
             close: Callable[[], Awaitable[None]] | None = getattr(messages, "aclose", None)
             if close is not None:
@@ -287,14 +289,26 @@ async def _write_all(chunks: ReplyStream, rpc: Rpc, target: str) -> None:
     async for chunk in chunks:
         response = pb.ExecuteStreamResponse()
         fill_chunk(response.chunk, chunk)
-        # Returns when HTTP/2 took it, so a slow reader slows the agent down.
-        await rpc.write(_encode(response))
+        await _write(rpc, response)
     final = chunks.final
     if final is None:
         raise AgentFailed(target, "")
     response = pb.ExecuteStreamResponse()
     fill_message(response.final, final)
-    await rpc.write(_encode(response))
+    await _write(rpc, response)
+
+
+async def _write(rpc: Rpc, response: Proto) -> None:
+    """Write when HTTP/2 has room, so that a slow reader slows its producer down."""
+    body = _encode(response)
+    try:
+        await rpc.write(body)
+    except grpc.aio.BaseError as exc:  # the connection or the RPC ended while it waited for room
+        raise _CallerLeftError from exc
+
+
+class _CallerLeftError(Exception):
+    """Nobody reads what is being written."""
 
 
 def _current_task() -> asyncio.Task[object]:

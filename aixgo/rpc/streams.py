@@ -39,7 +39,7 @@ class Ticket:
                 self.slots.release()
 
 
-class Reader(Protocol):
+class _Reader(Protocol):
     """What a stream needs of its link."""
 
     async def read(self, rpc: StreamCall, context: CallContext) -> bytes | None: ...
@@ -48,7 +48,9 @@ class Reader(Protocol):
 class UnaryStream:
     """A reply in pieces; implements `ReplyStream`. Leaving it, in whatever way, stops the callee."""
 
-    def __init__(self, link: Reader, rpc: StreamCall, context: CallContext, ticket: Ticket) -> None:
+    def __init__(
+        self, link: _Reader, rpc: StreamCall, context: CallContext, ticket: Ticket
+    ) -> None:
         self._link = link
         self._rpc = rpc
         self._context = context

@@ -19,7 +19,7 @@ TRANSPORTS = {"unary": "aixgo.rpc.unary"}
 """The module of each transport; it has an `open_link` of the shape below."""
 
 
-class Opener(Protocol):
+class _Opener(Protocol):
     def __call__(
         self, address: str, clock: Clock, settings: WireSettings, *, insecure: bool
     ) -> Link: ...
@@ -45,5 +45,5 @@ def open_link(
         near = nearest(transport, TRANSPORTS)
         hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(TRANSPORTS)}"
         raise ConfigError(f"there is no transport {transport!r}; {hint}")
-    opener = cast("Opener", import_module(module).open_link)
+    opener = cast("_Opener", import_module(module).open_link)
     return opener(address, clock or SystemClock(), settings or WireSettings(), insecure=insecure)

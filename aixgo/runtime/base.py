@@ -12,29 +12,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, Self, TypedDict, cast
+from typing import Self, cast
 
-from aixgo.context import MAX_HOPS, CallContext, Clock, SystemClock, _current
+from aixgo.context import CallContext, Clock, SystemClock
 from aixgo.contract import Agent, AgentDescription, Outcome, Outcomes
 from aixgo.deadlines import Deadlines
-from aixgo.errors import (
-    AgentExists,
-    AgentNotFound,
-    AixgoError,
-    ConfigError,
-    DeadlineExceeded,
-    RuntimeClosed,
-)
+from aixgo.errors import AgentNotFound, AixgoError, ConfigError, RuntimeClosed
 from aixgo.ledger import Budget
-from aixgo.mailboxes.base import Posted
-from aixgo.mailboxes.memory import MemoryMailbox
 from aixgo.message import Message, Payload, new_id
-from aixgo.middleware import Middleware, ReplyStream, Request, Response, compose
-from aixgo.names import check_name, slug
+from aixgo.middleware import ReplyStream, Request, Response, compose
 from aixgo.runtime.admission import Slots
-from aixgo.runtime.binding import check_orchestration, objects_below
 from aixgo.runtime.callers import AgentCaller
 from aixgo.runtime.calling import (
     CallStream,
@@ -44,81 +33,18 @@ from aixgo.runtime.calling import (
     leave_guard,
     parent_call,
 )
+from aixgo.runtime.contexts import Contexts
 from aixgo.runtime.hosting import HOST_CODES, DeadLetter, Hosted, Hosting, Wire
 from aixgo.runtime.idempotency import OncePerKey
 from aixgo.runtime.lifecycle import start_agents, stop_agents
+from aixgo.runtime.mail import SEND_TIMEOUT, Mail
+from aixgo.runtime.options import CallMiddleware, Health, Metrics, Route
+from aixgo.runtime.registry import Registry
 from aixgo.runtime.watchdog import LoopWatch
 
-__all__ = ["Health", "Metrics", "Route", "Runtime", "RuntimeOptions"]
+__all__ = ["Runtime"]
 
-DEFAULT_TIMEOUT = 60.0  # seconds a root call may take
-LONG_TIMEOUT = 300.0  # seconds, when the target orchestrates, uses a model, or is not described yet
-SEND_TIMEOUT = 5.0  # seconds a full mailbox is waited for
 DEAD_LETTERS = 1_000  # kept, newest last
-
-CallMiddleware = Middleware[Request, Response]
-
-
-class Route(Protocol):
-    """Where a name leads."""
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether the agent is known to neither orchestrate nor use a model."""
-        ...
-
-    async def call(self, message: Message, context: CallContext) -> Message: ...
-
-    async def stream(self, message: Message, context: CallContext) -> ReplyStream: ...
-
-    async def send(self, message: Message, context: CallContext) -> None: ...
-
-    def description(self) -> AgentDescription | None:
-        """What is known of the agent; None for a peer that was not asked yet."""
-        ...
-
-
-class RuntimeOptions(TypedDict, total=False):
-    """The keywords every runtime takes."""
-
-    max_in_flight: int
-    """Calls executed at a time (20,000); more wait for their turn until their deadline."""
-    mailbox_capacity: int
-    """Messages one mailbox holds (100)."""
-    middleware: Sequence[CallMiddleware]
-    """Around every call made here, first outermost."""
-    principal: str
-    """Who calls made outside any call act for."""
-    clock: Clock
-    start_timeout: float
-    """Seconds an agent may take to start and be ready (30)."""
-    stop_grace: float
-    """Seconds `stop` waits for calls in flight (25)."""
-
-
-class Metrics(TypedDict):
-    """Counters since the start, and gauges of this moment."""
-
-    agents: int
-    calls_succeeded: int
-    calls_failed: int
-    calls_in_flight: int
-    calls_waiting: int
-    call_seconds_mean: float
-    messages_sent: int
-    messages_received: int
-    dead_letters: int
-    mailboxes: dict[str, int]
-    """Messages waiting, per mailbox that has any."""
-
-
-class Health(TypedDict):
-    """Whether the runtime takes calls, and what each agent's state is."""
-
-    status: str
-    """`serving`, `draining`, `stopped` or `not started`."""
-    agents: dict[str, str]
-    """`ready`, or why not."""
 
 
 class Runtime:
@@ -142,12 +68,13 @@ class Runtime:
         self.clock: Clock = clock or SystemClock()
         self.dead_letters: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS)
         self._state = "not started"
-        self._principal = principal
         self._start_timeout = check_timeout(start_timeout)
         self._stop_grace = check_timeout(stop_grace)
         self._deadlines = Deadlines(self.clock)
         self._in_flight = InFlight()
         self._slots = Slots(max_in_flight, self.instance)
+        routes: dict[str, Route] = {}
+        self._contexts = Contexts(self.clock, principal, routes)
         self._hosting = Hosting(
             instance=self.instance,
             clock=self.clock,
@@ -156,20 +83,18 @@ class Runtime:
             mailbox_capacity=mailbox_capacity,
             dead_letters=self.dead_letters,
             wire=codec,
-            take=self._context_of,
+            take=self._contexts.of_posted,
             run=self.run_hosted,
         )
-        self._routes: dict[str, Route] = {}
-        self._hosted: dict[str, Hosted] = {}
-        self._slugs: dict[str, str] = {}
-        self._exits: dict[str, MemoryMailbox] = {}
-        self._sent = 0
-        self._received = 0
+        self._registry = Registry(
+            routes, self._hosting, lambda name, outputs: AgentCaller(self, name, outputs)
+        )
+        self._mail = Mail(self._registry, self._contexts, self.clock, mailbox_capacity)
         self._spawned = 0
         self._watch: LoopWatch | None = None
         self._chain = compose(middleware, self._deliver) if middleware else None
         for agent in agents:
-            self._add(agent, None, (), None)
+            self._registry.add(agent)
 
     # -- agents ---------------------------------------------------------------------------------------
 
@@ -190,14 +115,14 @@ class Runtime:
             ConfigError: the name cannot be used, or an orchestration contains itself.
             LimitExceeded: an orchestrator reaches more agents than its `max_agents`.
         """
-        added = self._add(agent, name, outputs, depends_on)
+        added = self._registry.add(agent, name, outputs, depends_on)
         if self._state == "running":
             try:
-                self._check_orchestrations(added)
-                await start_agents(added, self._start_timeout, self._known_elsewhere())
+                self._registry.check_orchestrations(item.name for item in added)
+                await start_agents(added, self._start_timeout, self._registry.elsewhere)
             except BaseException:
                 for hosted in added:
-                    self._forget(hosted)
+                    self._registry.remove(hosted.name)
                 raise
 
     async def unregister(self, name: str) -> None:
@@ -206,10 +131,10 @@ class Runtime:
         Raises:
             AgentNotFound: no agent of that name is hosted here.
         """
-        hosted = self._hosted.get(name)
+        hosted = self._registry.hosted.get(name)
         if hosted is None:
-            raise AgentNotFound(name, self._hosted)
-        self._forget(hosted)
+            raise AgentNotFound(name, self._registry.hosted)
+        self._registry.remove(hosted.name)
         await stop_agents([hosted])
 
     def get_agent(self, name: str) -> Agent:
@@ -218,14 +143,14 @@ class Runtime:
         Raises:
             AgentNotFound: the runtime knows no such name.
         """
-        hosted = self._hosted.get(name)
+        hosted = self._registry.hosted.get(name)
         if hosted is None:
-            raise AgentNotFound(name, self._routes)
+            raise AgentNotFound(name, self._registry.routes)
         return hosted.agent
 
     def list_agents(self) -> list[str]:
         """The names that can be called, hosted ones in registration order first."""
-        return list(self._routes)
+        return list(self._registry.routes)
 
     def describe(self, name: str) -> AgentDescription | None:
         """What is known of an agent; None for a peer that was not reached yet.
@@ -233,7 +158,7 @@ class Runtime:
         Raises:
             AgentNotFound: the runtime knows no such name.
         """
-        return self._route(name).description()
+        return self._registry.route(name).description()
 
     def spawn(self, agent: Agent) -> AbstractAsyncContextManager[str]:
         """Host `agent` for the length of the `async with`, under a name of its own."""
@@ -267,32 +192,16 @@ class Runtime:
         """The reply of `target`; see `Caller.call`."""
         parent = parent_call()
         given = self._outgoing(message, parent, source)
-        context = self._context(target, parent, timeout, budget, session, idempotency_key, key)
-        in_flight = self._in_flight
-        guard = guard_call(self._deadlines, context, parent)
-        in_flight.count += 1
-        ok = False
-        try:
-            if self._chain is None:
-                reply = await self._route(target).call(given, context)
-            else:
-                reply = cast(
-                    "Message", await self._chain(Request(target, given, context, streaming=False))
-                )
-            ok = True
-        except BaseException as exc:
-            error = leave_guard(guard, target, exc)
-            if error is not None:
-                raise error from None
-            raise
-        finally:
-            if parent is not None:
-                parent.charge(context.spent)
-            in_flight.leave(ok=ok, seconds=self.clock.monotonic() - context.began)
-        error = leave_guard(guard, target, None)
-        if error is not None:
-            raise error
-        return reply
+        context = self._contexts.make(
+            target, parent, timeout, budget, session, idempotency_key, key
+        )
+        work: Awaitable[Message]
+        if self._chain is None:
+            work = self._registry.route(target).call(given, context)
+        else:
+            request = Request(target, given, context, streaming=False)
+            work = cast("Awaitable[Message]", self._chain(request))
+        return await self._counted(context, parent, work)
 
     @asynccontextmanager
     async def stream(
@@ -310,7 +219,9 @@ class Runtime:
         """The reply of `target` in pieces; see `Caller.stream`."""
         parent = parent_call()
         given = self._outgoing(message, parent, source)
-        context = self._context(target, parent, timeout, budget, session, idempotency_key, key)
+        context = self._contexts.make(
+            target, parent, timeout, budget, session, idempotency_key, key
+        )
         request = Request(target, given, context, streaming=True)
         chain = self._chain or self._deliver
 
@@ -336,6 +247,8 @@ class Runtime:
         """Call all targets at once; see `Caller.call_parallel`."""
         given = Message.of(message)
         parent = parent_call()
+        if timeout is not None:
+            check_timeout(timeout)
         if keys is None:
             keys = [
                 parent.child_key(target) if parent is not None else target for target in targets
@@ -370,56 +283,20 @@ class Runtime:
         """Put `message` into the mailbox of `target`; see `Caller.send`."""
         parent = parent_call()
         given = self._outgoing(message, parent, source)
-        context = self._context(target, parent, timeout, None, None, "", "")
-        context.deadline = (
-            self.clock.monotonic() + timeout
-        )  # accepting it is all that is waited for
-        context.budget = budget
-        route = self._routes.get(target)
-        if route is not None:
-            await route.send(given, context)
-        else:
-            await self._exit(target).put(Posted.of(given, context), timeout)
-        self._sent += 1
+        await self._mail.send(target, given, parent, timeout, budget)
 
     async def recv(self, name: str = "", *, timeout: float | None = None) -> Message:
         """Take the next message from a declared mailbox or an exit; see `Caller.recv`."""
         self._check_open(None)
-        hosted = self._hosted.get(name)
-        if hosted is not None and not hosted.reads_mailbox:
-            raise ConfigError(
-                f"agent {name!r} does not read its mailbox: declare it with @agent(mailbox=True)"
-            )
-        mailbox = hosted.mailbox if hosted is not None else self._exit(name)
-        posted = await mailbox.get(timeout)
-        self._received += 1
-        current = _current.get()
-        if hosted is not None and (current is None or current.ended or current.key == _RECEIVED):
-            # What the agent does next, it does for this message: on its path, with a fresh deadline.
-            taken = self._context_of(posted, name)
-            taken.key = _RECEIVED
-            _current.set(taken)
-        return posted.message
+        return await self._mail.recv(name, timeout)
 
     async def broadcast(
         self, message: Message | Payload, targets: Iterable[str] | None = None, *, source: str = ""
     ) -> Outcomes:
         """Put `message` into many mailboxes; see `Caller.broadcast`."""
-        given = Message.of(message)
         parent = parent_call()
-        own = parent.agent if parent is not None else source
-        chosen = [name for name in (self._routes if targets is None else targets) if name != own]
-
-        async def one(target: str) -> Outcome:
-            try:
-                await self.send(target, given, source=source)
-            except AixgoError as exc:
-                return Outcome(target, error=exc)
-            return Outcome(target)
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(target)) for target in chosen]
-        return Outcomes(task.result() for task in tasks)
+        given = self._outgoing(message, parent, source)
+        return await self._mail.broadcast(targets, given.source, given, parent)
 
     # -- life -----------------------------------------------------------------------------------------
 
@@ -427,18 +304,19 @@ class Runtime:
         """Start the agents level by level (`depends_on`); afterwards the runtime takes calls.
 
         Raises:
-            ConfigError: a cycle or an unknown name in `depends_on` or among orchestrators.
+            ConfigError: a cycle or an unknown name in `depends_on` or among orchestrators; or an agent refused to
+                start because it is configured wrongly.
             AgentNotReady: an agent failed to start, or was not ready in time; what had started is stopped.
             RuntimeClosed: the runtime was started before.
         """
         if self._state != "not started":
             raise RuntimeClosed(f"{self._state}; a runtime starts once")
-        hosted = list(self._hosted.values())
-        self._check_orchestrations(hosted)
+        hosted = list(self._registry.hosted.values())
+        self._registry.check_orchestrations(item.name for item in hosted)
         self._state = "starting"
         self._begin()
         try:
-            await start_agents(hosted, self._start_timeout, self._known_elsewhere())
+            await start_agents(hosted, self._start_timeout, self._registry.elsewhere)
         except BaseException:
             self._state = "stopped"
             await self._end()
@@ -461,7 +339,7 @@ class Runtime:
         finally:
             self._state = "stopped"
             self._deadlines.fire_all(lambda: RuntimeClosed("stopped"))
-            await stop_agents(list(self._hosted.values()))
+            await stop_agents(list(self._registry.hosted.values()))
             await self._end()
 
     async def __aenter__(self) -> Self:
@@ -476,87 +354,33 @@ class Runtime:
         status = "serving" if self._state == "running" else self._state
         return {
             "status": status,
-            "agents": {name: hosted.health for name, hosted in self._hosted.items()},
+            "agents": {name: hosted.health for name, hosted in self._registry.hosted.items()},
         }
 
     def metrics(self) -> Metrics:
         """Counters since the start and gauges of this moment."""
         flight = self._in_flight
         done = flight.succeeded + flight.failed
-        boxes = {name: hosted.mailbox for name, hosted in self._hosted.items()} | self._exits
         return {
-            "agents": len(self._routes),
+            "agents": len(self._registry.routes),
             "calls_succeeded": flight.succeeded,
             "calls_failed": flight.failed,
             "calls_in_flight": flight.count,
             "calls_waiting": self._slots.waiting,
             "call_seconds_mean": flight.seconds / done if done else 0.0,
-            "messages_sent": self._sent,
-            "messages_received": self._received,
+            "messages_sent": self._mail.sent,
+            "messages_received": self._mail.received,
             "dead_letters": len(self.dead_letters),
-            "mailboxes": {name: len(box) for name, box in boxes.items() if len(box)},
+            "mailboxes": self._mail.waiting(),
         }
 
     async def pending(self) -> int:
         """Messages waiting or being worked on, calls in flight, and agents that still produce."""
-        return sum(hosted.pending for hosted in self._hosted.values()) + self._in_flight.count
+        return (
+            sum(hosted.pending for hosted in self._registry.hosted.values()) + self._in_flight.count
+        )
 
     # -- inside ---------------------------------------------------------------------------------------
-
-    def _add(
-        self,
-        agent: Agent,
-        name: str | None,
-        outputs: Iterable[str],
-        depends_on: Iterable[str] | None,
-    ) -> list[Hosted]:
-        needed = getattr(agent, "depends_on", ()) if depends_on is None else depends_on
-        added = []
-        for item in [agent, *objects_below(agent)]:
-            top = item is agent
-            item_name = check_name(name if top and name is not None else item.name)
-            if not top and (self._stands_for_peer(item_name) or self._is_same(item_name, item)):
-                continue
-            self._check_free(item_name)
-            hosted = Hosted(
-                item,
-                item_name,
-                self._hosting,
-                outputs=tuple(outputs) if top else (),
-                depends_on=tuple(needed if top else getattr(item, "depends_on", ())),
-            )
-            hosted.caller = AgentCaller(self, item_name, hosted.outputs)
-            self._hosted[item_name] = self._routes[item_name] = hosted
-            self._slugs[slug(item_name)] = item_name
-            added.append(hosted)
-        return added
-
-    def _is_same(self, name: str, agent: Agent) -> bool:
-        hosted = self._hosted.get(name)
-        return hosted is not None and hosted.agent is agent
-
-    def _check_free(self, name: str) -> None:
-        taken = name if name in self._routes else self._slugs.get(slug(name))
-        if taken is not None:
-            raise AgentExists(name, taken)
-
-    def _forget(self, hosted: Hosted) -> None:
-        self._hosted.pop(hosted.name, None)
-        self._routes.pop(hosted.name, None)
-        self._slugs.pop(slug(hosted.name), None)
-
-    def _check_orchestrations(self, added: Iterable[Hosted]) -> None:
-        for hosted in added:
-            check_orchestration(
-                hosted.name,
-                lambda name: found.agent if (found := self._hosted.get(name)) is not None else None,
-            )
-
-    def _stands_for_peer(self, name: str) -> bool:  # noqa: ARG002 - here nothing is elsewhere
-        return False
-
-    def _known_elsewhere(self) -> Iterable[str]:
-        return [name for name in self._routes if name not in self._hosted]
 
     def _begin(self) -> None:
         """Take what running needs, before any agent starts."""
@@ -569,12 +393,11 @@ class Runtime:
             self._watch.stop()
         self._deadlines.close()
         await self._hosting.once.close()
-        for mailbox in self._exits.values():
-            mailbox.close()
+        self._mail.close()
 
     async def _drained(self) -> None:
         await self._in_flight.wait_idle()
-        for hosted in tuple(self._hosted.values()):
+        for hosted in tuple(self._registry.hosted.values()):
             await hosted.drained()
 
     def _check_open(self, parent: CallContext | None) -> None:
@@ -598,107 +421,38 @@ class Runtime:
         given.source = sender
         return given
 
-    def _context(
-        self,
-        target: str,
-        parent: CallContext | None,
-        timeout: float | None,
-        budget: Budget | None,
-        session: str | None,
-        idempotency_key: str,
-        key: str,
-    ) -> CallContext:
-        now = self.clock.monotonic()
-        if timeout is not None:
-            check_timeout(timeout)
-        if parent is None:
-            limit = self.default_timeout(target) if timeout is None else timeout
-            context = CallContext(
-                target,
-                deadline=now + limit,
-                clock=self.clock,
-                key=key or target,
-                principal=self._principal,
-                session=session or "",
-                budget=budget,
-                idempotency_key=idempotency_key,
-            )
-        else:
-            parent.check_hops(target)
-            context = CallContext(
-                target,
-                deadline=parent.deadline
-                if timeout is None
-                else min(parent.deadline, now + timeout),
-                clock=self.clock,
-                key=key or parent.child_key(target),
-                hops=parent.hops,
-                max_hops=parent.max_hops,
-                budget=budget or parent.budget,
-                session=parent.session if session is None else session,
-                principal=parent.principal,
-                tenant=parent.tenant,
-                traceparent=parent.traceparent,
-                baggage=parent.baggage,
-                idempotency_key=idempotency_key,
-            )
-        context.began = now
-        if context.deadline <= now:
-            raise DeadlineExceeded(target)
-        return context
-
-    def _context_of(self, posted: Posted, name: str) -> CallContext:
-        """The context a posted message is worked on in: its path, and a fresh deadline."""
-        context = CallContext(
-            name,
-            deadline=self.clock.monotonic() + self.default_timeout(name),
-            clock=self.clock,
-            key=posted.key,
-            hops=posted.hops,
-            max_hops=posted.max_hops or MAX_HOPS,
-            budget=posted.budget,
-            session=posted.session,
-            principal=posted.principal,
-            tenant=posted.tenant,
-            traceparent=posted.traceparent,
-        )
-        context.began = self.clock.monotonic()
-        return context
-
-    def default_timeout(self, target: str) -> float:
-        """Seconds a call to `target` may take when nobody said otherwise."""
-        route = self._routes.get(target)
-        return DEFAULT_TIMEOUT if route is not None and route.is_quick else LONG_TIMEOUT
-
-    def _route(self, target: str) -> Route:
-        route = self._routes.get(target)
-        if route is None:
-            raise AgentNotFound(target, self._routes)
-        return route
-
     async def _deliver(self, request: Request) -> Response:
         """The end of the middleware chain: whoever has the name."""
-        route = self._route(request.target)
+        route = self._registry.route(request.target)
         if request.streaming:
             return await route.stream(request.message, request.context)
         return await route.call(request.message, request.context)
 
     async def run_hosted(self, hosted: Hosted, message: Message, context: CallContext) -> Message:
-        """Execute a call that did not begin here (from a mailbox or a peer) within its deadline; count it."""
-        guard = guard_call(self._deadlines, context, None)
-        self._in_flight.count += 1
+        """Execute a call that did not begin here (from a mailbox or a peer)."""
+        return await self._counted(context, None, hosted.call(message, context))
+
+    async def _counted(
+        self, context: CallContext, parent: CallContext | None, work: Awaitable[Message]
+    ) -> Message:
+        """The reply `work` gives within the deadline; what it spent and took is counted either way."""
+        in_flight = self._in_flight
+        guard = guard_call(self._deadlines, context, parent)
+        in_flight.count += 1
         ok = False
         try:
-            reply = await hosted.call(message, context)
+            reply = await work
             ok = True
         except BaseException as exc:
-            error = leave_guard(guard, hosted.name, exc)
+            error = leave_guard(guard, context.agent, exc)
             if error is not None:
                 raise error from None
             raise
         finally:
-            self._in_flight.leave(ok=ok, seconds=self.clock.monotonic() - context.began)
-        error = leave_guard(guard, hosted.name, None)
+            if parent is not None:
+                parent.charge(context.spent)
+            in_flight.leave(ok=ok, seconds=self.clock.monotonic() - context.began)
+        error = leave_guard(guard, context.agent, None)
         if error is not None:
             raise error
         return reply
@@ -718,33 +472,19 @@ class Runtime:
         await chunks.open()
         return chunks
 
+    def default_timeout(self, target: str) -> float:
+        """Seconds a call to `target` may take when nobody said otherwise."""
+        return self._contexts.default_timeout(target)
+
     def hosted(self, name: str) -> Hosted | None:
         """The agent hosted here under that name, if there is one."""
-        return self._hosted.get(name)
+        return self._registry.hosted.get(name)
 
     def hosted_descriptions(self) -> list[AgentDescription]:
         """What peers are told, in registration order."""
-        return [hosted.description() for hosted in self._hosted.values()]
+        return [hosted.description() for hosted in self._registry.hosted.values()]
 
     @property
     def state(self) -> str:
         """`not started`, `starting`, `running`, `draining` or `stopped`."""
         return self._state
-
-    def _exit(self, name: str) -> MemoryMailbox:
-        """The mailbox of an output that no agent has.
-
-        Raises:
-            AgentNotFound: nobody's outputs name it.
-        """
-        mailbox = self._exits.get(name)
-        if mailbox is None:
-            if name in self._routes or not any(
-                name in hosted.outputs for hosted in self._hosted.values()
-            ):
-                raise AgentNotFound(name, self._routes)
-            mailbox = self._exits[name] = MemoryMailbox(name, self._hosting.mailbox_capacity)
-        return mailbox
-
-
-_RECEIVED = "received"  # the key of contexts that `recv` makes

@@ -6,6 +6,7 @@ Below: deadlines, context. Above: `base.Runtime` puts a route at the end of this
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -19,6 +20,10 @@ from aixgo.middleware import ReplyStream
 __all__ = ["CallStream", "InFlight", "check_timeout", "guard_call", "leave_guard", "parent_call"]
 
 T = TypeVar("T")
+
+log = logging.getLogger("aixgo.runtime")
+
+CLOSE_TIMEOUT = 5.0  # seconds a producer may take to stop when its reader leaves
 
 
 class InFlight:
@@ -161,7 +166,10 @@ class CallStream:
         self._closed = True
         try:
             if self._inner is not None:
-                await self._inner.aclose()
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await self._inner.aclose()
+        except TimeoutError:
+            log.warning("%r did not stop streaming within %g s", self._target, CLOSE_TIMEOUT)
         finally:
             if self._parent is not None:
                 self._parent.charge(self._context.spent)

@@ -13,19 +13,20 @@ from contextlib import asynccontextmanager
 from typing import Unpack
 
 from aixgo.contract import Agent, AgentDescription
-from aixgo.errors import AgentExists, AgentNotFound, ConfigError
+from aixgo.errors import AgentNotFound, ConfigError
 from aixgo.message import Message
-from aixgo.names import check_name, slug
+from aixgo.names import check_name
 from aixgo.rpc.addresses import check_plaintext, parse_address
 from aixgo.rpc.base import Link
 from aixgo.rpc.options import WireSettings
 from aixgo.rpc.server import Server
 from aixgo.rpc.transports import open_link
-from aixgo.runtime.base import Health, Runtime, RuntimeOptions
+from aixgo.runtime.base import Runtime
+from aixgo.runtime.options import Health, RuntimeOptions
 from aixgo.runtime.peers import Peer, RemoteAgent, Replicas
 from aixgo.runtime.serving import RuntimeHost
 
-__all__ = ["DistributedRuntime", "serve"]
+__all__ = ["DistributedRuntime", "serve", "stop_signal"]
 
 Addresses = str | Sequence[str]
 
@@ -74,9 +75,9 @@ class DistributedRuntime(Runtime):
         super().__init__(**options)
         self._replicas = Replicas(self._open_link, self.clock)
         for name in self._peer_addresses:
-            self._reserve(name)
+            self._registry.reserve(name)
         for agent in agents:
-            self._add(agent, None, (), None)
+            self._registry.add(agent)
 
     # -- peers ----------------------------------------------------------------------------------------
 
@@ -89,8 +90,7 @@ class DistributedRuntime(Runtime):
             AgentNotFound: the peer at the address does not host the agent.
         """
         checked = self._checked(addresses)
-        self._check_free(check_name(name, "a peer's name"))
-        self._reserve(name)
+        self._registry.reserve(check_name(name, "a peer's name"))
         self._peer_addresses[name] = checked
         peer = self._open_peer(name)
         try:
@@ -112,8 +112,7 @@ class DistributedRuntime(Runtime):
         if name not in self._peer_addresses:
             raise AgentNotFound(name, self._peer_addresses)
         del self._peer_addresses[name]
-        self._routes.pop(name, None)
-        self._slugs.pop(slug(name), None)
+        self._registry.remove(name)
         peer = self._peers.pop(name, None)
         if peer is not None:
             peer.close()
@@ -128,7 +127,7 @@ class DistributedRuntime(Runtime):
         """See `Runtime.register`; peers can call the agent at once."""
         await super().register(agent, name, outputs, depends_on)
         if self._server is not None:
-            for hosted in self._hosted.values():
+            for hosted in self._registry.hosted.values():
                 await self._server.set_health(hosted.name, serving=hosted.ready)
 
     async def unregister(self, name: str) -> None:
@@ -139,7 +138,7 @@ class DistributedRuntime(Runtime):
 
     def get_agent(self, name: str) -> Agent:
         """The agent object hosted here, or a stand-in that calls the peer."""
-        if name in self._hosted or name not in self._peer_addresses:
+        if name in self._registry.hosted or name not in self._peer_addresses:
             return super().get_agent(name)
         described = self._peers[name].description() if name in self._peers else None
         return RemoteAgent(
@@ -166,8 +165,6 @@ class DistributedRuntime(Runtime):
 
     async def start(self) -> None:
         """Start the agents, then serve; peers are reached when they are first called."""
-        for name in self._peer_addresses:
-            self._open_peer(name)
         await super().start()
         if self._listen:
             server = Server(
@@ -180,9 +177,14 @@ class DistributedRuntime(Runtime):
                 raise
             self._server = server
 
+    def _begin(self) -> None:
+        super()._begin()
+        for name in self._peer_addresses:
+            self._open_peer(name)
+
     async def _drained(self) -> None:
         if self._server is not None:
-            for name in ("", *self._hosted):  # so that balancers look elsewhere
+            for name in ("", *self._registry.hosted):  # so that balancers look elsewhere
                 await self._server.set_health(name, serving=False)
         await super()._drained()
 
@@ -204,15 +206,9 @@ class DistributedRuntime(Runtime):
             check_plaintext(parse_address(address), insecure=self._insecure, verb="calling")
         return listed
 
-    def _reserve(self, name: str) -> None:
-        taken = self._slugs.get(slug(name))
-        if taken is not None and taken != name:
-            raise AgentExists(name, taken)
-        self._slugs[slug(name)] = name
-
     def _open_peer(self, name: str) -> Peer:
         peer = Peer(name, self._peer_addresses[name], self._replicas, self.clock)
-        self._peers[name] = self._routes[name] = peer
+        self._peers[name] = self._registry.routes[name] = peer
         return peer
 
     def _open_link(self, address: str) -> Link:
@@ -223,12 +219,6 @@ class DistributedRuntime(Runtime):
             settings=self._settings,
             insecure=self._insecure,
         )
-
-    def _stands_for_peer(self, name: str) -> bool:
-        return name in self._peer_addresses
-
-    def _known_elsewhere(self) -> Iterable[str]:
-        return self._peer_addresses
 
     async def _call_remote(self, name: str, message: Message) -> Message:
         return await self.call(name, message)

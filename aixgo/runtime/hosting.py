@@ -227,7 +227,7 @@ class Hosted:
         else:
             reply = await self.agent.execute(message)
             yield StreamChunk(content=Message.of(reply).text)
-        yield reply
+        yield Message.of(reply)
 
     def outgoing(self, chunk: StreamChunk) -> StreamChunk:
         return chunk if self._shared.wire is None else self._shared.wire.chunk(chunk)

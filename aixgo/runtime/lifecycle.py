@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from aixgo.contract import Caller
-from aixgo.errors import AgentNotReady
+from aixgo.errors import AgentNotReady, ConfigError
 from aixgo.runtime.binding import start_levels
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ async def _start(hosted: Hosted, timeout: float) -> None:
     except TimeoutError as exc:
         hosted.state = f"not ready after {timeout:g} s"
         raise AgentNotReady(hosted.name, hosted.state) from exc
+    except ConfigError:  # it says what to mend, so it must reach whoever started us
+        hosted.state = "failed to start"
+        raise
     except Exception as exc:  # whatever its start raised, the runtime reports which agent it was
         hosted.state = "failed to start"
         log.error("agent %r failed to start", hosted.name, exc_info=exc)

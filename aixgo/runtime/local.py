@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Unpack
 
 from aixgo.contract import Agent
-from aixgo.runtime.base import Runtime, RuntimeOptions
+from aixgo.runtime.base import Runtime
 from aixgo.runtime.hosting import Wire
+from aixgo.runtime.options import RuntimeOptions
 
 __all__ = ["LocalRuntime"]
 

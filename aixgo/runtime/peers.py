@@ -23,6 +23,7 @@ from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.addresses import parse_address, resolve
 from aixgo.rpc.base import Link, PeerInfo
+from aixgo.runtime.serving import SEND_MARGIN
 
 __all__ = ["Peer", "RemoteAgent", "Replica", "Replicas"]
 
@@ -177,6 +178,9 @@ class Peer:
 
     async def send(self, message: Message, context: CallContext) -> None:
         """Put `message` into the mailbox at one replica."""
+        context.deadline += (
+            SEND_MARGIN  # the peer stops waiting for room before we stop waiting for it
+        )
         await self._attempt(context, lambda link: link.send(self.name, message, context))
 
     async def connect(self) -> AgentDescription | None:

@@ -16,7 +16,9 @@ from aixgo.middleware import ReplyStream
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.hosting import Hosted
 
-__all__ = ["RuntimeHost"]
+__all__ = ["SEND_MARGIN", "RuntimeHost"]
+
+SEND_MARGIN = 0.25  # seconds of a send's time kept for the answer that its mailbox stayed full
 
 
 class RuntimeHost:
@@ -51,6 +53,7 @@ class RuntimeHost:
 
     async def send(self, target: str, message: Message, context: CallContext) -> None:
         """Put `message` into the mailbox of `target`."""
+        context.deadline -= SEND_MARGIN
         await self._enter(target, context).send(message, context)
 
     async def receive(self, name: str) -> AsyncIterator[Message]:
@@ -60,11 +63,6 @@ class RuntimeHost:
 
     def descriptions(self) -> list[AgentDescription]:
         return self._runtime.hosted_descriptions()
-
-    def pending(self, name: str) -> int:
-        """Work of the agent `name` that has not ended."""
-        hosted = self._runtime.hosted(name)
-        return 0 if hosted is None else hosted.pending
 
     def _enter(self, target: str, context: CallContext) -> Hosted:
         runtime = self._runtime

@@ -105,7 +105,9 @@ def a_context(target: str = "echo", *, timeout: float = 10.0, **options: object)
 
 
 @asynccontextmanager
-async def serving(host: SmallHost, address: str = "127.0.0.1:0") -> AsyncIterator[tuple[Server, str]]:
+async def serving(
+    host: SmallHost, address: str = "127.0.0.1:0"
+) -> AsyncIterator[tuple[Server, str]]:
     """A server of `host`, and the address it is bound to."""
     server = Server(host, address)
     bound = await server.start()
@@ -127,3 +129,15 @@ async def linked(
             yield link
         finally:
             await link.aclose()
+
+
+def call_echo(address: str) -> None:
+    """Call `echo` from a process or thread of its own."""
+
+    async def use() -> None:
+        link = UnaryLink(address, SystemClock())
+        reply = await link.call("echo", Message("hi"), a_context())
+        assert reply.text == "hi"
+        await link.aclose()
+
+    asyncio.run(use())

@@ -1,0 +1,24 @@
+"""Configuration files: read within limits, checked against tables of keys, built into agents.
+
+The path of a file: `read` (bytes → values with lines) → `check` (values against keys) → `parse` (a
+`Config`) → `build` (agents in a runtime).
+"""
+
+from __future__ import annotations
+
+from aixgo.config.build import Placed, assemble, open_runtime
+from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
+from aixgo.config.parse import load_config
+from aixgo.config.schema import json_schema
+
+__all__ = [
+    "AgentEntry",
+    "Config",
+    "Deployment",
+    "OrchestrationEntry",
+    "Placed",
+    "assemble",
+    "json_schema",
+    "load_config",
+    "open_runtime",
+]

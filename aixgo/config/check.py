@@ -1,0 +1,183 @@
+"""Hold a file against the tables of keys: wrong values, slips, keys nobody knows, features not there.
+
+All faults of a file are found in one pass, each with its line. Below: config.read, config.roles.
+Above: config.parse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aixgo.config.keys import SECURITY, TOOLS
+from aixgo.config.read import Block, Items, problem
+from aixgo.config.roles import STAND_INS, agent_keys, pattern_class, role_class, root_keys
+from aixgo.config.typos import typo_of
+from aixgo.errors import AixgoError, ConfigError
+from aixgo.keys import Key
+from aixgo.loading import kinds
+from aixgo.message import JSONValue
+
+__all__ = ["Findings", "check_agent", "check_orchestration", "check_root"]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found in one file."""
+
+    file: str
+    errors: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    """Keys nobody knows: kept as extras, refused by `validate --strict`."""
+    absent: dict[str, list[str]] = field(default_factory=dict)
+    """Feature this version does not have → the keys that need it."""
+
+    def fault(self, line: int, key: str, what: str) -> None:
+        self.errors.append(str(problem(self.file, line, key, what)))
+
+    def raise_errors(self) -> None:
+        """Raise all faults as one error, if there are any."""
+        if self.errors:
+            raise ConfigError("\n".join(self.errors[:20]))
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line per unknown key, and one per feature that is not there."""
+        lines = [f"{key} is no key of aixgo; it is kept as an extra" for key in self.unknown]
+        for feature, keys in self.absent.items():
+            if feature not in SECURITY:
+                lines.append(f"{feature}: not in this version; without effect: {_some(keys)}")
+        return lines
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why `run` and `serve` refuse the file: it asks for protection that is not there."""
+        return [
+            f"{feature} is not in this version, and the file asks for it: {_some(keys)}"
+            for feature, keys in self.absent.items()
+            if feature in SECURITY
+        ]
+
+
+def check_root(block: Block, findings: Findings) -> None:
+    """Check the keys of a file, but for the entries of `agents` and `orchestration`."""
+    keys = {
+        name: Key("any", key.help) if name in ("agents", "orchestration") else key
+        for name, key in root_keys().items()
+    }
+    _check(block, keys, "", findings)
+
+
+def check_agent(block: Block, path: str, findings: Findings) -> None:
+    """Check an `agents[]` entry by the keys of its role; `type` becomes `role`."""
+    if "type" in block:
+        if "role" in block:
+            findings.fault(
+                block.lines["type"], f"{path}.type", "is another word for role; give one"
+            )
+        block.lines["role"] = block.lines.pop("type")
+        block["role"] = block.pop("type")
+    role = block.get("role")
+    coded = isinstance(block.get("code"), str)
+    if coded or not isinstance(role, str):
+        if not coded and "role" not in block:
+            text = f"needs a role or code; roles: {', '.join(kinds('agents'))}"
+            findings.fault(block.line, path, text)
+        _check(block, agent_keys(), path, findings, extras_are_meant=coded)
+        return
+    try:
+        own = role_class(role).config_keys
+    except AixgoError as exc:
+        findings.fault(block.lines["role"], f"{path}.role", str(exc))
+        own = {}
+    if role in STAND_INS and role not in kinds("agents"):
+        findings.absent.setdefault(TOOLS, []).append(f"{path}.role ({role})")
+    _check(block, {**agent_keys(), **own}, path, findings)
+
+
+def check_orchestration(
+    block: Block, keys: Mapping[str, Key], path: str, findings: Findings
+) -> Mapping[str, Key]:
+    """Check an `orchestration` entry and its pattern's settings; returns the keys of the settings."""
+    _check(block, keys, path, findings)
+    pattern, settings = block.get("pattern"), block.get("config")
+    if not isinstance(pattern, str):
+        return {}
+    try:
+        own = pattern_class(pattern).config_keys
+    except AixgoError as exc:
+        findings.fault(block.lines["pattern"], f"{path}.pattern", str(exc))
+        return {}
+    if isinstance(settings, Block):
+        _check(settings, own, f"{path}.config", findings)
+    return own
+
+
+def _check(
+    block: Block,
+    keys: Mapping[str, Key],
+    path: str,
+    findings: Findings,
+    *,
+    extras_are_meant: bool = False,
+) -> None:
+    for name in list(block):
+        where = f"{path}.{name}" if path else name
+        key = keys.get(name)
+        if key is None:
+            _unknown(name, where, block.lines[name], keys, findings, silent=extras_are_meant)
+        elif block[name] is None:
+            del block[name]  # `key:` with nothing behind it is as good as absent
+        else:
+            _value(block, name, key, where, findings)
+            if key.absent and not _asks_nothing(block[name]):
+                findings.absent.setdefault(key.absent, []).append(where)
+    for name, key in keys.items():
+        if key.required and name not in block:
+            findings.fault(block.line, path, f"the key {name!r} is missing: {key.help}")
+
+
+def _unknown(
+    name: str,
+    where: str,
+    line: int,
+    keys: Mapping[str, Key],
+    findings: Findings,
+    *,
+    silent: bool,
+) -> None:
+    if near := typo_of(name, keys):
+        findings.fault(line, where, f"there is no such key; did you mean {near!r}?")
+    elif not silent:
+        findings.unknown.append(f"{findings.file}:{line}: {where}")
+
+
+def _value(block: Block, name: str, key: Key, where: str, findings: Findings) -> None:
+    value, line = block[name], block.lines[name]
+    if key.kind == "mapping" and key.fields and isinstance(value, Block):
+        _check(value, key.fields, where, findings)
+        return
+    if key.kind == "list" and key.fields and isinstance(value, Items):
+        for i, item in enumerate(value):
+            if isinstance(item, Block):
+                _check(item, key.fields, f"{where}[{i}]", findings)
+            else:
+                findings.fault(value.lines[i], f"{where}[{i}]", "must be a mapping")
+        return
+    if key.kind == "text" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = block[name] = str(value)  # `name: 404` is as good as `name: "404"`
+    try:
+        key.check(value, where)
+    except ConfigError as exc:
+        findings.fault(line, "", f"key {exc}")
+
+
+def _asks_nothing(value: JSONValue) -> bool:
+    """Whether a key's value switches its feature off."""
+    if isinstance(value, dict):
+        return not value or value.get("enabled") is False
+    return value is False or value in ("disabled", "development") or value == []
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")

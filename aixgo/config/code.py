@@ -1,0 +1,118 @@
+"""`code: ./file.py:attr` or `package.module:attr`: what somebody's own Python stands for.
+
+A file beside the YAML is imported under a private name, once, and `sys.path` stays as it is, so that two
+configurations may each have their `agents.py`. Below: errors. Above: config.build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+from aixgo.contract import Agent
+from aixgo.errors import ConfigError
+from aixgo.message import JSONValue
+
+__all__ = ["agent_from_code", "load_code"]
+
+WIRING = frozenset({"code", "depends_on", "inputs", "listen", "outputs", "type"})
+"""Keys of an entry that the runtime reads, never the code."""
+
+
+def load_code(reference: str, folder: Path) -> object:
+    """The object `reference` names; files are looked for in `folder`.
+
+    Raises:
+        ConfigError: the file, the module or the attribute is not there, or importing it failed.
+    """
+    source, colon, attribute = reference.rpartition(":")
+    if not (colon and source and attribute.isidentifier()):
+        raise ConfigError(f"code {reference!r} must be ./file.py:name or package.module:name")
+    if source.endswith(".py"):
+        module = _from_file((folder / source).resolve(), reference)
+    else:
+        module = _from_package(source, reference)
+    try:
+        return cast("object", getattr(module, attribute))
+    except AttributeError as exc:
+        raise ConfigError(f"code {reference!r}: there is no {attribute!r} in {source}") from exc
+
+
+def agent_from_code(
+    reference: str,
+    folder: Path,
+    settings: Mapping[str, JSONValue],
+    extras: Mapping[str, JSONValue],
+) -> Agent:
+    """The agent `reference` is, or makes of an entry's extra keys.
+
+    A callable gets the extras by name, and any other key of the entry that it has a parameter for.
+
+    Raises:
+        ConfigError: it is neither an agent nor makes one, or the extras do not fit its parameters.
+    """
+    found = load_code(reference, folder)
+    if isinstance(found, Agent) and not isinstance(found, type):
+        if extras:
+            raise ConfigError(
+                f"code {reference!r} is an agent, which takes no settings: {', '.join(extras)}"
+            )
+        return found
+    if not callable(found):
+        raise ConfigError(
+            f"code {reference!r} is {type(found).__name__}, neither an agent nor callable"
+        )
+    make = cast("Callable[..., object]", found)
+    parameters = inspect.signature(make).parameters
+    asked = {
+        name: value for name, value in settings.items() if name in parameters and name not in WIRING
+    }
+    arguments = {**extras, **asked}
+    try:
+        inspect.signature(make).bind(**arguments)
+    except TypeError as exc:
+        raise ConfigError(f"code {reference!r}: {exc}") from exc
+    made = make(**arguments)
+    if not isinstance(made, Agent):
+        raise ConfigError(
+            f"code {reference!r} returned {type(made).__name__}, which is no agent; use @agent"
+        )
+    return made
+
+
+def _from_file(file: Path, reference: str) -> ModuleType:
+    digest = hashlib.sha256(str(file).encode()).hexdigest()[:12]
+    name = f"_aixgo_code_{file.stem}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if not file.is_file():
+        raise ConfigError(f"code {reference!r}: there is no file {file}")
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look their module up by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as exc:  # whatever somebody's module raises, it is that file's fault
+        del sys.modules[name]
+        raise ConfigError(f"code {reference!r}: importing it failed: {_brief(exc)}") from exc
+    return module
+
+
+def _from_package(module: str, reference: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as exc:  # whatever somebody's module raises, it is that module's fault
+        raise ConfigError(f"code {reference!r}: importing it failed: {_brief(exc)}") from exc
+
+
+def _brief(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {exc}"

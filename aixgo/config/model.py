@@ -1,0 +1,149 @@
+"""A configuration as values: what a file says, checked, with every slot a name.
+
+Below: errors, contract. Above: config.parse makes them, config.build reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aixgo.errors import ConfigError
+from aixgo.message import JSONValue
+
+__all__ = ["AgentEntry", "Config", "Deployment", "OrchestrationEntry"]
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class AgentEntry:
+    """One agent of a file."""
+
+    name: str
+    role: str
+    settings: Mapping[str, JSONValue]
+    """The whole entry, as written."""
+    extras: Mapping[str, JSONValue] = field(default_factory=dict)
+    """The keys that are no key of aixgo; what `code` is given."""
+    code: str = ""
+    inputs: tuple[str, ...] = ()
+    """Sources, agents or not."""
+    outputs: tuple[str, ...] = ()
+    """Targets, agents or not; what others declare as their input included."""
+    depends_on: tuple[str, ...] = ()
+    model: str = ""
+    listen: str = ""
+    line: int = 0
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class OrchestrationEntry:
+    """One orchestration of a file. Agents and slots in `config` are names."""
+
+    name: str
+    pattern: str
+    agents: tuple[str, ...] = ()
+    config: Mapping[str, JSONValue] = field(default_factory=dict)
+    limits: Mapping[str, JSONValue] = field(default_factory=dict)
+    description: str = ""
+    outputs: tuple[str, ...] = ()
+    line: int = 0
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Deployment:
+    """Where the agents of a file run."""
+
+    mode: str = "local"
+    peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    listen: str = ""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Config:
+    """A file that was read and checked. `load_config` makes one, `open_runtime` runs it."""
+
+    path: Path
+    agents: tuple[AgentEntry, ...] = ()
+    orchestrations: tuple[OrchestrationEntry, ...] = ()
+    """In the order of the file; the supervisor, if there is one, comes last."""
+    supervisor: str = ""
+    """The orchestration that a `supervisor:` became."""
+    deployment: Deployment = field(default_factory=Deployment)
+    default_model: str = ""
+    model_services: Mapping[str, str] = field(default_factory=dict)
+    """Name of a service → `provider:model`."""
+    extras: Mapping[str, JSONValue] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    unknown_keys: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    """Why the file may be read but not run."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Agents, then orchestrations."""
+        return (*(a.name for a in self.agents), *(o.name for o in self.orchestrations))
+
+    def agent(self, name: str) -> AgentEntry | None:
+        """The entry of that agent, if there is one."""
+        return next((entry for entry in self.agents if entry.name == name), None)
+
+    @property
+    def exits(self) -> tuple[str, ...]:
+        """Output targets that are no agent: where a flow ends."""
+        known = {*self.names, *self.deployment.peers}
+        outputs = [a.outputs for a in self.agents] + [o.outputs for o in self.orchestrations]
+        targets = dict.fromkeys(target for listed in outputs for target in listed)
+        return tuple(target for target in targets if target not in known)
+
+    @property
+    def producers(self) -> tuple[str, ...]:
+        """Agents that send by themselves."""
+        return tuple(entry.name for entry in self.agents if entry.role == "producer")
+
+    def entries(self, agent: str = "") -> tuple[str, ...]:
+        """Who receives a run's input: nearly always one name.
+
+        That is the first orchestration, else the supervisor, else `agent`, else the only agent that is no
+        producer and has no agent among its inputs. Several agents are entries if each names a source that no
+        agent has.
+
+        Raises:
+            ConfigError: there is no such agent, or none stands out; the text lists the agents.
+        """
+        if agent:
+            if agent not in {*self.names, *self.deployment.peers}:
+                raise ConfigError(f"{self.path}: no agent is called {agent!r}; {self._listed()}")
+            return (agent,)
+        if self.orchestrations:
+            return (self.orchestrations[0].name,)
+        names = {entry.name for entry in self.agents}
+        first = [
+            entry
+            for entry in self.agents
+            if entry.role != "producer" and names.isdisjoint(entry.inputs)
+        ]
+        if len(first) > 1:
+            first = [entry for entry in first if entry.inputs]
+            if not first:
+                raise ConfigError(
+                    f"{self.path}: several agents could take the input; choose with --agent. "
+                    f"{self._listed()}"
+                )
+        if not first:
+            raise ConfigError(
+                f"{self.path}: no agent takes the input; choose with --agent. {self._listed()}"
+            )
+        return tuple(entry.name for entry in first)
+
+    def check_runnable(self) -> None:
+        """Refuse a file that asks for protection this version does not have.
+
+        Raises:
+            ConfigError: the features and the keys that ask for them.
+        """
+        if self.refusals:
+            raise ConfigError(f"{self.path}: " + "; ".join(self.refusals))
+
+    def _listed(self) -> str:
+        return f"agents: {', '.join(self.names) or 'none'}"

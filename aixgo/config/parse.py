@@ -1,0 +1,373 @@
+"""From a checked file to a Config: names, edges, slots and deployment.
+
+Inline agents and orchestrations are lifted out of their slots, so that afterwards a slot is a name and
+every entry stands in one of two lists. Below: config.check. Above: `load_config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from aixgo.config.check import Findings, check_agent, check_orchestration, check_root
+from aixgo.config.keys import ORCHESTRATION_KEYS
+from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
+from aixgo.config.read import Block, Items, read_file
+from aixgo.config.roles import agent_keys, has_pattern, root_keys
+from aixgo.config.typos import typo_of
+from aixgo.errors import ConfigError, nearest
+from aixgo.keys import Key
+from aixgo.message import JSONValue
+from aixgo.names import invalid_name
+
+__all__ = ["load_config"]
+
+AGENT_FILE = "agent.yaml"
+PROMPT_FILE = "prompt.md"
+TOOLS_FILE = "tools.yaml"
+MAX_PROMPT_BYTES = 1024 * 1024
+
+
+def load_config(path: str | Path) -> Config:
+    """Read and check a configuration file, or a folder with an `agent.yaml`.
+
+    Raises:
+        ConfigError: everything that is wrong with it, with file and line.
+    """
+    where = Path(path).expanduser()
+    if where.is_dir():
+        where = where / AGENT_FILE
+    block = read_file(where)
+    if where.name == AGENT_FILE and "agents" not in block:
+        block = _one_agent(block, where)
+    return _Parser(where).config(block)
+
+
+def _one_agent(entry: Block, file: Path) -> Block:
+    """An `agent.yaml` as a file with one agent; prompt and tools may stand beside it."""
+    folder = file.resolve().parent
+    if "name" not in entry:
+        entry["name"] = folder.name
+        entry.lines["name"] = entry.line
+    prompt = folder / PROMPT_FILE
+    if "prompt" not in entry and prompt.is_file():
+        entry["prompt"] = _text_of(prompt)
+        entry.lines["prompt"] = entry.line
+    tools = folder / TOOLS_FILE
+    if "tools" not in entry and tools.is_file():
+        entry["tools"] = read_file(tools).get("tools")
+        entry.lines["tools"] = entry.line
+    whole, items = Block(1), Items(1)
+    items.append(entry)
+    items.lines.append(entry.line)
+    whole["agents"] = items
+    whole.lines["agents"] = 1
+    return whole
+
+
+def _text_of(file: Path) -> str:
+    try:
+        with file.open("rb") as source:
+            raw = source.read(MAX_PROMPT_BYTES + 1)
+        text = raw.decode()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{file}: this prompt cannot be read as UTF-8 text") from exc
+    if len(raw) > MAX_PROMPT_BYTES:
+        raise ConfigError(f"{file}: a prompt holds at most {MAX_PROMPT_BYTES} bytes")
+    return text
+
+
+class _Parser:
+    """Collects the entries of one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._findings = Findings(str(path))
+        self._agents: list[AgentEntry] = []
+        self._orchestrations: list[OrchestrationEntry] = []
+        self._references: list[tuple[str, int, str]] = []  # name, line and key of each mention
+        self._addresses: dict[str, tuple[str, ...]] = {}
+        self._lines: dict[str, int] = {}
+        self._notices: list[str] = []
+
+    def config(self, block: Block) -> Config:
+        check_root(block, self._findings)
+        for i, item in enumerate(self._list(block, "agents")):
+            self._agent(item, f"agents[{i}]", block, i)
+        for path, item in self._one_or_more(block, "orchestration"):
+            if isinstance(item, Block):
+                self._orchestration(item, path, "")
+            else:
+                self._findings.fault(block.lines["orchestration"], path, "must be a mapping")
+        supervisor = self._supervisor(block)
+        if supervisor is not None:
+            self._orchestrations.append(supervisor)
+        deployment = self._deployment(block)
+        self._check_references(deployment.peers)
+        self._findings.raise_errors()
+        known = root_keys()
+        return Config(
+            path=self._path,
+            agents=tuple(self._join_edges(self._agents)),
+            orchestrations=tuple(self._with_outputs(self._orchestrations)),
+            supervisor=supervisor.name if supervisor is not None else "",
+            deployment=deployment,
+            default_model=_text(block, "default_model"),
+            model_services=_services(self._list(block, "model_services")),
+            extras={name: value for name, value in block.items() if name not in known},
+            warnings=tuple(self._findings.warnings + self._notices + self._slips()),
+            unknown_keys=tuple(self._findings.unknown),
+            refusals=tuple(self._findings.refusals),
+        )
+
+    # -- entries --------------------------------------------------------------------------------------
+
+    def _agent(self, item: JSONValue, path: str, parent: Block, index: int = -1) -> str:
+        if not isinstance(item, Block):
+            line = parent.lines.get("agents", parent.line)
+            listed = parent.get("agents")
+            if isinstance(listed, Items) and 0 <= index < len(listed.lines):
+                line = listed.lines[index]
+            self._findings.fault(line, path, "must be a mapping")
+            return ""
+        check_agent(item, path, self._findings)
+        name = self._take_name(_text(item, "name"), item, path)
+        known = agent_keys()
+        entry = AgentEntry(
+            name=name,
+            role=_text(item, "role"),
+            settings=item,
+            extras={key: value for key, value in item.items() if key not in known},
+            code=_text(item, "code"),
+            inputs=_names(item, "inputs", "source"),
+            outputs=_names(item, "outputs", "target"),
+            depends_on=tuple(cast("list[str]", self._list(item, "depends_on"))),
+            model=_text(item, "model"),
+            listen=_text(item, "listen"),
+            line=item.line,
+        )
+        for needed in entry.depends_on:
+            self._references.append((needed, item.lines["depends_on"], f"{path}.depends_on"))
+        for edge in self._list(item, "outputs"):
+            if isinstance(edge, dict) and edge.get("addr"):
+                self._addresses[str(edge.get("target"))] = (str(edge["addr"]),)
+        self._agents.append(entry)
+        return name
+
+    def _orchestration(self, item: Block, path: str, parent: str) -> str:
+        keys = check_orchestration(item, ORCHESTRATION_KEYS, path, self._findings)
+        pattern = _text(item, "pattern")
+        given = _text(item, "name")
+        name = self._take_name(given or self._free_name(parent, pattern), item, path)
+        place = len(self._orchestrations)  # an outer orchestration stands before its inner ones
+        entry = OrchestrationEntry(
+            name=name,
+            pattern=pattern,
+            limits=cast("Mapping[str, JSONValue]", item.get("limits") or {}),
+            description=_text(item, "description"),
+            line=item.line,
+        )
+        self._orchestrations.append(entry)
+        agents = [
+            self._slot(slot, f"{path}.agents[{i}]", item, name)
+            for i, slot in enumerate(self._list(item, "agents"))
+        ]
+        settings = item.get("config")
+        config = self._slots(settings, keys, path, name) if isinstance(settings, Block) else {}
+        self._orchestrations[place] = replace(entry, agents=tuple(agents), config=config)
+        return name
+
+    def _slots(
+        self, settings: Block, keys: Mapping[str, Key], path: str, parent: str
+    ) -> dict[str, JSONValue]:
+        """A pattern's settings with every slot resolved to a name."""
+        found: dict[str, JSONValue] = {}
+        for name, value in settings.items():
+            kind = keys[name].kind if name in keys else "any"
+            where = f"{path}.config.{name}"
+            if name not in keys:
+                continue
+            if kind == "slot":
+                found[name] = self._slot(value, where, settings, parent, name)
+            elif kind == "slots" and isinstance(value, list):
+                found[name] = [
+                    self._slot(slot, f"{where}[{i}]", settings, parent)
+                    for i, slot in enumerate(value)
+                ]
+            elif kind == "slot map" and isinstance(value, Block):
+                found[name] = {
+                    label: self._slot(slot, f"{where}.{label}", value, parent, label)
+                    for label, slot in value.items()
+                }
+            else:
+                found[name] = value
+        return found
+
+    def _slot(self, value: JSONValue, path: str, block: Block, parent: str, label: str = "") -> str:
+        line = block.lines.get(label) or block.lines.get("agents") or block.line
+        if isinstance(value, str):
+            self._references.append((value, line, path))
+            return value
+        if not isinstance(value, Block):
+            self._findings.fault(line, path, "must be an agent's name or a mapping")
+            return ""
+        if "pattern" in value:
+            return self._orchestration(value, path, parent)
+        return self._agent(value, path, value)
+
+    def _supervisor(self, block: Block) -> OrchestrationEntry | None:
+        """The supervisor of Go files: it picks one of the agents that answer."""
+        given = block.get("supervisor")
+        if not isinstance(given, Block):
+            return None
+        if self._orchestrations:
+            self._findings.absent.setdefault("a supervisor beside an orchestration", []).append(
+                "supervisor"
+            )
+            return None
+        name = self._take_name(_text(given, "name") or "supervisor", given, "supervisor")
+        if not has_pattern("supervisor"):
+            self._notices.append(
+                f"supervisor {name!r}: in this version a router that has each input answered once, "
+                "by the agent that fits it best"
+            )
+        members = [e.name for e in self._agents if e.role not in ("producer", "logger")]
+        if not members:
+            self._findings.absent.setdefault("a supervisor without agents", []).append("supervisor")
+            return None
+        settings = {k: v for k, v in given.items() if k != "name"}
+        return OrchestrationEntry(
+            name=name,
+            pattern="supervisor",
+            agents=tuple(members),
+            config=settings,
+            line=given.line,
+        )
+
+    def _deployment(self, block: Block) -> Deployment:
+        given = block.get("deployment")
+        if not isinstance(given, Block):
+            return Deployment(peers=dict(self._addresses))
+        peers: dict[str, tuple[str, ...]] = dict(self._addresses)
+        listed = given.get("peers", {})
+        if not isinstance(listed, Block):
+            self._findings.fault(
+                given.lines.get("peers", given.line),
+                "deployment.peers",
+                "must be a mapping of agents to an address or a list of addresses",
+            )
+            listed = Block()
+        for name, value in listed.items():
+            addresses = value if isinstance(value, list) else [value]
+            if not addresses or not all(isinstance(item, str) for item in addresses):
+                self._findings.fault(
+                    listed.lines[name],
+                    f"deployment.peers.{name}",
+                    "must be an address such as 10.0.0.7:50051, or a list of addresses",
+                )
+                continue
+            peers[name] = tuple(str(item) for item in addresses)
+        return Deployment(
+            mode=_text(given, "mode") or "local", peers=peers, listen=_text(given, "listen")
+        )
+
+    # -- names and edges ------------------------------------------------------------------------------
+
+    def _take_name(self, name: str, block: Block, path: str) -> str:
+        line = block.lines.get("name", block.line)
+        if not name:
+            return ""  # a missing name was reported as a missing key
+        if why := invalid_name(name):
+            self._findings.fault(line, f"{path}.name", f"the name {why}")
+        elif name in self._lines:
+            first = self._lines[name]
+            self._findings.fault(line, f"{path}.name", f"{name!r} is taken in line {first}")
+        self._lines.setdefault(name, line)
+        return name
+
+    def _free_name(self, parent: str, pattern: str) -> str:
+        base = f"{parent}.{pattern}" if parent else pattern
+        taken = self._lines
+        return next(
+            name
+            for name in (base, *(f"{base}-{n}" for n in range(2, len(taken) + 3)))
+            if name not in taken
+        )
+
+    def _check_references(self, peers: Mapping[str, tuple[str, ...]]) -> None:
+        known = {*self._lines, *peers}
+        for name, line, path in self._references:
+            if name not in known:
+                near = nearest(name, known)
+                hint = f"; did you mean {near!r}?" if near else f"; agents: {', '.join(known)}"
+                self._findings.fault(line, path, f"no agent is called {name!r}{hint}")
+
+    def _join_edges(self, entries: Iterable[AgentEntry]) -> list[AgentEntry]:
+        """Each agent with all its outputs, whichever side declares them, each once."""
+        return [
+            replace(
+                entry, outputs=tuple(dict.fromkeys((*entry.outputs, *self._fed_by(entry.name))))
+            )
+            for entry in entries
+        ]
+
+    def _with_outputs(self, entries: Iterable[OrchestrationEntry]) -> list[OrchestrationEntry]:
+        return [replace(entry, outputs=tuple(self._fed_by(entry.name))) for entry in entries]
+
+    def _fed_by(self, name: str) -> list[str]:
+        return [entry.name for entry in self._agents if name in entry.inputs]
+
+    def _slips(self) -> list[str]:
+        """Edges that look like a slip: a source or target that is nearly an agent."""
+        return [
+            f"{self._path}:{entry.line}: agent {entry.name!r}: no agent is called {other!r}; "
+            f"did you mean {near!r}?"
+            for entry in self._agents
+            for other in (*entry.inputs, *entry.outputs)
+            if other not in self._lines and (near := typo_of(other, self._lines))
+        ]
+
+    def _one_or_more(self, block: Block, name: str) -> list[tuple[str, JSONValue]]:
+        """The entries of a key that holds a mapping or a list of them, each with its path."""
+        value = block.get(name)
+        if isinstance(value, Block):
+            return [(name, value)]
+        return [(f"{name}[{i}]", item) for i, item in enumerate(self._list(block, name))]
+
+    def _list(self, block: Block, name: str) -> list[JSONValue]:
+        value = block.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self._findings.fault(block.lines[name], name, "must be a list")
+            return []
+        return value
+
+
+def _text(block: Block, name: str) -> str:
+    value = block.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _names(block: Block, key: str, inner: str) -> tuple[str, ...]:
+    """The agents an entry's `inputs` or `outputs` name, each once."""
+    listed = block.get(key)
+    found = [
+        item[inner]
+        for item in (listed if isinstance(listed, list) else [])
+        if isinstance(item, dict) and isinstance(item.get(inner), str)
+    ]
+    return tuple(dict.fromkeys(cast("list[str]", found)))
+
+
+def _services(listed: list[JSONValue]) -> dict[str, str]:
+    """What each model service's name stands for."""
+    found: dict[str, str] = {}
+    for item in listed:
+        if isinstance(item, Block):
+            provider = _text(item, "provider") or _text(item, "runtime")
+            model = _text(item, "model") or _text(item, "name")
+            found[_text(item, "name")] = f"{provider}:{model}" if provider else model
+    return found

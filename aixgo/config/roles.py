@@ -1,0 +1,103 @@
+"""The roles and patterns that exist, and the keys each of them brings along.
+
+Below: loading, config.keys, the classes' own `config_keys`. Above: config.check, config.build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Protocol, cast
+
+from aixgo.config.keys import AGENT_KEYS, ROOT_KEYS
+from aixgo.contract import Agent
+from aixgo.errors import ConfigError
+from aixgo.keys import Key
+from aixgo.loading import kinds, load
+from aixgo.orchestration.base import Limits
+
+__all__ = [
+    "Pattern",
+    "Role",
+    "agent_keys",
+    "has_pattern",
+    "pattern_class",
+    "role_class",
+    "root_keys",
+]
+
+STAND_INS = {"react": "chat"}
+"""Roles of files that another role answers for, with a warning, as long as they do not exist."""
+
+
+class Role(Protocol):
+    """The class of a role."""
+
+    config_keys: Mapping[str, Key]
+
+    def from_config(self, name: str, entry: Mapping[str, object]) -> Agent: ...
+
+
+class Pattern(Protocol):
+    """The class of a pattern."""
+
+    config_keys: Mapping[str, Key]
+
+    def from_config(
+        self, name: str, agents: Sequence[str], config: Mapping[str, object], limits: Limits
+    ) -> Agent: ...
+
+
+def role_class(role: str) -> Role:
+    """The class of agents of this role.
+
+    Raises:
+        ConfigError: there is no such role; the text names those that exist.
+    """
+    existing = kinds("agents")
+    kind = role if role in existing else STAND_INS.get(role, role)
+    if kind not in existing:
+        raise ConfigError(
+            f"there is no role {role!r}; there are: {_listed([*existing, *STAND_INS])}"
+        )
+    return cast("Role", load("agents", kind).AGENT)
+
+
+def pattern_class(pattern: str) -> Pattern:
+    """The class of orchestrations of this pattern.
+
+    Raises:
+        ConfigError: there is no such pattern; the text names those that exist.
+    """
+    existing = kinds("orchestration")
+    if pattern not in existing:
+        raise ConfigError(f"there is no pattern {pattern!r}; there are: {_listed(existing)}")
+    return cast("Pattern", load("orchestration", pattern).PATTERN)
+
+
+def has_pattern(pattern: str) -> bool:
+    """Whether this version has the pattern."""
+    return pattern in kinds("orchestration")
+
+
+@cache
+def agent_keys(role: str = "") -> Mapping[str, Key]:
+    """The keys of an `agents[]` entry; those of `role` as it defines them."""
+    found: dict[str, Key] = {}
+    for kind in kinds("agents"):
+        found.update(role_class(kind).config_keys)
+    found.update(AGENT_KEYS)
+    if role:
+        found.update(role_class(role).config_keys)
+    return found
+
+
+@cache
+def root_keys() -> Mapping[str, Key]:
+    """The keys of a file."""
+    agents = Key("list", ROOT_KEYS["agents"].help, fields=agent_keys())
+    return {**ROOT_KEYS, "agents": agents}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(sorted(set(names)))

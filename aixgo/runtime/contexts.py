@@ -1,0 +1,107 @@
+"""The context a call begins with: what it inherits, and what nobody said otherwise.
+
+Below: context, calling. Above: base, mail.
+"""
+
+from __future__ import annotations
+
+from aixgo.context import MAX_HOPS, CallContext, Clock
+from aixgo.errors import DeadlineExceeded
+from aixgo.ledger import Budget
+from aixgo.mailboxes.base import Posted
+from aixgo.runtime.calling import check_timeout
+from aixgo.runtime.options import Route
+
+__all__ = ["DEFAULT_TIMEOUT", "LONG_TIMEOUT", "Contexts"]
+
+DEFAULT_TIMEOUT = 60.0  # seconds a root call may take
+LONG_TIMEOUT = 300.0  # seconds, when the target orchestrates, uses a model, or is not described yet
+
+
+class Contexts:
+    """Makes the contexts of one runtime's calls."""
+
+    def __init__(self, clock: Clock, principal: str, routes: dict[str, Route]) -> None:
+        self._clock = clock
+        self._principal = principal
+        self._routes = routes
+
+    def default_timeout(self, target: str) -> float:
+        """Seconds a call to `target` may take when nobody said otherwise."""
+        route = self._routes.get(target)
+        return DEFAULT_TIMEOUT if route is not None and route.is_quick else LONG_TIMEOUT
+
+    def make(
+        self,
+        target: str,
+        parent: CallContext | None,
+        timeout: float | None = None,
+        budget: Budget | None = None,
+        session: str | None = None,
+        idempotency_key: str = "",
+        key: str = "",
+    ) -> CallContext:
+        """The context of a call to `target`, made inside `parent` or outside any call.
+
+        Raises:
+            DeadlineExceeded: no time is left; nothing was started.
+            HopLimit: the path is as long as it may be.
+            ConfigError: the timeout is no number of seconds.
+        """
+        now = self._clock.monotonic()
+        if timeout is not None:
+            check_timeout(timeout)
+        if parent is None:
+            limit = self.default_timeout(target) if timeout is None else timeout
+            context = CallContext(
+                target,
+                deadline=now + limit,
+                clock=self._clock,
+                key=key or target,
+                principal=self._principal,
+                session=session or "",
+                budget=budget,
+                idempotency_key=idempotency_key,
+            )
+        else:
+            parent.check_hops(target)
+            context = CallContext(
+                target,
+                deadline=parent.deadline
+                if timeout is None
+                else min(parent.deadline, now + timeout),
+                clock=self._clock,
+                key=key or parent.child_key(target),
+                hops=parent.hops,
+                max_hops=parent.max_hops,
+                budget=budget or parent.budget,
+                session=parent.session if session is None else session,
+                principal=parent.principal,
+                tenant=parent.tenant,
+                traceparent=parent.traceparent,
+                baggage=parent.baggage,
+                idempotency_key=idempotency_key,
+            )
+        context.began = now
+        if context.deadline <= now:
+            raise DeadlineExceeded(target)
+        return context
+
+    def of_posted(self, posted: Posted, name: str) -> CallContext:
+        """The context in which `name` works on a posted message: the message's path, a fresh deadline."""
+        now = self._clock.monotonic()
+        context = CallContext(
+            name,
+            deadline=now + self.default_timeout(name),
+            clock=self._clock,
+            key=posted.key,
+            hops=posted.hops,
+            max_hops=posted.max_hops or MAX_HOPS,
+            budget=posted.budget,
+            session=posted.session,
+            principal=posted.principal,
+            tenant=posted.tenant,
+            traceparent=posted.traceparent,
+        )
+        context.began = now
+        return context

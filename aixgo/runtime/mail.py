@@ -1,0 +1,125 @@
+"""Sent messages: into mailboxes, out of them, and to exits.
+
+An exit is an output that no agent has: a mailbox somebody reads with `recv`. Below: mailboxes, contexts.
+Above: base.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aixgo.context import CallContext, Clock, _current
+from aixgo.contract import Outcome, Outcomes
+from aixgo.errors import AgentNotFound, AixgoError, ConfigError
+from aixgo.ledger import Budget
+from aixgo.mailboxes.base import Posted
+from aixgo.mailboxes.memory import MemoryMailbox
+from aixgo.message import Message
+from aixgo.runtime.contexts import Contexts
+from aixgo.runtime.registry import Registry
+
+__all__ = ["SEND_TIMEOUT", "Mail"]
+
+SEND_TIMEOUT = 5.0  # seconds a full mailbox is waited for
+RECEIVED = "received"  # the key of contexts that `recv` makes
+
+
+class Mail:
+    """The mail of one runtime."""
+
+    def __init__(self, registry: Registry, contexts: Contexts, clock: Clock, capacity: int) -> None:
+        self._registry = registry
+        self._contexts = contexts
+        self._clock = clock
+        self._capacity = capacity
+        self._exits: dict[str, MemoryMailbox] = {}
+        self.sent = 0
+        self.received = 0
+
+    async def send(
+        self,
+        target: str,
+        message: Message,
+        parent: CallContext | None,
+        timeout: float,
+        budget: Budget | None,
+    ) -> None:
+        """Put `message`, our own handle, into the mailbox or exit `target`."""
+        context = self._contexts.make(target, parent, timeout)
+        context.deadline = (
+            self._clock.monotonic() + timeout
+        )  # accepting it is all that is waited for
+        context.budget = budget
+        route = self._registry.routes.get(target)
+        if route is not None:
+            await route.send(message, context)
+        else:
+            await self._exit(target).put(Posted.of(message, context), timeout)
+        self.sent += 1
+
+    async def recv(self, name: str, timeout: float | None) -> Message:
+        """Take the next message from a declared mailbox or an exit."""
+        hosted = self._registry.hosted.get(name)
+        if hosted is None:
+            posted = await self._exit(name).get(timeout)
+        elif hosted.reads_mailbox:
+            posted = await hosted.mailbox.get(timeout)
+            self._work_on(posted, name)
+        else:
+            raise ConfigError(
+                f"agent {name!r} does not read its mailbox: declare it with @agent(mailbox=True)"
+            )
+        self.received += 1
+        return posted.message
+
+    async def broadcast(
+        self, targets: Iterable[str] | None, own: str, message: Message, parent: CallContext | None
+    ) -> Outcomes:
+        """Put `message` into many mailboxes, except the one of `own`."""
+        names = [
+            name for name in (self._registry.routes if targets is None else targets) if name != own
+        ]
+
+        async def one(target: str) -> Outcome:
+            try:
+                await self.send(target, message.delivered(own), parent, SEND_TIMEOUT, None)
+            except AixgoError as exc:
+                return Outcome(target, error=exc)
+            return Outcome(target)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(target)) for target in names]
+        return Outcomes(task.result() for task in tasks)
+
+    def waiting(self) -> dict[str, int]:
+        """Messages waiting, per mailbox and exit that has any."""
+        boxes = {name: hosted.mailbox for name, hosted in self._registry.hosted.items()}
+        return {name: len(box) for name, box in (boxes | self._exits).items() if len(box)}
+
+    def close(self) -> None:
+        """Wake whoever reads an exit."""
+        for mailbox in self._exits.values():
+            mailbox.close()
+
+    def _work_on(self, posted: Posted, name: str) -> None:
+        """What the agent does next, it does for this message: on its path, with a fresh deadline."""
+        current = _current.get()
+        if current is None or current.ended or current.key == RECEIVED:
+            taken = self._contexts.of_posted(posted, name)
+            taken.key = RECEIVED
+            _current.set(taken)
+
+    def _exit(self, name: str) -> MemoryMailbox:
+        """The mailbox of an output that no agent has.
+
+        Raises:
+            AgentNotFound: nobody's outputs name it.
+        """
+        mailbox = self._exits.get(name)
+        if mailbox is None:
+            outputs = (hosted.outputs for hosted in self._registry.hosted.values())
+            if name in self._registry.routes or not any(name in listed for listed in outputs):
+                raise AgentNotFound(name, self._registry.routes)
+            mailbox = self._exits[name] = MemoryMailbox(name, self._capacity)
+        return mailbox

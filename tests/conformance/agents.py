@@ -1,0 +1,490 @@
+"""The agents under test: one module, used unchanged in every world.
+
+They live on two sides, `LEFT` and `RIGHT`. Where a world has two hosts, each side is one of them, so that
+a route that changes sides crosses a boundary at every step. What an agent tells a test passes through
+its reply, a gate, or a file named in the message; none of it depends on where the agent runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from aixgo import (
+    Agent,
+    AgentRefused,
+    AixgoError,
+    CallContext,
+    Caller,
+    Message,
+    Usage,
+    agent,
+    errors,
+)
+from aixgo.message import StreamChunk
+from tests.conformance.gates import pass_gate, pass_gate_blocking, tell
+
+__all__ = ["FOREIGN", "LEFT", "RIGHT", "SAMPLES", "Pair"]
+
+Task = dict[str, object]
+
+
+@dataclass
+class Pair:
+    x: int
+    y: int
+
+
+@dataclass
+class Sum:
+    total: int
+
+
+# -- what comes back -------------------------------------------------------------------------------------
+
+
+@agent
+async def echo(message: Message) -> Message:
+    """Answers with what it got."""
+    return message.reply(message.payload, metadata=message.metadata)
+
+
+@agent
+async def same(message: Message) -> Message:
+    """Answers with the very message it got, which only bytes with a content type need."""
+    return message
+
+
+@agent(role="shouts")
+async def upper(text: str) -> str:
+    return text.upper()
+
+
+@agent
+def lower(text: str) -> str:
+    """Runs in a thread."""
+    return text.lower()
+
+
+@agent
+async def add(pair: Pair) -> Sum:
+    return Sum(pair.x + pair.y)
+
+
+@agent
+async def sees(message: Message) -> Task:
+    """What an agent finds in its message, spelled out."""
+    payload = message.payload
+    return {
+        "type": type(payload).__name__,
+        "repr": repr(payload),
+        "content_type": message.content_type,
+        "kind": message.type,
+        "source": message.source,
+    }
+
+
+_kept: dict[str, Message] = {}
+
+
+@agent
+async def keeper(message: Message) -> Message:
+    """Scribbles on what it gets, and answers with a reply it keeps and gives again."""
+    payload = message.payload
+    assert isinstance(payload, dict)
+    reply = _kept.setdefault(str(payload["name"]), message.reply({"list": [1]}))
+    payload["name"] = "scribble"
+    message.metadata["scribble"] = True
+    return reply
+
+
+@agent
+async def kept(name: str) -> object:
+    """What became of the reply `keeper` keeps."""
+    return _kept[name].payload
+
+
+# -- what travels with a call ----------------------------------------------------------------------------
+
+
+@agent
+async def report(message: Message, context: CallContext) -> Task:
+    """Everything a call carries, as its agent sees it."""
+    return {
+        "agent": context.agent,
+        "remaining": context.remaining,
+        "hops": [hop.agent for hop in context.hops],
+        "keys": [hop.key for hop in context.hops],
+        "key": context.key,
+        "session": context.session,
+        "principal": context.principal,
+        "metadata": message.metadata,
+        "source": message.source,
+        "idempotency_key": context.idempotency_key,
+    }
+
+
+async def travel(task: Task, caller: Caller, context: CallContext) -> Message:
+    """Pass `task["payload"]` on along `task["route"]`; the last on it gets the payload itself."""
+    route = task["route"]
+    assert isinstance(route, list)
+    if note := task.get("trace"):
+        _append(str(note), f"{context.agent} {context.remaining}")
+    context.charge(Usage(tokens_prompt=1, calls=1) if task.get("spend") else None)
+    target, rest = str(route[0]), route[1:]
+    return await caller.call(target, {**task, "route": rest} if rest else task["payload"])
+
+
+@agent
+async def spend(task: Task, context: CallContext) -> str:
+    """Spends, then answers or fails as told."""
+    context.charge(Usage(cost_nanos=5_000, tokens_prompt=10, tokens_completion=4, calls=1))
+    if task.get("fail"):
+        raise AgentRefused("spent all the same")
+    return "spent"
+
+
+@agent
+async def spend_stream(task: Task, context: CallContext) -> AsyncIterator[str]:
+    context.charge(Usage(cost_nanos=5_000, tokens_prompt=10, tokens_completion=4, calls=1))
+    yield "spent"
+    if task.get("fail"):
+        raise AgentRefused("spent all the same")
+
+
+@agent
+async def forgives(task: Task, caller: Caller) -> str:
+    """Calls, or reads a stream, and answers with the class of the error it met."""
+    target = str(task["target"])
+    try:
+        if not task.get("stream"):
+            return (await caller.call(target, task["payload"])).text
+        async with caller.stream(target, task["payload"]) as chunks:
+            return "".join([chunk.content async for chunk in chunks])
+    except AixgoError as exc:
+        return type(exc).__name__
+
+
+@agent
+async def narrows(task: Task, caller: Caller, context: CallContext) -> Message:
+    """Lets the agents below it go so deep and no deeper."""
+    context.narrow(timeout=60, max_depth=int(str(task["depth"])))
+    return await travel(task, caller, context)
+
+
+async def recurse(depth: int, caller: Caller, context: CallContext) -> int:
+    """`ping` and `pong` call each other until `depth` is used up; the answer counts the calls."""
+    if depth <= 1:
+        return 1
+    other = "pong" if context.agent == "ping" else "ping"
+    reply = await caller.call(other, depth - 1)
+    return 1 + int(reply.text)
+
+
+# -- what is waited for ----------------------------------------------------------------------------------
+
+
+@agent
+async def waits(task: Task) -> str:
+    """Stands at a gate until it is opened."""
+    return await pass_gate(str(task["gates"]), str(task.get("gate", "waits")), task.get("note"))
+
+
+@agent
+def waits_in_thread(task: Task) -> str:
+    return pass_gate_blocking(str(task["gates"]), "waits_in_thread")
+
+
+@agent
+async def counts(task: Task, context: CallContext) -> str:
+    """Has an effect: a line in a file. Then waits or fails if told to."""
+    _append(str(task["file"]), context.key)
+    if task.get("gates"):
+        await pass_gate(str(task["gates"]), "counts")
+    if kind := task.get("fail"):
+        raise SAMPLES[str(kind)].with_traceback(None)
+    return f"effect {task.get('note', '')}".strip()
+
+
+@agent
+async def blocks(seconds: float) -> str:
+    """Holds the event loop, as synchronous code in an async agent does."""
+    threading.Event().wait(seconds)
+    return "blocked"
+
+
+@agent
+async def leaves_a_task(task: Task, caller: Caller) -> str:
+    """Answers, and leaves a task behind that goes on calling."""
+
+    async def outlive() -> None:
+        await pass_gate(str(task["gates"]), "left over")
+        try:
+            await caller.call("echo", "from beyond")
+        except AixgoError as exc:
+            await pass_gate(str(task["gates"]), "outlived", type(exc).__name__)
+
+    _left_over.add(left := asyncio.create_task(outlive()))
+    left.add_done_callback(_left_over.discard)
+    return "answered"
+
+
+_left_over: set[asyncio.Task[None]] = set()
+
+
+@agent
+async def large(size: int) -> str:
+    return "x" * size
+
+
+# -- what fails ------------------------------------------------------------------------------------------
+
+
+@agent
+async def raises(kind: str) -> str:
+    raise _failure(kind)
+
+
+class OwnRefusal(AgentRefused):
+    """An agent author's own subclass: it crosses as the aixgo class it is."""
+
+
+SAMPLES: dict[str, AixgoError] = {
+    "AixgoError": AixgoError("secret"),
+    "ConfigError": errors.ConfigError("secret"),
+    "MissingExtra": errors.MissingExtra("the moon", "moon"),
+    "InvalidMessage": errors.InvalidMessage("secret", "payload.x", "Pair"),
+    "MessageTooLarge": errors.MessageTooLarge(12, 11),
+    "AgentError": errors.AgentError("secret"),
+    "AgentNotFound": errors.AgentNotFound("ecko", ["echo"]),
+    "AgentExists": errors.AgentExists("Echo", "echo"),
+    "AgentNotReady": errors.AgentNotReady("other", "warming up"),
+    "AgentFailed": errors.AgentFailed("other"),
+    "AgentRefused": AgentRefused("no, and here is why: ä \U0001f600"),
+    "NotBound": errors.NotBound("debate"),
+    "DeliveryError": errors.DeliveryError("secret"),
+    "MailboxFull": errors.MailboxFull("other", 7),
+    "DeliveryExpired": errors.DeliveryExpired("other"),
+    "Unavailable": errors.Unavailable("other", "it is away"),
+    "IncompatiblePeer": errors.IncompatiblePeer(2, 1),
+    "KeyConflict": errors.KeyConflict("other"),
+    "RuntimeClosed": errors.RuntimeClosed("draining"),
+    "DeadlineExceeded": errors.DeadlineExceeded("other"),
+    "ProviderError": errors.ProviderError("secret", provider="acme", code="500"),
+    "ProviderUnavailable": errors.ProviderUnavailable("secret", provider="acme", code="503"),
+    "RateLimited": errors.RateLimited("secret", provider="acme", code="429", retry_after=1.5),
+    "RequestRejected": errors.RequestRejected("secret", provider="acme", code="400"),
+    "OutputInvalid": errors.OutputInvalid("secret", provider="acme", code="schema"),
+    "Unauthenticated": errors.Unauthenticated(),
+    "PermissionDenied": errors.PermissionDenied("other"),
+    "LimitExceeded": errors.LimitExceeded("max_depth", 10, "other"),
+    "HopLimit": errors.HopLimit(32, "other"),
+    "BudgetExceeded": errors.BudgetExceeded("usd", 3, "other"),
+}
+"""One of every error class, with words in it that must not reach the caller where they are free text."""
+
+FOREIGN: dict[str, BaseException] = {
+    "ValueError": ValueError("secret"),
+    "TimeoutError": TimeoutError("secret"),
+    "StopAsyncIteration": StopAsyncIteration("secret"),
+    "CancelledError": asyncio.CancelledError("secret"),
+    "SystemExit": SystemExit("secret"),
+    "KeyboardInterrupt": KeyboardInterrupt("secret"),
+    "GeneratorExit": GeneratorExit("secret"),
+    "ExceptionGroup": ExceptionGroup("secret", [ValueError("secret")]),
+}
+"""What is no aixgo error: whatever it is, its caller gets AgentFailed."""
+
+
+def _failure(kind: str) -> BaseException:
+    return (SAMPLES.get(kind) or FOREIGN[kind]).with_traceback(None)
+
+
+@agent
+async def refuses_in_own_words(text: str) -> str:
+    raise OwnRefusal(text)
+
+
+class Unready:
+    """Starts, and is not ready for calls."""
+
+    name = "unready"
+    role = "agent"
+
+    _asked = 0
+
+    async def start(self, caller: Caller) -> None:
+        self._asked = 0
+
+    def ready(self) -> bool:
+        self._asked += 1
+        return self._asked == 1  # once, or the runtime would not start
+
+    async def execute(self, message: Message) -> Message:
+        return message.reply("ready after all")
+
+
+# -- what streams ----------------------------------------------------------------------------------------
+
+
+@agent
+async def streams(task: Task) -> AsyncIterator[str]:
+    """A gate before every chunk but the first."""
+    for number, word in enumerate(str(task["words"]).split()):
+        if number:
+            await pass_gate(str(task["gates"]), "streams", number)
+        yield word
+    if kind := task.get("fail"):
+        raise _failure(str(kind))
+
+
+@agent
+async def ends_with_message(text: str) -> AsyncIterator[StreamChunk | Message]:
+    """Streams of several kinds of chunks, and its own final message."""
+    yield StreamChunk(type="thinking", content="hm")
+    yield StreamChunk(content=text)
+    yield StreamChunk(type="tool_call", tool_calls=[{"name": "t", "arguments": {"n": 1}}])
+    yield StreamChunk(type="status", status="done")
+    yield Message({"whole": text}, type="answer", metadata={"n": 1})
+
+
+@agent
+async def produce(task: Task) -> AsyncIterator[str]:
+    """As many chunks as are taken; one byte in a file for each that was made."""
+    chunk = "x" * int(str(task["size"]))
+    try:
+        for _ in range(int(str(task["count"]))):
+            _append(str(task["file"]), "")
+            yield chunk
+    finally:
+        if task.get("gates"):
+            await tell(str(task["gates"]), "produce ended")
+
+
+async def carry(task: Task, caller: Caller) -> AsyncIterator[StreamChunk]:
+    """`travel` for streams."""
+    route = task["route"]
+    assert isinstance(route, list)
+    target, rest = str(route[0]), route[1:]
+    payload = {**task, "route": rest} if rest else task["payload"]
+    async with caller.stream(target, payload) as chunks:
+        async for chunk in chunks:
+            yield chunk
+
+
+# -- what reads or fills mailboxes -----------------------------------------------------------------------
+
+
+@agent
+async def notes(task: Task) -> str:
+    """Writes a line for each message, and holds its consumer at a gate if told to."""
+    if task.get("gates"):
+        await pass_gate(str(task["gates"]), "notes", task.get("note"))
+    if task.get("file"):
+        _append(str(task["file"]), str(task["note"]))
+    if task.get("fail"):
+        raise AgentRefused("this note is refused")
+    return f"noted {task['note']}"
+
+
+class Reader:
+    """Reads its own mailbox, in a task of its own, and writes a line for each message."""
+
+    name = "reader"
+    role = "agent"
+    mailbox = True
+
+    def __init__(self) -> None:
+        self._reading: asyncio.Task[None] | None = None
+
+    async def start(self, caller: Caller) -> None:
+        self._reading = asyncio.create_task(self._read(caller))
+
+    async def _read(self, caller: Caller) -> None:
+        while True:
+            message = await caller.recv()
+            task = message.payload
+            assert isinstance(task, dict)
+            _append(str(task["file"]), f"{task['note']} from {message.source}")
+            await pass_gate(str(task["gates"]), "reader", task["note"])
+
+    async def stop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def execute(self, message: Message) -> Message:
+        return message.reply("reading")
+
+
+async def tells(task: Task, caller: Caller) -> str:
+    """Sends its payloads to a mailbox, in order."""
+    payloads = task["payloads"]
+    assert isinstance(payloads, list)
+    for payload in payloads:
+        await caller.send(str(task["to"]), payload)
+    return "told"
+
+
+@agent
+async def announces(task: Task, caller: Caller) -> list[str]:
+    """Broadcasts to its targets and answers with those that accepted."""
+    targets = task["targets"]
+    assert isinstance(targets, list)
+    outcomes = await caller.broadcast(task["payload"], targets)
+    return [outcome.target for outcome in outcomes if outcome.error is None]
+
+
+def _append(path: str, line: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(f"{line}\n")
+
+
+# -- where they live -------------------------------------------------------------------------------------
+
+LEFT: tuple[Agent, ...] = (
+    echo,
+    same,
+    add,
+    sees,
+    keeper,
+    kept,
+    report,
+    waits,
+    waits_in_thread,
+    counts,
+    leaves_a_task,
+    raises,
+    refuses_in_own_words,
+    streams,
+    produce,
+    spend_stream,
+    forgives,
+    narrows,
+    notes,
+    Reader(),
+    Unready(),
+    agent(name="ping")(recurse),
+    agent(name="a")(travel),
+    agent(name="c")(travel),
+    agent(name="e")(travel),
+    agent(name="carry_left")(carry),
+    agent(name="tells_left")(tells),
+)
+RIGHT: tuple[Agent, ...] = (
+    upper,
+    lower,
+    spend,
+    blocks,
+    large,
+    announces,
+    ends_with_message,
+    agent(name="pong")(recurse),
+    agent(name="b")(travel),
+    agent(name="d")(travel),
+    agent(name="carry_right")(carry),
+    agent(name="tells_right")(tells),
+)

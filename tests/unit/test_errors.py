@@ -1,0 +1,175 @@
+"""Errors: one tree, statuses gRPC knows, and nothing but fields that crosses."""
+
+import inspect
+import re
+
+import grpc
+import pytest
+
+from aixgo import errors
+from aixgo.errors import (
+    AgentFailed,
+    AgentNotFound,
+    AgentRefused,
+    AixgoError,
+    ConfigError,
+    DeadlineExceeded,
+    FieldValue,
+    InvalidMessage,
+    ProviderError,
+    RateLimited,
+    Unavailable,
+    error_classes,
+    new_error_id,
+    rebuild_error,
+)
+
+CLASSES = sorted(error_classes().values(), key=lambda cls: cls.__name__)
+EXAMPLES: dict[str, FieldValue] = {
+    "name": "writer",
+    "taken_by": "Writer",
+    "state": "not started",
+    "reason": "connection refused",
+    "outcome": "unknown",
+    "limit": "max_agents",
+    "where": "team",
+    "value": 7,
+    "capacity": 3,
+    "size": 11,
+    "theirs": 2,
+    "ours": 1,
+    "path": "payload.a[0]",
+    "expected": "Order",
+    "feature": "provider 'openai'",
+    "extra": "openai",
+    "text": "no",
+    "provider": "acme",
+    "code": "429",
+    "retry_after": 1.5,
+}
+
+
+def example_of(cls: type[AixgoError]) -> AixgoError:
+    fields = {name: EXAMPLES[name] for name in cls.fields}
+    if "limit" in fields and "size" in fields:
+        fields["limit"] = 10
+    return cls.from_fields(fields)
+
+
+def drawn_tree() -> dict[str, set[str]]:
+    """The tree of the module's docstring: each class with what stands on the branch before it."""
+    doc = errors.__doc__
+    assert doc is not None
+    drawn: dict[str, set[str]] = {}
+    for line in doc.split("```")[1].splitlines():
+        branch = re.sub(r"\(.*?\)", "", line).removeprefix("├─").removeprefix("└─").strip()
+        if not branch or branch == "AixgoError":
+            continue
+        parent, _, children = branch.partition(" ── ")
+        if children:
+            drawn.setdefault("AixgoError", set()).add(parent)
+            drawn.setdefault(parent, set()).update(children.split(" · "))
+        else:
+            drawn.setdefault("AixgoError", set()).update(parent.split(" · "))
+    return drawn
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
+    real = {
+        cls.__name__: {child.__name__ for child in cls.__subclasses__() if child in CLASSES}
+        for cls in CLASSES
+    }
+    assert drawn_tree() == {name: below for name, below in real.items() if below}
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_class_travels_under_a_status_grpc_knows_and_never_as_ok(
+    cls: type[AixgoError],
+) -> None:
+    assert grpc.StatusCode[cls.status] is not grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_class_can_be_made_without_arguments_and_still_says_something(
+    cls: type[AixgoError],
+) -> None:
+    assert str(cls())
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_field_is_an_argument_of_its_class_and_an_attribute_of_the_error(
+    cls: type[AixgoError],
+) -> None:
+    error = example_of(cls)
+    assert set(cls.fields) <= set(inspect.signature(cls.__init__).parameters)
+    for name in cls.fields:
+        assert hasattr(error, name)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_an_error_rebuilt_from_its_fields_is_the_same_class_text_and_retryability(
+    cls: type[AixgoError],
+) -> None:
+    error = example_of(cls)
+    error_id = new_error_id()
+    if isinstance(error, AgentFailed):
+        error = error.with_id(error_id)
+
+    rebuilt = rebuild_error(cls.__name__, error.wire_fields(), agent="writer", error_id=error_id)
+
+    assert type(rebuilt) is cls
+    assert str(rebuilt) == str(error)
+    assert rebuilt.retryable == error.retryable
+    assert rebuilt.wire_fields() == error.wire_fields()
+    assert (rebuilt.agent, rebuilt.error_id) == ("writer", error_id)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigError("the key is hunter2"),
+        ProviderError("the key is hunter2", provider="acme"),
+        InvalidMessage("is hunter2", "payload"),
+        RateLimited("slow down, hunter2", provider="acme", retry_after=2.0),
+        AgentNotFound("writer", known=["writer-hunter2"]),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_text_that_is_no_field_does_not_cross(error: AixgoError) -> None:
+    assert "hunter2" in str(error)
+    rebuilt = rebuild_error(type(error).__name__, error.wire_fields())
+    assert type(rebuilt) is type(error)
+    assert "hunter2" not in str(rebuilt)
+
+
+def test_a_refusal_is_the_one_error_whose_text_crosses_up_to_2048_characters() -> None:
+    assert (
+        str(rebuild_error("AgentRefused", AgentRefused("no, " * 64).wire_fields())) == "no, " * 64
+    )
+    assert AgentRefused("x" * 3000).wire_fields() == {"text": "x" * 2048}
+
+
+def test_a_long_field_is_cut_before_it_crosses() -> None:
+    assert AgentNotFound("x" * 1000).wire_fields() == {"name": "x" * 256}
+
+
+def test_a_kind_or_a_field_nobody_knows_does_not_break_rebuilding() -> None:
+    assert type(rebuild_error("FromTheFuture", {"name": "x"}, agent="a")) is AgentFailed
+    assert str(rebuild_error("DeadlineExceeded", {"name": "x", "novelty": 1})) == str(
+        DeadlineExceeded("x")
+    )
+    assert type(rebuild_error("Unavailable", {"name": "x"})) is Unavailable
+
+
+def test_whether_an_unavailable_call_may_be_repeated_depends_on_its_outcome() -> None:
+    assert Unavailable("a").retryable
+    assert not Unavailable("a", outcome="unknown").retryable
+
+
+def test_a_deadline_is_also_a_timeout_of_the_standard_library() -> None:
+    assert isinstance(DeadlineExceeded("a"), TimeoutError)
+
+
+def test_an_unknown_agent_names_the_nearest_known_one() -> None:
+    assert "did you mean 'writer'?" in str(AgentNotFound("wirter", ["reader", "writer"]))
+    assert "did you mean" not in str(AgentNotFound("zebra", ["reader", "writer"]))
