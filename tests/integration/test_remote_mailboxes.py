@@ -37,12 +37,15 @@ async def test_a_declared_mailbox_and_an_exit_are_read_from_elsewhere() -> None:
 
 
 async def test_a_reader_whose_time_passes_loses_nothing() -> None:
-    async with DistributedRuntime(Postbox(), address="127.0.0.1:0") as server:
-        async with asyncio.timeout(5), DistributedRuntime(peers={"postbox": server.address}) as rt:
-            with pytest.raises(DeadlineExceeded):
-                await rt.recv("postbox", timeout=0.05)
-            await rt.send("postbox", "late")
-            assert (await rt.recv("postbox")).text == "late"
+    async with (
+        asyncio.timeout(5),
+        DistributedRuntime(Postbox(), address="127.0.0.1:0") as server,
+        DistributedRuntime(peers={"postbox": server.address}) as rt,
+    ):
+        with pytest.raises(DeadlineExceeded):
+            await rt.recv("postbox", timeout=0.05)
+        await rt.send("postbox", "late")
+        assert (await rt.recv("postbox")).text == "late"
 
 
 async def test_what_cannot_be_read_is_refused_each_time() -> None:
