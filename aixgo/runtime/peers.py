@@ -249,7 +249,7 @@ class Peer:
                 self._remember(context, replica)
                 result = await work(replica.link)
             except AixgoError as exc:
-                if isinstance(exc, Unavailable) and not exc.agent:
+                if isinstance(exc, (Unavailable, RuntimeClosed)) and not exc.agent:
                     replica.failed()
                 if not _never_started(exc):
                     raise
