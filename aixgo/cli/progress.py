@@ -54,7 +54,7 @@ class Progress:
         try:
             response = await call_next(request)
         except BaseException as exc:
-            step.error = type(exc).__name__ if isinstance(exc, AixgoError) else "interrupted"
+            step.error = type(exc).__name__ if isinstance(exc, AixgoError) else "cancelled"
             raise
         else:
             step.ok = True

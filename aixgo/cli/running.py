@@ -160,7 +160,6 @@ async def open_run(
         ConfigError: the configuration cannot be run.
         Unavailable: a process did not start.
     """
-    config.check_runnable()
     progress = Progress(observer)
     exits = [Exit(name, arrived) for name in config.exits]
     peers = config.deployment.peers
@@ -218,6 +217,7 @@ async def run_config(
         DeadlineExceeded: the time ran out.
         AixgoError: what the entry failed with.
     """
+    config.check_runnable()
     given = options or RunOptions()
     if text is None and not config.producers:
         raise ConfigError(

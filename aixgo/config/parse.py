@@ -251,7 +251,7 @@ class _Parser:
         if not isinstance(given, Block):
             return Deployment(peers=dict(self._addresses))
         peers: dict[str, tuple[str, ...]] = dict(self._addresses)
-        listed = given.get("peers", {})
+        listed = given.get("peers", Block())
         if not isinstance(listed, Block):
             self._findings.fault(
                 given.lines.get("peers", given.line),
