@@ -9,7 +9,7 @@ MODEL ?=
 T ?=
 export DOC MODEL
 
-.PHONY: help demo test check proto bench build venv format lint types layers proto-check proto-baseline constraints clean
+.PHONY: help demo test check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ proto: venv ## Regenerate aixgo/v1 from proto/
 
 bench: venv ## Measure, and write docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks
+
+docs: venv ## Rewrite the generated tables of docs/
+	@$(BIN)/python scripts/docs.py
 
 build: venv ## Build the wheel and the source distribution into dist/
 	@rm -rf dist

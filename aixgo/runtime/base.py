@@ -84,6 +84,7 @@ class Runtime:
             dead_letters=self.dead_letters,
             wire=codec,
             take=self._contexts.of_posted,
+            taken=self._contexts.taken,
             run=self.run_hosted,
         )
         self._registry = Registry(

@@ -5,7 +5,7 @@ Below: context, calling. Above: base, mail.
 
 from __future__ import annotations
 
-from aixgo.context import MAX_HOPS, CallContext, Clock
+from aixgo.context import MAX_HOPS, CallContext, Clock, _current
 from aixgo.errors import DeadlineExceeded
 from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
@@ -15,6 +15,7 @@ from aixgo.runtime.options import Route
 __all__ = ["DEFAULT_TIMEOUT", "LONG_TIMEOUT", "Contexts"]
 
 DEFAULT_TIMEOUT = 60.0  # seconds a root call may take
+RECEIVED = "received"  # the key of contexts that taking a message makes
 LONG_TIMEOUT = 300.0  # seconds, when the target orchestrates, uses a model, or is not described yet
 
 
@@ -105,3 +106,11 @@ class Contexts:
         )
         context.began = now
         return context
+
+    def taken(self, posted: Posted, name: str) -> None:
+        """What `name` does next in this task, it does for `posted`: on its path, with a fresh deadline."""
+        current = _current.get()
+        if current is None or current.ended or current.key == RECEIVED:
+            context = self.of_posted(posted, name)
+            context.key = RECEIVED
+            _current.set(context)

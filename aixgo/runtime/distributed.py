@@ -115,7 +115,7 @@ class DistributedRuntime(Runtime):
         self._registry.remove(name)
         peer = self._peers.pop(name, None)
         if peer is not None:
-            peer.close()
+            await peer.aclose()
 
     async def register(
         self,
@@ -192,7 +192,7 @@ class DistributedRuntime(Runtime):
         if self._server is not None:
             await self._server.stop(grace=SERVER_GRACE)
         for peer in self._peers.values():
-            peer.close()
+            await peer.aclose()
         await self._replicas.aclose()
         await super()._end()
 

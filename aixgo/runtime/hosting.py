@@ -16,7 +16,7 @@ from typing import Protocol
 
 from aixgo.context import CallContext, Clock, Hop, _current
 from aixgo.contract import Agent, AgentDescription, Caller, describe
-from aixgo.errors import AgentNotReady, AixgoError, RuntimeClosed
+from aixgo.errors import AgentNotReady, AixgoError, ConfigError, RuntimeClosed
 from aixgo.mailboxes.base import Posted
 from aixgo.mailboxes.memory import MemoryMailbox
 from aixgo.message import Message, StreamChunk
@@ -62,6 +62,8 @@ class Hosting:
     wire: Wire | None
     take: Callable[[Posted, str], CallContext]
     """Makes the context in which the agent of that name works on a posted message."""
+    taken: Callable[[Posted, str], None]
+    """Makes what the current task does next part of a message's path, if it is part of no call."""
     run: Callable[[Hosted, Message, CallContext], Awaitable[Message]]
     """Executes a call within its deadline and counts it."""
 
@@ -254,6 +256,16 @@ class Hosted:
         self._quiet.clear()
         if self._consumer is None:
             self._consumer = asyncio.create_task(self._consume(), name=f"aixgo-mailbox-{self.name}")
+
+    async def recv(self, timeout: float | None) -> Message:
+        """Take the next message of a mailbox that the agent, and not the runtime, reads."""
+        if not self.reads_mailbox:
+            raise ConfigError(
+                f"agent {self.name!r} does not read its mailbox: declare it with @agent(mailbox=True)"
+            )
+        posted = await self.mailbox.get(timeout)
+        self._shared.taken(posted, self.name)
+        return posted.message
 
     async def _consume(self) -> None:
         while True:

@@ -89,7 +89,7 @@ async def takes_literal(colour: typing.Literal["red", "blue"]) -> str:
 
 
 @agent
-async def takes_anything(value) -> JSONValue:  # type: ignore[no-untyped-def] # noqa: ANN001
+async def takes_anything(value) -> JSONValue:  # type: ignore[no-untyped-def]
     return [value]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aixgo.errors import AixgoError, error_classes
+from aixgo import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -77,26 +77,17 @@ def test_a_documents_links_lead_to_files(path: Path) -> None:
     assert not missing
 
 
-def test_the_guide_lists_every_error_with_its_status() -> None:
-    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
-    shown = guide.partition("<!-- errors:begin -->\n")[2].partition("<!-- errors:end -->")[0]
-    assert shown == error_table()
+def test_the_generated_tables_are_current(tmp_path: Path) -> None:
+    done = run([sys.executable, str(ROOT / "scripts" / "docs.py"), "--check"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def error_table() -> str:
-    rows = ["| error | the state it reports | gRPC status | worth a retry |\n|---|---|---|---|\n"]
-    for name, cls in sorted(error_classes().items()):
-        if cls is AixgoError:
-            continue
-        state = (cls.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-        rows.append(f"| `{name}` | {state} | {cls.status} | {'yes' if cls.retryable else 'no'} |\n")
-    return "".join(rows)
-
-
-if __name__ == "__main__":  # python tests/unit/test_documents.py rewrites the table
-    guide_path = ROOT / "docs" / "guide.md"
-    head, _, rest = guide_path.read_text(encoding="utf-8").partition("<!-- errors:begin -->\n")
-    tail = rest.partition("<!-- errors:end -->")[2]
-    guide_path.write_text(
-        f"{head}<!-- errors:begin -->\n{error_table()}<!-- errors:end -->{tail}", encoding="utf-8"
+@pytest.mark.parametrize("text", list(snippets("yaml")))
+def test_a_yaml_snippet_with_agents_is_a_valid_file(text: str, tmp_path: Path) -> None:
+    (tmp_path / "agents.py").write_text(
+        "from aixgo import agent\n@agent\nasync def shout(text: str) -> str: ...\n"
     )
+    path = tmp_path / "snippet.yaml"
+    path.write_text(text, encoding="utf-8")
+    if re.search(r"^agents:", text, re.MULTILINE):  # else it shows a part of one
+        assert load_config(path).names

@@ -1,0 +1,135 @@
+"""Rewrites the generated tables of docs/ from the code they describe; `--check` only says whether they are current."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from aixgo.config.keys import AGENT_KEYS, DEPLOYMENT_KEYS, ORCHESTRATION_KEYS, ROOT_KEYS
+from aixgo.config.roles import pattern_class, role_class
+from aixgo.errors import AixgoError, error_classes
+from aixgo.keys import Key
+from aixgo.loading import kinds
+from aixgo.orchestration.base import LIMIT_KEYS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+SHARED = {**AGENT_KEYS}
+
+
+def errors() -> str:
+    """Every error a caller can meet."""
+    rows = []
+    for name, cls in sorted(error_classes().items()):
+        if cls is not AixgoError:
+            state = (cls.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+            rows.append((f"`{name}`", state, cls.status, "yes" if cls.retryable else "no"))
+    return table(("error", "the state it reports", "gRPC status", "worth a retry"), rows)
+
+
+def keys(known: Mapping[str, Key]) -> str:
+    """The keys of one mapping that have an effect."""
+    rows = [
+        (f"`{name}`", key.kind, key.help + choices(key), default(key))
+        for name, key in known.items()
+        if not key.absent
+    ]
+    return table(("key", "takes", "what it is", "default"), rows)
+
+
+def choices(key: Key) -> str:
+    return ": " + ", ".join(f"`{choice}`" for choice in key.choices) if key.choices else ""
+
+
+def default(key: Key) -> str:
+    if key.required:
+        return "required"
+    return "" if key.default in (None, "") else f"`{key.default}`"
+
+
+def own(known: Mapping[str, Key]) -> dict[str, Key]:
+    """What a role adds to the keys all agents share."""
+    return {name: key for name, key in known.items() if SHARED.get(name) is None}
+
+
+def roles() -> str:
+    found = {kind: keys(own(role_class(kind).config_keys)) for kind in kinds("agents")}
+    return "\n".join(f"### Role `{kind}`\n\n{text}" for kind, text in found.items() if text)
+
+
+def patterns() -> str:
+    return "\n".join(
+        f"### Pattern `{kind}`\n\n{keys(pattern_class(kind).config_keys)}"
+        for kind in kinds("orchestration")
+    )
+
+
+def absent() -> str:
+    """The keys that are read and have no effect, by the feature they wait for."""
+    features: dict[str, list[str]] = {}
+    for place, known in (
+        ("", ROOT_KEYS),
+        ("agents[].", AGENT_KEYS),
+        ("deployment.", DEPLOYMENT_KEYS),
+    ):
+        for name, key in known.items():
+            if key.absent:
+                features.setdefault(key.absent, []).append(f"`{place}{name}`")
+    return table(
+        ("feature", "keys"), [(name, ", ".join(found)) for name, found in sorted(features.items())]
+    )
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table, or nothing for no rows."""
+    lines = ["| " + " | ".join(row) + " |\n" for row in rows]
+    titles = tuple(head)
+    return (
+        "".join(["| " + " | ".join(titles) + " |\n", "|---" * len(titles) + "|\n", *lines])
+        if lines
+        else ""
+    )
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "errors": errors,
+    "root": lambda: keys(ROOT_KEYS),
+    "agents": lambda: keys(AGENT_KEYS),
+    "roles": roles,
+    "orchestration": lambda: keys(ORCHESTRATION_KEYS),
+    "limits": lambda: keys(LIMIT_KEYS),
+    "patterns": patterns,
+    "deployment": lambda: keys(DEPLOYMENT_KEYS),
+    "absent": absent,
+}
+
+
+def render(text: str) -> str:
+    """`text` with every generated block as it has to be."""
+
+    def block(found: re.Match[str]) -> str:
+        return f"<!-- {found[1]}:begin -->\n{BLOCKS[found[1]]()}<!-- {found[1]}:end -->"
+
+    return re.sub(r"<!-- (\w+):begin -->\n.*?<!-- \1:end -->", block, text, flags=re.DOTALL)
+
+
+def main() -> int:
+    """Rewrite the pages, or report the stale ones."""
+    stale = []
+    for path in sorted(DOCS.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        if (current := render(text)) != text:
+            stale.append(path.name)
+            if "--check" not in sys.argv:
+                path.write_text(current, encoding="utf-8")
+    if stale:
+        print(
+            ("stale, run scripts/docs.py: " if "--check" in sys.argv else "rewrote ")
+            + ", ".join(stale)
+        )
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
