@@ -1,4 +1,4 @@
-"""The demo: one document, read by eleven agents in this process, then by the same agents in eleven processes.
+"""The demo: one document, read by twelve agents in this process, then by the same agents in twelve processes.
 
 `make demo`, `make demo DOC=LICENSE`, `make demo MODEL=offline`, or `python examples/demo/run.py`. Both answers are
 computed from the document; they have to be equal, or the demo fails. The runs are those of `aixgo run` and
@@ -16,6 +16,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -37,7 +38,7 @@ from aixgo.errors import AixgoError, ConfigError  # noqa: E402
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 DEFAULT_DOCUMENT = ROOT / "docs" / "guide.md"
-LARGEST_DOCUMENT = 4 * 1024 * 1024  # bytes; more would not be read in half a minute
+LARGEST_DOCUMENT = 1024 * 1024  # bytes: a book; its tokens fit the limits in config.yaml
 TIMEOUT = 60.0  # seconds for one run, its processes' start not counted
 DIFFERENT = 2  # exit code
 SHOWN_LINES = 20  # of a difference
@@ -66,9 +67,11 @@ def main() -> int:
     if local.answer != distributed.answer:
         print_difference(local, distributed)
         return DIFFERENT
-    console.print()
-    console.print(Markdown(str(local.answer)) if console.is_terminal else str(local.answer))
-    console.print()
+    report = text_of(local)
+    if console.is_terminal:
+        console.print("", Markdown(report), "")
+    else:
+        say(f"{report}\n")
     console.print(make_table(local, distributed))
     print_conclusion(local, distributed, document, model)
     return 0
@@ -130,10 +133,10 @@ def make_table(local: Outcome, distributed: Outcome) -> Table:
     table = Table(title="Who did what, and where", title_justify="left")
     table.add_column("agent", no_wrap=True)
     table.add_column("process")
-    for heading in ("one process", "many processes", "tokens", "cost"):
+    for heading in ("local", "distributed", "tokens", "cost"):
         table.add_column(heading, justify="right")
     alone = {step.key: step for step in local.steps}
-    for step in sorted(distributed.steps, key=lambda step: step.began):
+    for step in as_tree(distributed.steps):
         pid = distributed.processes.get(step.agent)
         table.add_row(
             "  " * step.key.count("/") + step.agent,
@@ -148,6 +151,17 @@ def make_table(local: Outcome, distributed: Outcome) -> Table:
         if name not in called:
             table.add_row(name, str(pid), "not called", "not called", "", "", style="dim")
     return table
+
+
+def as_tree(steps: Sequence[Step]) -> list[Step]:
+    """The steps, each after the one that called it, and among those in the order they began."""
+    began = {step.key: step.began for step in steps}
+
+    def place(step: Step) -> list[float]:
+        names = step.key.split("/")
+        return [began["/".join(names[: depth + 1])] for depth in range(len(names))]
+
+    return sorted(steps, key=place)
 
 
 def print_conclusion(local: Outcome, distributed: Outcome, document: Path, model: str) -> None:
@@ -173,8 +187,8 @@ def print_conclusion(local: Outcome, distributed: Outcome, document: Path, model
 def print_difference(local: Outcome, distributed: Outcome) -> None:
     """Where the answers differ, on standard error."""
     lines = difflib.unified_diff(
-        str(local.answer).splitlines(),
-        str(distributed.answer).splitlines(),
+        text_of(local).splitlines(),
+        text_of(distributed).splitlines(),
         "one process",
         "many processes",
         lineterm="",
@@ -183,8 +197,12 @@ def print_difference(local: Outcome, distributed: Outcome) -> None:
     print("\n".join(list(lines)[:SHOWN_LINES]), file=sys.stderr)
 
 
+def text_of(outcome: Outcome) -> str:
+    return outcome.reply.text if outcome.reply is not None else ""
+
+
 def say(text: str) -> None:
-    console.print(f"\n{text}", markup=False, soft_wrap=True)
+    print(f"\n{text}", flush=True)  # progress goes to standard error, so order needs the flush
 
 
 def milliseconds(step: Step | None) -> str:
