@@ -62,7 +62,7 @@ class Slots:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.release()  # the slot came at the same moment: pass it on
-            else:
+            elif turn in self._waiting:  # a slot given back meanwhile has passed us over
                 self._waiting.remove(turn)
             raise
 
