@@ -42,7 +42,7 @@ async def calling(
     place: Place, *addresses: str, wire: WireSettings | None = None
 ) -> AsyncIterator[DistributedRuntime]:
     """A runtime that knows the left side at `addresses`."""
-    peers = dict.fromkeys(names(LEFT), list(addresses))
+    peers = {key: list(addresses) for key in names(LEFT)}
     async with DistributedRuntime(peers=peers, transport=place.transport, wire=wire) as rt:
         yield rt
 
