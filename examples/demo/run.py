@@ -33,7 +33,7 @@ from aixgo.cli.progress import Step  # noqa: E402
 from aixgo.cli.running import Outcome, RunOptions, run_config  # noqa: E402
 from aixgo.cli.view import show_progress  # noqa: E402
 from aixgo.config import Config, Overrides, load_config  # noqa: E402
-from aixgo.errors import AixgoError, ConfigError  # noqa: E402
+from aixgo.errors import AgentFailed, AixgoError, ConfigError  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -57,8 +57,8 @@ def main() -> int:
         config = load_config(os.path.relpath(HERE / "config.yaml"))
         local, distributed = run_loop(run_twice(config, text, model, tracebacks))
     except AixgoError as exc:
-        if traceback := tracebacks.find(exc.error_id):
-            print(f"traceback of error {exc.error_id}:\n{traceback}", file=sys.stderr)
+        if isinstance(exc, AgentFailed):  # any other error says what is wrong itself
+            print(tracebacks.find(exc.error_id), file=sys.stderr)
         print(f"error: {explain(exc)}", file=sys.stderr)
         return exit_code(exc)
     except (KeyboardInterrupt, asyncio.CancelledError):
