@@ -30,6 +30,20 @@ orchestration: {{name: flow, pattern: sequential, agents: [upper]}}
 """
 
 
+SPREAD = f"""
+agents:
+  - {{name: waits, code: "{PARTS}:waits"}}
+  - {{name: upper, code: "{PARTS}:upper"}}
+"""
+
+
+@pytest.fixture
+def spread(tmp_path: Path) -> Path:
+    path = tmp_path / "spread.yaml"
+    path.write_text(SPREAD, encoding="utf-8")
+    return path
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "c.yaml"
@@ -104,12 +118,12 @@ def test_nobody_at_the_address_is_told_at_once() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_exit_code_4_and_leaves_no_process(
-    file: Path, number: signal.Signals
+    spread: Path, number: signal.Signals
 ) -> None:
-    with started("run", file, "--agent", "waits", "-i", "x", "--distributed", "--offline") as run:
+    with started("run", spread, "--agent", "waits", "-i", "x", "--distributed") as run:
         until_line(run, "[waits] waiting")
         children = children_of(run.pid)
-        assert len(children) == 4
+        assert len(children) == 2
         run.send_signal(number)
         _, log = run.communicate(timeout=20)
         assert run.returncode == 4
@@ -118,8 +132,8 @@ def test_an_interrupted_run_is_exit_code_4_and_leaves_no_process(
         assert [pid for pid in children if alive(pid)] == []
 
 
-def test_children_end_when_their_run_is_killed(file: Path) -> None:
-    with started("run", file, "--agent", "waits", "-i", "x", "--distributed", "--offline") as run:
+def test_children_end_when_their_run_is_killed(spread: Path) -> None:
+    with started("run", spread, "--agent", "waits", "-i", "x", "--distributed") as run:
         until_line(run, "[waits] waiting")
         watches = [os.pidfd_open(pid) for pid in children_of(run.pid)]
         run.kill()
@@ -129,14 +143,16 @@ def test_children_end_when_their_run_is_killed(file: Path) -> None:
             os.close(watch)
 
 
-def test_a_child_that_is_killed_ends_the_run_with_its_reason(file: Path) -> None:
-    done = aixgo("run", file, "--agent", "dies", "-i", "x", "--distributed", "--offline")
+def test_a_child_that_is_killed_ends_the_run_with_its_reason(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f'agents: [{{name: dies, code: "{PARTS}:dies"}}]')
+    done = aixgo("run", file, "-i", "x", "--distributed")
     assert done.returncode == 2
     assert "'dies' is unavailable: its process ended with signal SIGKILL" in done.stderr
 
 
-def test_a_child_that_is_killed_by_others_ends_a_run_that_waits_for_another(file: Path) -> None:
-    with started("run", file, "--agent", "waits", "-i", "x", "--distributed", "--offline") as run:
+def test_a_child_that_is_killed_by_others_ends_a_run_that_waits_for_another(spread: Path) -> None:
+    with started("run", spread, "--agent", "waits", "-i", "x", "--distributed") as run:
         until_line(run, "[waits] waiting")
         os.kill(max(children_of(run.pid)), signal.SIGKILL)
         _, log = run.communicate(timeout=20)

@@ -14,9 +14,6 @@ agents:
   - {{name: upper, code: "{PARTS}:upper"}}
   - {{name: length, code: "{PARTS}:length"}}
   - {{name: bang, code: "{PARTS}:marked", mark: "!"}}
-  - {{name: process, code: "{PARTS}:process"}}
-  - {{name: fails, code: "{PARTS}:fails"}}
-  - {{name: waits, code: "{PARTS}:waits"}}
 orchestration:
   name: flow
   pattern: sequential
@@ -56,21 +53,27 @@ def test_json_tells_the_answer_and_how_it_came_about(flow: Path, way: list[str])
     assert result["duration_s"] > 0
 
 
-def test_agents_run_in_processes_of_their_own_only_if_asked(flow: Path) -> None:
-    seen = {
-        aixgo("run", flow, "--agent", "process", "-i", "x", *way).stdout
-        for way in ([], ["--distributed"])
-    }
-    assert len(seen) == 2
-    deployed = flow.with_name("deployed.yaml")
-    deployed.write_text(f"{FLOW}\ndeployment: {{mode: distributed}}", encoding="utf-8")
-    done = aixgo("run", deployed, "-i", "hello", "--json")
-    assert json.loads(done.stdout)["payload"] == ANSWER
+def test_each_agent_runs_in_its_own_process_if_the_file_or_the_user_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    both = "orchestration: {name: both, pattern: parallel, agents: [one, two]}"
+    agents = [f'{{name: {name}, code: "{PARTS}:process"}}' for name in ("one", "two")]
+    for mode, way, processes in (
+        ("local", [], 1),
+        ("local", ["--distributed"], 2),
+        ("distributed", [], 2),
+    ):
+        file.write_text(f"agents: [{', '.join(agents)}]\n{both}\ndeployment: {{mode: {mode}}}")
+        done = aixgo("run", file, "-i", "x", *way)
+        assert len(set(json.loads(done.stdout).values())) == processes
 
 
 @BOTH_WAYS
-def test_a_failure_shows_the_agents_traceback_by_its_error_id(flow: Path, way: list[str]) -> None:
-    done = aixgo("run", flow, "--agent", "fails", "-i", "x", "--json", *way)
+def test_a_failure_shows_the_agents_traceback_by_its_error_id(
+    tmp_path: Path, way: list[str]
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f'agents: [{{name: fails, code: "{PARTS}:fails"}}]')
+    done = aixgo("run", file, "-i", "x", "--json", *way)
     assert done.returncode == 2
     error = json.loads(done.stdout)["error"]
     assert error["class"] == "AgentFailed"
@@ -80,8 +83,10 @@ def test_a_failure_shows_the_agents_traceback_by_its_error_id(flow: Path, way: l
 
 
 @BOTH_WAYS
-def test_a_deadline_that_passes_is_exit_code_3(flow: Path, way: list[str]) -> None:
-    done = aixgo("run", flow, "--agent", "waits", "-i", "x", "--timeout", "300ms", *way)
+def test_a_deadline_that_passes_is_exit_code_3(tmp_path: Path, way: list[str]) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f'agents: [{{name: waits, code: "{PARTS}:waits"}}]')
+    done = aixgo("run", file, "-i", "x", "--timeout", "300ms", *way)
     assert done.returncode == 3, done.stderr
     assert "DeadlineExceeded" in done.stderr
 
