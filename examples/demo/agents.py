@@ -213,9 +213,12 @@ def duties(text: str) -> Inspection:
 
 @agent(role="inspector")
 def timeline(text: str) -> Inspection:
-    """For a record: its dates in order, each with the line that names it."""
+    """For a record: its dates in order, each with the rest of the line that names it."""
     dated = [(found[0], line) for line in text.splitlines() if (found := DATE.search(line))]
-    points = [f"{date}: {shortened(spoken(line))}" for date, line in sorted(dated)]
+    points = [
+        f"{date}: {shortened(spoken(line).replace(date, '').strip(' -–*+:[]()'))}".rstrip(": ")
+        for date, line in sorted(dated)
+    ]
     return Inspection("record", "Dates in it", len(points), points[:SHOWN])
 
 
