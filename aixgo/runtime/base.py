@@ -321,7 +321,7 @@ class Runtime:
             self._begin()
             await start_agents(hosted, self._start_timeout, self._registry.elsewhere)
             if self._state != "starting":  # stopped meanwhile
-                raise RuntimeClosed(self._state)
+                raise RuntimeClosed(self._state)  # noqa: TRY301 - undone like any failure
         except BaseException:
             self._state = "stopped"
             await self._let_go()
