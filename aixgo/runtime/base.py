@@ -117,10 +117,12 @@ class Runtime:
             LimitExceeded: an orchestrator reaches more agents than its `max_agents`.
         """
         added = self._registry.add(agent, name, outputs, depends_on)
-        if self._state == "running":
+        if self._state in ("running", "starting"):
             try:
                 self._registry.check_orchestrations(item.name for item in added)
-                await start_agents(added, self._start_timeout, self._registry.elsewhere)
+                names = {item.name for item in added}
+                known = self._registry.elsewhere | (self._registry.hosted.keys() - names)
+                await start_agents(added, self._start_timeout, known)
             except BaseException:
                 for hosted in added:
                     self._registry.remove(hosted.name)
@@ -308,19 +310,21 @@ class Runtime:
             ConfigError: a cycle or an unknown name in `depends_on` or among orchestrators; or an agent refused to
                 start because it is configured wrongly.
             AgentNotReady: an agent failed to start, or was not ready in time; what had started is stopped.
-            RuntimeClosed: the runtime was started before.
+            RuntimeClosed: the runtime was started before, or stopped meanwhile.
         """
         if self._state != "not started":
             raise RuntimeClosed(f"{self._state}; a runtime starts once")
         hosted = list(self._registry.hosted.values())
         self._registry.check_orchestrations(item.name for item in hosted)
         self._state = "starting"
-        self._begin()
         try:
+            self._begin()
             await start_agents(hosted, self._start_timeout, self._registry.elsewhere)
+            if self._state != "starting":  # stopped meanwhile
+                raise RuntimeClosed(self._state)  # noqa: TRY301 - undone like any failure
         except BaseException:
             self._state = "stopped"
-            await self._end()
+            await self._let_go()
             raise
         self._state = "running"
 
@@ -340,8 +344,7 @@ class Runtime:
         finally:
             self._state = "stopped"
             self._deadlines.fire_all(lambda: RuntimeClosed("stopped"))
-            await stop_agents(list(self._registry.hosted.values()))
-            await self._end()
+            await self._let_go()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -388,6 +391,13 @@ class Runtime:
         self._watch = LoopWatch(HOST_CODES)
         self._watch.start()
 
+    async def _let_go(self) -> None:
+        """Stop the agents and end, the latter also when the former is cut short."""
+        try:
+            await stop_agents(list(self._registry.hosted.values()))
+        finally:
+            await self._end()
+
     async def _end(self) -> None:
         """Let go of what `start` took."""
         if self._watch is not None:
@@ -397,9 +407,13 @@ class Runtime:
         self._mail.close()
 
     async def _drained(self) -> None:
-        await self._in_flight.wait_idle()
-        for hosted in tuple(self._registry.hosted.values()):
-            await hosted.drained()
+        while True:  # what one agent passes on another has to work on
+            await self._in_flight.wait_idle()
+            working = [item for item in self._registry.hosted.values() if item.working]
+            if not working:
+                return
+            for hosted in working:
+                await hosted.drained()
 
     def _check_open(self, parent: CallContext | None) -> None:
         if self._state == "running":

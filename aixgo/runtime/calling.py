@@ -53,7 +53,8 @@ class InFlight:
     async def wait_idle(self) -> None:
         """Return when no call is in flight. The caller bounds the wait."""
         while self.count:
-            self._idle = asyncio.Event()
+            if self._idle is None or self._idle.is_set():  # else somebody waits for it already
+                self._idle = asyncio.Event()
             await self._idle.wait()
 
 

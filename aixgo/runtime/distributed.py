@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Unpack
 
 from aixgo.contract import Agent, AgentDescription
-from aixgo.errors import AgentNotFound, ConfigError
+from aixgo.errors import AgentNotFound, ConfigError, RuntimeClosed
 from aixgo.message import Message
 from aixgo.names import check_name
 from aixgo.rpc.addresses import check_plaintext, parse_address
@@ -171,11 +171,14 @@ class DistributedRuntime(Runtime):
                 RuntimeHost(self), self._listen, insecure=self._insecure, settings=self._settings
             )
             try:
-                self.address = await server.start()
+                address = await server.start()
             except BaseException:
                 await self.stop()
                 raise
-            self._server = server
+            if self.state != "running":  # stopped meanwhile
+                await server.stop(grace=0)
+                raise RuntimeClosed(self.state)
+            self._server, self.address = server, address
 
     def _begin(self) -> None:
         super()._begin()
@@ -189,12 +192,14 @@ class DistributedRuntime(Runtime):
         await super()._drained()
 
     async def _end(self) -> None:
-        if self._server is not None:
-            await self._server.stop(grace=SERVER_GRACE)
-        for peer in self._peers.values():
-            await peer.aclose()
-        await self._replicas.aclose()
-        await super()._end()
+        try:
+            if self._server is not None:
+                await self._server.stop(grace=SERVER_GRACE)
+        finally:
+            for peer in self._peers.values():
+                await peer.aclose()
+            await self._replicas.aclose()
+            await super()._end()
 
     # -- inside ---------------------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ __all__ = ["HOST_CODES", "DeadLetter", "Hosted", "HostedStream", "Hosting", "Wir
 
 log = logging.getLogger("aixgo.runtime")
 
+CLOSE_TIMEOUT = 2.0  # seconds an agent may take to clean up after the message it was stopped at
+
 
 class Wire(Protocol):
     """Sends what crosses a delivery through the codec, to prove locally that it would survive."""
@@ -306,6 +308,11 @@ class Hosted:
         self._shared.dead_letters.append(DeadLetter(target, message, error))
         log.warning("a message to %r became a dead letter: %s", target, error)
 
+    @property
+    def working(self) -> bool:
+        """Whether an accepted message is not worked on yet."""
+        return self._consumer is not None and not self._quiet.is_set()
+
     async def drained(self) -> None:
         """Return when every accepted message was worked on. The caller bounds the wait."""
         if self._consumer is not None:
@@ -315,10 +322,10 @@ class Hosted:
         """Stop consuming; what was not taken becomes dead letters."""
         for posted in self.mailbox.close():
             self._bury(self.name, posted.message, RuntimeClosed("stopped"))
-        if self._consumer is not None:
-            self._consumer.cancel()
-            await asyncio.gather(self._consumer, return_exceptions=True)
-            self._consumer = None
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None and consumer is not asyncio.current_task():
+            consumer.cancel()
+            await asyncio.wait((consumer,), timeout=CLOSE_TIMEOUT)
 
 
 class HostedStream:

@@ -21,6 +21,7 @@ __all__ = ["OncePerKey"]
 
 WINDOW = 600.0  # seconds a finished key is remembered
 MAX_KEYS = 10_000
+CANCEL_TIMEOUT = 1.0  # seconds a cancelled run is waited for
 MAX_BYTES = 64 * 1024 * 1024  # of replies kept for replay
 
 Run = Callable[[], Awaitable[Message]]
@@ -80,11 +81,12 @@ class OncePerKey:
         return entry.reply.handle()
 
     async def close(self) -> None:
-        """Cancel and await what still runs."""
+        """Cancel what still runs and await it, unless it ignores that."""
         tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT)
         self._entries.clear()
 
     def _begin(
@@ -126,7 +128,7 @@ class OncePerKey:
         except asyncio.CancelledError:
             if entry.waiting == 1 and not task.done():
                 task.cancel()
-                await asyncio.wait((task,), timeout=1.0)
+                await asyncio.wait((task,), timeout=CANCEL_TIMEOUT)
             raise
         finally:
             entry.waiting -= 1

@@ -41,7 +41,10 @@ class RemoteInbox:
             DeadlineExceeded: none came within `timeout` seconds.
             AixgoError: a peer refuses to show the mailbox.
         """
-        for link in links:
+        wanted = set(links)
+        for link in set(self._readers) - wanted:  # replicas that went away
+            self._readers.pop(link).cancel()
+        for link in wanted:
             if link not in self._readers or self._readers[link].done():
                 self._readers[link] = asyncio.create_task(
                     self._read(link), name=f"aixgo-receive-{self._name}"

@@ -113,9 +113,6 @@ class Replicas:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def all(self) -> list[Replica]:
-        return list(self._by_address.values())
-
     async def aclose(self) -> None:
         """Close every link."""
         for task in self._closing:

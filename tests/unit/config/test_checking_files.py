@@ -35,8 +35,20 @@ def refusal(tmp_path: Path, text: str) -> str:
     return str(caught.value)
 
 
+SAMPLES: Mapping[str, object] = {
+    "boolean": True,
+    "duration": "1m30s",
+    "numbers": {"a": 1.5},
+    "slot": "a",
+    "slot map": {"some": "a"},
+    "slots": ["a"],
+    "texts": ["some", "texts"],
+}
+
+
 def sample(key: Key) -> object:
     """A value the key takes."""
+    inner = {name: sample(field) for name, field in key.fields.items()}
     match key.kind:
         case "text":
             return key.choices[0] if key.choices else "some text"
@@ -44,26 +56,12 @@ def sample(key: Key) -> object:
             return int(key.minimum or 0) + 1
         case "number":
             return key.minimum or 0.0
-        case "boolean":
-            return True
-        case "duration":
-            return "1m30s"
-        case "texts":
-            return ["some", "texts"]
-        case "numbers":
-            return {"a": 1.5}
         case "mapping":
-            return {name: sample(inner) for name, inner in key.fields.items()} or {"x": 1}
+            return inner or {"x": 1}
         case "list":
-            return [{name: sample(inner) for name, inner in key.fields.items()}]
-        case "slot":
-            return "a"
-        case "slots":
-            return ["a"]
-        case "slot map":
-            return {"some": "a"}
-        case _:
-            return "anything"
+            return [inner]
+        case kind:
+            return SAMPLES.get(kind, "anything")
 
 
 def one_agent(**keys: object) -> dict[str, object]:
