@@ -224,7 +224,9 @@ class Fleet:
         return [*quiet, [by_name[name] for level in levels for name in level if name in producers]]
 
     def _command(self, child: Child, here: Mapping[str, str]) -> list[str]:
-        command = [sys.executable, "-m", "aixgo", "serve", str(self._config.path.resolve())]
+        # `-m` would look for modules in the current folder first; a child imports what its parent does.
+        safe = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
+        command = [sys.executable, *safe, "-m", "aixgo", "serve", str(self._config.path.resolve())]
         command += ["--agent", child.name, "--address", child.address, "--follow-stdin"]
         for name, address in {**self.peers, **here}.items():
             if name != child.name:

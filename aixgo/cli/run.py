@@ -15,7 +15,7 @@ from aixgo.cli.logs import Tracebacks, log_to_stderr
 from aixgo.cli.running import RunOptions, run_config
 from aixgo.cli.view import show_progress
 from aixgo.config import Config, Overrides, load_config
-from aixgo.errors import AixgoError, ConfigError
+from aixgo.errors import AgentRefused, AixgoError, ConfigError, LimitExceeded
 from aixgo.keys import duration_seconds
 from aixgo.ledger import Budget
 from aixgo.message import Message
@@ -67,7 +67,8 @@ def command(
             print(f"warning: {warning}", file=sys.stderr)
         _run(loaded, _read_input(text, input_file), options, tracebacks, as_json=as_json)
     except AixgoError as exc:
-        if traceback := tracebacks.find(exc.error_id):
+        speaks_for_itself = isinstance(exc, (AgentRefused, LimitExceeded))
+        if not speaks_for_itself and (traceback := tracebacks.find(exc.error_id)):
             print(f"traceback of error {exc.error_id}:\n{traceback}", file=sys.stderr)
         if as_json:
             print_json(error_object(exc))

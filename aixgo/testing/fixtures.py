@@ -22,7 +22,7 @@ ServeAgents: TypeAlias = Callable[..., Awaitable[DistributedRuntime]]
 
 @pytest_asyncio.fixture
 async def serve_agents() -> AsyncIterator[ServeAgents]:
-    """`rt = await serve_agents(agent, …)`: a runtime to agents behind a real server, until the test ends."""
+    """Awaited with agents, it gives a runtime to them behind a real server, until the test ends."""
     async with AsyncExitStack() as stack:
 
         async def start(*agents: Agent) -> DistributedRuntime:
