@@ -21,6 +21,8 @@ from aixgo.errors import ConfigError, nearest
 from aixgo.keys import Key
 from aixgo.message import JSONValue
 from aixgo.names import invalid_name
+from aixgo.rpc.addresses import parse_address
+from aixgo.runtime.binding import start_levels
 
 __all__ = ["load_config"]
 
@@ -107,6 +109,8 @@ class _Parser:
         deployment = self._deployment(block)
         self._check_references(deployment.peers)
         self._findings.raise_errors()
+        self._check_order(deployment.peers)
+        self._findings.raise_errors()
         known = root_keys()
         return Config(
             path=self._path,
@@ -151,8 +155,11 @@ class _Parser:
         for needed in entry.depends_on:
             self._references.append((needed, item.lines["depends_on"], f"{path}.depends_on"))
         for edge in self._list(item, "outputs"):
-            if isinstance(edge, dict) and edge.get("addr"):
-                self._addresses[str(edge.get("target"))] = (str(edge["addr"]),)
+            if isinstance(edge, Block) and (address := _text(edge, "addr")):
+                self._check_address(address, edge.lines["addr"], f"{path}.outputs.addr")
+                self._addresses[_text(edge, "target")] = (address,)
+        if entry.listen:
+            self._check_address(entry.listen, item.lines["listen"], f"{path}.listen")
         self._agents.append(entry)
         return name
 
@@ -268,7 +275,11 @@ class _Parser:
                     "must be an address such as 10.0.0.7:50051, or a list of addresses",
                 )
                 continue
+            for address in addresses:
+                self._check_address(str(address), listed.lines[name], f"deployment.peers.{name}")
             peers[name] = tuple(str(item) for item in addresses)
+        if address := _text(given, "listen"):
+            self._check_address(address, given.lines["listen"], "deployment.listen")
         return Deployment(
             mode=_text(given, "mode") or "local", peers=peers, listen=_text(given, "listen")
         )
@@ -303,6 +314,23 @@ class _Parser:
                 near = nearest(name, known)
                 hint = f"; did you mean {near!r}?" if near else f"; agents: {', '.join(known)}"
                 self._findings.fault(line, path, f"no agent is called {name!r}{hint}")
+
+    def _check_address(self, address: str, line: int, path: str) -> None:
+        """An address parses; `:port` is Go's way to write a port of this machine."""
+        try:
+            parse_address(f"localhost{address}" if address.startswith(":") else address)
+        except ConfigError as exc:
+            self._findings.fault(line, path, str(exc))
+
+    def _check_order(self, peers: Mapping[str, tuple[str, ...]]) -> None:
+        """Agents can be started in the order their `depends_on` asks for."""
+        try:
+            start_levels(
+                {entry.name: entry.depends_on for entry in self._agents},
+                elsewhere=[*peers, *(entry.name for entry in self._orchestrations)],
+            )
+        except ConfigError as exc:
+            self._findings.fault(0, "", str(exc))
 
     def _join_edges(self, entries: Iterable[AgentEntry]) -> list[AgentEntry]:
         """Each agent with all its outputs, whichever side declares them, each once."""

@@ -48,7 +48,7 @@ SAMPLES: Mapping[str, object] = {
 
 def sample(key: Key) -> object:
     """A value the key takes."""
-    inner = {name: sample(field) for name, field in key.fields.items()}
+    inner = {name: sample(field) for name, field in key.fields.items() if name != "addr"}
     match key.kind:
         case "text":
             return key.choices[0] if key.choices else "some text"
@@ -90,7 +90,8 @@ AGENT_KEYS = [
 
 @pytest.mark.parametrize("name", AGENT_KEYS)
 def test_every_agent_key_is_taken(name: str, tmp_path: Path) -> None:
-    config = loaded(tmp_path, yaml.safe_dump(one_agent(**{name: sample(agent_keys()[name])})))
+    value = ":50053" if name == "listen" else sample(agent_keys()[name])
+    config = loaded(tmp_path, yaml.safe_dump(one_agent(**{name: value})))
     assert not config.unknown_keys
     assert config.agents[0].settings[name] is not None
 
@@ -100,6 +101,7 @@ def test_every_role_takes_its_own_keys(role: str, tmp_path: Path) -> None:
     keys = {name: key for name, key in agent_keys(role).items() if name not in ("type", "code")}
     given = {name: sample(key) for name, key in keys.items()}
     given |= {"name": "a", "role": role, "depends_on": [], "inputs": [], "outputs": []}
+    given["listen"] = "127.0.0.1:50053"
     assert not loaded(tmp_path, yaml.safe_dump({"agents": [given]})).unknown_keys
 
 
@@ -157,6 +159,9 @@ def test_deployment_keys_are_taken(tmp_path: Path) -> None:
         (AGENT + "orchestration:\n  pattern: sequential\n  agents: [7]", 4, "an agent's name"),
         (AGENT + "deployment: {mode: remote}", 2, "not one of local, distributed"),
         (AGENT + "deployment: {peers: {b: 7}}", 2, "must be an address"),
+        (AGENT + "deployment:\n  peers: {b: nowhere}", 3, "is none of 'host:port'"),
+        (AGENT + "deployment: {listen: nowhere}", 2, "is none of 'host:port'"),
+        ("agents:\n- {name: a, role: chat, listen: nowhere}", 2, "is none of 'host:port'"),
         (AGENT + "session: true", 2, "must be a mapping"),
     ],
 )
@@ -171,6 +176,14 @@ def test_a_fault_is_told_with_file_line_and_what_was_meant(
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     found = refusal(tmp_path, "agents:\n- {name: a, role: chat, promt: x}\n- {name: a/b, role: x}")
     assert len(found.splitlines()) == 3
+
+
+def test_a_circle_of_dependencies_is_told_with_its_path(tmp_path: Path) -> None:
+    found = refusal(
+        tmp_path,
+        "agents:\n- {name: a, role: chat, depends_on: [b]}\n- {name: b, role: chat, depends_on: [a]}",
+    )
+    assert "a -> b -> a" in found
 
 
 def test_an_unknown_key_is_kept_and_warned_about(tmp_path: Path) -> None:
