@@ -466,7 +466,7 @@ class Runtime:
         finally:
             if parent is not None:
                 parent.charge(context.spent)
-            in_flight.leave(ok=ok, seconds=self.clock.monotonic() - context.began)
+            in_flight.leave(ok, self.clock.monotonic() - context.began)
         error = leave_guard(guard, context.agent, None)
         if error is not None:
             raise error
