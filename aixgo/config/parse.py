@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from aixgo.config.check import Findings, check_agent, check_orchestration, check_root
+from aixgo.config.folder import AGENT_FILE, one_agent
 from aixgo.config.keys import ORCHESTRATION_KEYS
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.read import Block, Items, read_file
@@ -26,11 +27,6 @@ from aixgo.runtime.binding import start_levels
 
 __all__ = ["load_config"]
 
-AGENT_FILE = "agent.yaml"
-PROMPT_FILE = "prompt.md"
-TOOLS_FILE = "tools.yaml"
-MAX_PROMPT_BYTES = 1024 * 1024
-
 
 def load_config(path: str | Path) -> Config:
     """Read and check a configuration file, or a folder with an `agent.yaml`.
@@ -43,42 +39,8 @@ def load_config(path: str | Path) -> Config:
         where = where / AGENT_FILE
     block = read_file(where)
     if where.name == AGENT_FILE and "agents" not in block:
-        block = _one_agent(block, where)
+        block = one_agent(block, where)
     return _Parser(where).config(block)
-
-
-def _one_agent(entry: Block, file: Path) -> Block:
-    """An `agent.yaml` as a file with one agent; prompt and tools may stand beside it."""
-    folder = file.resolve().parent
-    if "name" not in entry:
-        entry["name"] = folder.name
-        entry.lines["name"] = entry.line
-    prompt = folder / PROMPT_FILE
-    if "prompt" not in entry and prompt.is_file():
-        entry["prompt"] = _text_of(prompt)
-        entry.lines["prompt"] = entry.line
-    tools = folder / TOOLS_FILE
-    if "tools" not in entry and tools.is_file():
-        entry["tools"] = read_file(tools).get("tools")
-        entry.lines["tools"] = entry.line
-    whole, items = Block(1), Items(1)
-    items.append(entry)
-    items.lines.append(entry.line)
-    whole["agents"] = items
-    whole.lines["agents"] = 1
-    return whole
-
-
-def _text_of(file: Path) -> str:
-    try:
-        with file.open("rb") as source:
-            raw = source.read(MAX_PROMPT_BYTES + 1)
-        text = raw.decode()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{file}: this prompt cannot be read as UTF-8 text") from exc
-    if len(raw) > MAX_PROMPT_BYTES:
-        raise ConfigError(f"{file}: a prompt holds at most {MAX_PROMPT_BYTES} bytes")
-    return text
 
 
 class _Parser:
