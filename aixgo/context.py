@@ -10,6 +10,7 @@ Below: ledger, message. Above: contract, runtime; `rpc.codec` writes it into the
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Mapping
@@ -82,36 +83,29 @@ class CallContext:
     not depend on completion order.
     """
 
-    __slots__ = (
-        "_calls",
-        "_random",
-        "_usage",
-        "agent",
-        "at_instance",
-        "baggage",
-        "began",
-        "budget",
-        "caller",
-        "clock",
-        "deadline",
-        "ended",
-        "executing",
-        "guarded",
-        "hops",
-        "idempotency_key",
-        "key",
-        "max_hops",
-        "principal",
-        "session",
-        "task",
-        "tenant",
-        "traceparent",
-    )
+    # A call sets few of these, so the defaults live on the class: a context is made for every call.
+    began = 0.0
+    """When the call began, on the same axis."""
+    caller: Caller | None = None
+    """How the executing agent reaches others; set by its host."""
+    executing: object = None
+    """The agent object its host is executing, by which an orchestrator knows it is bound."""
+    ended = False
+    """True once the call returned: a task that outlives it may not call on its behalf."""
+    task: asyncio.Task[object] | None = None
+    """The task that runs this call."""
+    guarded = math.inf
+    """When a guard on `task` ends it: inner calls of that task need none of their own until then."""
+    at_instance = ""
+    """The process a call with a key is for, once one has seen it; noted by the link that reached one."""
+    spent: Usage | None = None
+    """`usage`, or None when nothing was ever charged."""
+    _calls: dict[str, int] | None = None
+    _random: random.Random | None = None
 
     def __init__(
         self,
         agent: str,
-        *,
         deadline: float,
         clock: Clock,
         key: str = "",
@@ -127,8 +121,6 @@ class CallContext:
     ) -> None:
         self.agent = agent
         self.deadline = deadline
-        self.began = 0.0
-        """When the call began, on the same axis."""
         self.clock = clock
         self.key = key
         self.hops = hops
@@ -140,21 +132,6 @@ class CallContext:
         self.traceparent = traceparent
         self.baggage = baggage
         self.idempotency_key = idempotency_key
-        self.at_instance = ""
-        """The process a call with a key is for, once one has seen it; noted by the link that reached one."""
-        self._usage: Usage | None = None
-        self.caller: Caller | None = None
-        """How the executing agent reaches others; set by its host."""
-        self.executing: object = None
-        """The agent object its host is executing, by which an orchestrator knows it is bound."""
-        self.ended = False
-        """True once the call returned: a task that outlives it may not call on its behalf."""
-        self.task: asyncio.Task[object] | None = None
-        """The task that runs this call."""
-        self.guarded = float("inf")
-        """When a guard on `task` ends it: inner calls of that task need none of their own until then."""
-        self._calls: dict[str, int] | None = None
-        self._random: random.Random | None = None
 
     @staticmethod
     def current() -> CallContext:
@@ -178,6 +155,28 @@ class CallContext:
         """Seconds until the deadline; negative once it passed."""
         return self.deadline - self.clock.monotonic()
 
+    def child(self, target: str, deadline: float, key: str = "") -> CallContext:
+        """The context of a call made from here: it inherits budget, identity, trace and path.
+
+        Raises:
+            HopLimit: the path would become longer than it may be.
+        """
+        self.check_hops(target)
+        return CallContext(
+            target,
+            deadline,
+            self.clock,
+            key or self.child_key(target),
+            self.hops,
+            self.max_hops,
+            self.budget,
+            self.session,
+            self.principal,
+            self.tenant,
+            self.traceparent,
+            self.baggage,
+        )
+
     def check_deadline(self) -> None:
         """Raise `DeadlineExceeded` if the deadline has passed; for loops that never wait."""
         if self.remaining <= 0:
@@ -196,14 +195,9 @@ class CallContext:
     @property
     def usage(self) -> Usage:
         """What this call has spent so far, its callees included."""
-        if self._usage is None:
-            self._usage = Usage()
-        return self._usage
-
-    @property
-    def spent(self) -> Usage | None:
-        """`usage`, or None when nothing was ever charged."""
-        return self._usage
+        if self.spent is None:
+            self.spent = Usage()
+        return self.spent
 
     def charge(self, usage: Usage | None) -> None:
         """Count spending that no Provider reports, on this call and so on everyone above it."""

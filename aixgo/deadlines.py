@@ -60,15 +60,16 @@ class Deadlines:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: dict[int, set[Guard]] = {}
-        self._ticks: list[int] = []
+        self._buckets: dict[float, set[Guard]] = {}
+        """By tick, the number of its end in units of TICK."""
+        self._ticks: list[float] = []
         self._timer: TimerHandle | None = None
-        self._timer_tick = 0
+        self._timer_tick = 0.0
         self._sweep_at = SWEEP_AT
 
     def arm(self, when: float, task: asyncio.Task[object]) -> Guard:
         """Guard `task`, the current one, until `when` on the clock's monotonic axis."""
-        tick = int(when / TICK) + 1
+        tick = when // TICK + 1.0
         bucket = self._buckets.get(tick)
         if bucket is None:
             if len(self._buckets) >= self._sweep_at:
@@ -100,7 +101,7 @@ class Deadlines:
         self._ticks = sorted(self._buckets)  # which is a heap
         self._sweep_at = 2 * len(self._buckets) + SWEEP_AT
 
-    def _schedule(self, tick: int) -> None:
+    def _schedule(self, tick: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_tick = tick
@@ -114,9 +115,7 @@ class Deadlines:
         while self._ticks and self._ticks[0] * TICK <= now:
             for guard in tuple(self._buckets.pop(heapq.heappop(self._ticks))):
                 guard.fire(_deadline_passed)
-        while (
-            self._ticks and not self._buckets[self._ticks[0]]
-        ):  # all disarmed: no reason to wake up
+        while self._ticks and not self._buckets[self._ticks[0]]:  # disarmed: nothing to wake up for
             del self._buckets[heapq.heappop(self._ticks)]
         if self._ticks:
             self._schedule(self._ticks[0])

@@ -249,7 +249,11 @@ class Message:
         return copy
 
     def handle(self) -> Message:
-        """Another handle on the same bytes, with nothing decoded: what a delivery gives its receiver."""
+        """Another handle on the same bytes, with nothing decoded."""
+        return self.delivered(self.source, self._usage)
+
+    def delivered(self, source: str, usage: Usage | None = None) -> Message:
+        """What a receiver gets: a handle with what the runtime writes, who sent it and what its call spent."""
         copy = _new(Message)
         copy._body = self._body
         copy._kind = self._kind
@@ -260,13 +264,6 @@ class Message:
         copy._time_ns = self._time_ns
         copy.id = self.id
         copy.type = self.type
-        copy.source = self.source
-        copy._usage = self._usage
-        return copy
-
-    def delivered(self, source: str, usage: Usage | None = None) -> Message:
-        """A handle that carries what the runtime writes: who sent it and, on a reply, what its call spent."""
-        copy = self.handle()
         copy.source = source
         copy._usage = usage
         return copy

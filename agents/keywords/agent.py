@@ -33,16 +33,15 @@ STOP_WORDS = {
 }
 
 
-def make(limit: int = 10, language: str = "en") -> Agent:
+def make(limit: object = 10, language: object = "en") -> Agent:
     """The agent, as `agent.yaml` sets it."""
-    if language not in STOP_WORDS:
+    listed = STOP_WORDS.get(language) if isinstance(language, str) else None
+    if listed is None:
         known = ", ".join(STOP_WORDS)
-        raise ConfigError(
-            f"keywords: there are no stop words of language {language!r}; of: {known}"
-        )
+        raise ConfigError(f"keywords: there are no stop words for {language!r}, only for: {known}")
     if not isinstance(limit, int) or limit < 1:
         raise ConfigError(f"keywords: limit is {limit!r}; it must be a number from 1 up")
-    stop_words = frozenset(STOP_WORDS[language].split())
+    stop_words = frozenset(listed.split())
 
     @agent(role="keywords")
     def keywords(text: str) -> list[dict[str, str | int]]:

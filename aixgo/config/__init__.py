@@ -6,7 +6,7 @@ The path of a file: `read` (bytes → values with lines) → `check` (values aga
 
 from __future__ import annotations
 
-from aixgo.config.build import Placed, assemble, open_runtime
+from aixgo.config.build import Overrides, Placed, assemble, open_runtime, place
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.parse import load_config
 from aixgo.config.schema import json_schema
@@ -16,9 +16,11 @@ __all__ = [
     "Config",
     "Deployment",
     "OrchestrationEntry",
+    "Overrides",
     "Placed",
     "assemble",
     "json_schema",
     "load_config",
     "open_runtime",
+    "place",
 ]

@@ -19,7 +19,6 @@ from aixgo.errors import AixgoError, ConfigError
 from aixgo.orchestration.base import Limits
 from aixgo.providers import choose_model, resolve_model
 from aixgo.runtime.base import Runtime
-from aixgo.runtime.distributed import DistributedRuntime
 from aixgo.runtime.local import LocalRuntime
 from aixgo.runtime.options import RuntimeOptions
 
@@ -105,6 +104,8 @@ async def open_runtime(
         ConfigError: an entry cannot be built.
         AgentNotReady: an agent did not start.
     """
+    from aixgo.runtime.distributed import DistributedRuntime  # gRPC: a quarter of a second
+
     peers = config.deployment.peers
     runtime: Runtime = (
         DistributedRuntime(peers=peers, **options) if peers else LocalRuntime(**options)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from aixgo.config.check import Findings, check_agent, check_orchestration, check_root
+from aixgo.config.folder import AGENT_FILE, one_agent
 from aixgo.config.keys import ORCHESTRATION_KEYS
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.read import Block, Items, read_file
@@ -21,13 +22,10 @@ from aixgo.errors import ConfigError, nearest
 from aixgo.keys import Key
 from aixgo.message import JSONValue
 from aixgo.names import invalid_name
+from aixgo.rpc.addresses import parse_address
+from aixgo.runtime.binding import start_levels
 
 __all__ = ["load_config"]
-
-AGENT_FILE = "agent.yaml"
-PROMPT_FILE = "prompt.md"
-TOOLS_FILE = "tools.yaml"
-MAX_PROMPT_BYTES = 1024 * 1024
 
 
 def load_config(path: str | Path) -> Config:
@@ -41,42 +39,8 @@ def load_config(path: str | Path) -> Config:
         where = where / AGENT_FILE
     block = read_file(where)
     if where.name == AGENT_FILE and "agents" not in block:
-        block = _one_agent(block, where)
+        block = one_agent(block, where)
     return _Parser(where).config(block)
-
-
-def _one_agent(entry: Block, file: Path) -> Block:
-    """An `agent.yaml` as a file with one agent; prompt and tools may stand beside it."""
-    folder = file.resolve().parent
-    if "name" not in entry:
-        entry["name"] = folder.name
-        entry.lines["name"] = entry.line
-    prompt = folder / PROMPT_FILE
-    if "prompt" not in entry and prompt.is_file():
-        entry["prompt"] = _text_of(prompt)
-        entry.lines["prompt"] = entry.line
-    tools = folder / TOOLS_FILE
-    if "tools" not in entry and tools.is_file():
-        entry["tools"] = read_file(tools).get("tools")
-        entry.lines["tools"] = entry.line
-    whole, items = Block(1), Items(1)
-    items.append(entry)
-    items.lines.append(entry.line)
-    whole["agents"] = items
-    whole.lines["agents"] = 1
-    return whole
-
-
-def _text_of(file: Path) -> str:
-    try:
-        with file.open("rb") as source:
-            raw = source.read(MAX_PROMPT_BYTES + 1)
-        text = raw.decode()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{file}: this prompt cannot be read as UTF-8 text") from exc
-    if len(raw) > MAX_PROMPT_BYTES:
-        raise ConfigError(f"{file}: a prompt holds at most {MAX_PROMPT_BYTES} bytes")
-    return text
 
 
 class _Parser:
@@ -106,6 +70,8 @@ class _Parser:
             self._orchestrations.append(supervisor)
         deployment = self._deployment(block)
         self._check_references(deployment.peers)
+        self._findings.raise_errors()
+        self._check_order(deployment.peers)
         self._findings.raise_errors()
         known = root_keys()
         return Config(
@@ -151,8 +117,11 @@ class _Parser:
         for needed in entry.depends_on:
             self._references.append((needed, item.lines["depends_on"], f"{path}.depends_on"))
         for edge in self._list(item, "outputs"):
-            if isinstance(edge, dict) and edge.get("addr"):
-                self._addresses[str(edge.get("target"))] = (str(edge["addr"]),)
+            if isinstance(edge, Block) and (address := _text(edge, "addr")):
+                self._check_address(address, edge.lines["addr"], f"{path}.outputs.addr")
+                self._addresses[_text(edge, "target")] = (address,)
+        if entry.listen:
+            self._check_address(entry.listen, item.lines["listen"], f"{path}.listen")
         self._agents.append(entry)
         return name
 
@@ -251,7 +220,7 @@ class _Parser:
         if not isinstance(given, Block):
             return Deployment(peers=dict(self._addresses))
         peers: dict[str, tuple[str, ...]] = dict(self._addresses)
-        listed = given.get("peers", {})
+        listed = given.get("peers", Block())
         if not isinstance(listed, Block):
             self._findings.fault(
                 given.lines.get("peers", given.line),
@@ -268,7 +237,11 @@ class _Parser:
                     "must be an address such as 10.0.0.7:50051, or a list of addresses",
                 )
                 continue
+            for address in addresses:
+                self._check_address(str(address), listed.lines[name], f"deployment.peers.{name}")
             peers[name] = tuple(str(item) for item in addresses)
+        if address := _text(given, "listen"):
+            self._check_address(address, given.lines["listen"], "deployment.listen")
         return Deployment(
             mode=_text(given, "mode") or "local", peers=peers, listen=_text(given, "listen")
         )
@@ -303,6 +276,23 @@ class _Parser:
                 near = nearest(name, known)
                 hint = f"; did you mean {near!r}?" if near else f"; agents: {', '.join(known)}"
                 self._findings.fault(line, path, f"no agent is called {name!r}{hint}")
+
+    def _check_address(self, address: str, line: int, path: str) -> None:
+        """An address parses; `:port` is Go's way to write a port of this machine."""
+        try:
+            parse_address(f"localhost{address}" if address.startswith(":") else address)
+        except ConfigError as exc:
+            self._findings.fault(line, path, str(exc))
+
+    def _check_order(self, peers: Mapping[str, tuple[str, ...]]) -> None:
+        """Agents can be started in the order their `depends_on` asks for."""
+        try:
+            start_levels(
+                {entry.name: entry.depends_on for entry in self._agents},
+                elsewhere=[*peers, *(entry.name for entry in self._orchestrations)],
+            )
+        except ConfigError as exc:
+            self._findings.fault(0, "", str(exc))
 
     def _join_edges(self, entries: Iterable[AgentEntry]) -> list[AgentEntry]:
         """Each agent with all its outputs, whichever side declares them, each once."""

@@ -79,7 +79,7 @@ class PeerChannel:
             Unavailable, IncompatiblePeer: it cannot, and nothing was sent; about `name`.
         """
         state = self._open().get_state(try_to_connect=True)
-        if self._known and state is grpc.ChannelConnectivity.READY:
+        if self._known and state is _READY:
             return
         self._known = False
         if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and self._reaching is None:

@@ -92,6 +92,8 @@ class WireSettings:
             ("grpc.absolute_max_metadata_size", 2 * MAX_METADATA_BYTES),
             ("grpc.keepalive_time_ms", _ms(self.keepalive_time)),
             ("grpc.keepalive_timeout_ms", _ms(self.keepalive_timeout)),
+            # What counts when the peer's kernel still takes bytes and the process does not; 60 s unless set.
+            ("grpc.http2.ping_timeout_ms", _ms(self.keepalive_timeout)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),  # unlimited: a long call may be silent
         ]

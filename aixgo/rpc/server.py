@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable
 
 import grpc
@@ -49,6 +50,9 @@ __all__ = ["Server"]
 
 log = logging.getLogger(__name__)
 
+QUIET = 0.05  # seconds without a call after which a server that refuses calls may go
+MAX_LINGER = 1.0  # seconds it waits for that
+
 Rpc = grpc.aio.ServicerContext[bytes, bytes]
 
 
@@ -77,6 +81,8 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._receivers: set[Guard] = set()
         self._deadlines = Deadlines(host.clock)
+        self._clock = time.monotonic
+        self._last_call = -math.inf
 
     async def start(self) -> str:
         """Listen; the address peers can use, with the port that was bound when 0 was asked for.
@@ -118,11 +124,23 @@ class Server:
         server, self._server = self._server, None
         if server is None:
             return
+        await self._quiet()
         await self._health.enter_graceful_shutdown()
         for receiver in tuple(self._receivers):  # they have no end of their own to wait for
             receiver.fire(_stopping)
         await server.stop(grace)
         self._deadlines.close()
+
+    async def _quiet(self) -> None:
+        """Return when callers stopped calling: gRPC loses calls that come while it shuts down.
+
+        The host refuses calls by now, and whoever was refused asks before it calls again.
+        """
+        latest = self._clock() + MAX_LINGER
+        while (until := min(self._last_call + QUIET, latest)) > (  # noqa: ASYNC110 - silence has no event
+            now := self._clock()
+        ):
+            await asyncio.sleep(until - now)
 
     def _methods(self) -> grpc.GenericRpcHandler:
         one = grpc.unary_unary_rpc_method_handler
@@ -238,6 +256,7 @@ class Server:
         message: message_pb2.Message | None,
     ) -> Message:
         """The message of a request that names its target; the call's context is noted in `served`."""
+        self._last_call = self._clock()
         if not target:
             raise InvalidMessage(expected="the name of an agent", path="target")
         served.context = read_context(

@@ -78,6 +78,12 @@ def _lost(reason: str) -> Callable[[str, str], AixgoError]:
     return lambda target, _: Unavailable(target, reason, outcome="unknown")
 
 
+def _unavailable(target: str, details: str) -> AixgoError:
+    if "failed to connect to all addresses" in details:  # said by our own side: nothing was sent
+        return Unavailable(target, "unreachable")
+    return Unavailable(target, "the connection was lost", outcome="unknown")
+
+
 def _exhausted(target: str, details: str) -> AixgoError:
     if found := _SIZES.search(details):
         return MessageTooLarge(int(found[1]), int(found[2]))
@@ -101,7 +107,7 @@ MEANING: Mapping[grpc.StatusCode, Callable[[str, str], AixgoError]] = {
     grpc.StatusCode.OUT_OF_RANGE: lambda *_: InvalidMessage(expected="what the peer takes"),
     grpc.StatusCode.UNIMPLEMENTED: lambda *_: IncompatiblePeer(0, WIRE_VERSION),
     grpc.StatusCode.INTERNAL: _lost("the transport failed"),
-    grpc.StatusCode.UNAVAILABLE: _lost("the connection was lost"),
+    grpc.StatusCode.UNAVAILABLE: _unavailable,
     grpc.StatusCode.DATA_LOSS: _lost("the reply was damaged"),
     grpc.StatusCode.UNAUTHENTICATED: lambda *_: Unauthenticated(),
 }

@@ -18,7 +18,7 @@ import grpc
 
 from aixgo.context import CallContext, Clock
 from aixgo.deadlines import Deadlines, Guard
-from aixgo.errors import AixgoError, DeadlineExceeded, MessageTooLarge, Unavailable
+from aixgo.errors import AixgoError, DeadlineExceeded, MessageTooLarge, RuntimeClosed, Unavailable
 from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.base import PeerInfo
@@ -232,8 +232,8 @@ class UnaryLink:
         """The error a failed RPC stands for; what it spent is counted."""
         error, usage = read_failure(exc, context.agent)
         context.charge(usage)
-        if isinstance(error, Unavailable) and error.outcome == "unknown":
-            self._channel.lost()
+        if isinstance(error, (Unavailable, RuntimeClosed)) and not error.agent:
+            self._channel.lost()  # it went away or is about to: ask before the next call
         return error
 
     def gone(self, context: CallContext) -> AixgoError:
@@ -248,10 +248,14 @@ class UnaryLink:
         calls it is part of.
         """
         instance = self.instance
-        if not (instance and any(hop.instance == instance for hop in context.hops)):
+        comes_through = bool(instance) and any(hop.instance == instance for hop in context.hops)
+        if not comes_through:
             await self._slots.acquire()
             ticket.slots = self._slots
         await self._channel.ready(context.agent)
+        if self.draining and not comes_through:
+            self._channel.lost()  # ask again next time: another process may listen there by then
+            raise Unavailable(context.agent, "it is draining")
         if context.idempotency_key:
             if context.at_instance not in ("", self.instance):
                 raise Unavailable(context.agent, "another process answers at its address")

@@ -37,11 +37,11 @@ class Slots:
         return len(self._waiting)
 
     def try_acquire(self) -> bool:
-        """Take a slot if one is free and nobody waits."""
-        if self._free > 0 and not self._waiting:
-            self._free -= 1
-            return True
-        return False
+        """Take a slot if one is free; while somebody waits, none is."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
 
     async def acquire(self, context: CallContext) -> None:
         """Wait for a slot. The deadline guard of the call bounds the wait.

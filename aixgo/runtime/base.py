@@ -84,6 +84,7 @@ class Runtime:
             dead_letters=self.dead_letters,
             wire=codec,
             take=self._contexts.of_posted,
+            taken=self._contexts.taken,
             run=self.run_hosted,
         )
         self._registry = Registry(
@@ -333,11 +334,13 @@ class Runtime:
         try:
             self._begin()
             await start_agents(hosted, self._start_timeout, self._registry.elsewhere)
-            self._run()
+            if self._state != "starting":  # stopped meanwhile
+                raise RuntimeClosed(self._state)  # noqa: TRY301 - undone like any failure
         except BaseException:
             self._state = "stopped"
             await self._let_go()
             raise
+        self._state = "running"
 
     async def stop(self) -> None:
         """Refuse new calls, let those in flight and accepted messages finish, then stop the agents.
@@ -401,11 +404,6 @@ class Runtime:
         """Take what running needs, before any agent starts."""
         self._watch = LoopWatch(HOST_CODES)
         self._watch.start()
-
-    def _run(self) -> None:
-        if self._state != "starting":  # stopped meanwhile
-            raise RuntimeClosed(self._state)
-        self._state = "running"
 
     async def _let_go(self) -> None:
         """Stop the agents and end, the latter also when the former is cut short."""
@@ -482,7 +480,7 @@ class Runtime:
         finally:
             if parent is not None:
                 parent.charge(context.spent)
-            in_flight.leave(ok=ok, seconds=self.clock.monotonic() - context.began)
+            in_flight.leave(ok, self.clock.monotonic() - context.began)
         error = leave_guard(guard, context.agent, None)
         if error is not None:
             raise error

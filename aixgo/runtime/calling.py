@@ -39,7 +39,7 @@ class InFlight:
         """Summed duration of finished calls."""
         self._idle: asyncio.Event | None = None
 
-    def leave(self, *, ok: bool, seconds: float) -> None:
+    def leave(self, ok: bool, seconds: float) -> None:
         """Count one call out; whoever entered it must call this once."""
         self.count -= 1
         self.seconds += seconds
@@ -176,9 +176,7 @@ class CallStream:
             if self._parent is not None:
                 self._parent.charge(self._context.spent)
             self._context.ended = True
-            self._in_flight.leave(
-                ok=self._ok, seconds=self._context.clock.monotonic() - self._began
-            )
+            self._in_flight.leave(self._ok, self._context.clock.monotonic() - self._began)
 
     async def _open(self) -> None:
         self._inner = await self._connect()

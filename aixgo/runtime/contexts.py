@@ -5,7 +5,9 @@ Below: context, calling. Above: base, mail.
 
 from __future__ import annotations
 
-from aixgo.context import MAX_HOPS, CallContext, Clock
+import math
+
+from aixgo.context import MAX_HOPS, CallContext, Clock, _current
 from aixgo.errors import DeadlineExceeded
 from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
@@ -15,6 +17,7 @@ from aixgo.runtime.options import Route
 __all__ = ["DEFAULT_TIMEOUT", "LONG_TIMEOUT", "Contexts"]
 
 DEFAULT_TIMEOUT = 60.0  # seconds a root call may take
+RECEIVED = "received"  # the key of contexts that taking a message makes
 LONG_TIMEOUT = 300.0  # seconds, when the target orchestrates, uses a model, or is not described yet
 
 
@@ -53,35 +56,18 @@ class Contexts:
             check_timeout(timeout)
         if parent is None:
             limit = self.default_timeout(target) if timeout is None else timeout
-            context = CallContext(
-                target,
-                deadline=now + limit,
-                clock=self._clock,
-                key=key or target,
-                principal=self._principal,
-                session=session or "",
-                budget=budget,
-                idempotency_key=idempotency_key,
-            )
+            context = CallContext(target, now + limit, self._clock, key or target)
+            context.budget = budget
+            context.session = session or ""
+            context.principal = self._principal
         else:
-            parent.check_hops(target)
-            context = CallContext(
-                target,
-                deadline=parent.deadline
-                if timeout is None
-                else min(parent.deadline, now + timeout),
-                clock=self._clock,
-                key=key or parent.child_key(target),
-                hops=parent.hops,
-                max_hops=parent.max_hops,
-                budget=budget or parent.budget,
-                session=parent.session if session is None else session,
-                principal=parent.principal,
-                tenant=parent.tenant,
-                traceparent=parent.traceparent,
-                baggage=parent.baggage,
-                idempotency_key=idempotency_key,
-            )
+            limit = math.inf if timeout is None else now + timeout
+            context = parent.child(target, min(parent.deadline, limit), key)
+            if budget is not None:
+                context.budget = budget
+            if session is not None:
+                context.session = session
+        context.idempotency_key = idempotency_key
         context.began = now
         if context.deadline <= now:
             raise DeadlineExceeded(target)
@@ -105,3 +91,11 @@ class Contexts:
         )
         context.began = now
         return context
+
+    def taken(self, posted: Posted, name: str) -> None:
+        """What `name` does next in this task, it does for `posted`: on its path, with a fresh deadline."""
+        current = _current.get()
+        if current is None or current.ended:
+            context = self.of_posted(posted, name)
+            context.key = RECEIVED
+            _current.set(context)

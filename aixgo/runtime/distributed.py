@@ -119,7 +119,7 @@ class DistributedRuntime(Runtime):
         self._registry.remove(name)
         peer = self._peers.pop(name, None)
         if peer is not None:
-            peer.close()
+            await peer.aclose()
 
     async def _register(
         self,
@@ -201,7 +201,7 @@ class DistributedRuntime(Runtime):
                 await self._server.stop(grace=SERVER_GRACE)
         finally:
             for peer in self._peers.values():
-                peer.close()
+                await peer.aclose()
             await self._replicas.aclose()
             await super()._end()
 

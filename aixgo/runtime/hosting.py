@@ -17,13 +17,14 @@ from typing import Protocol
 
 from aixgo.context import CallContext, Clock, Hop, _current
 from aixgo.contract import Agent, AgentDescription, Caller, describe
-from aixgo.errors import AgentNotReady, AixgoError, RuntimeClosed
+from aixgo.errors import AgentNotReady, AixgoError, ConfigError, RuntimeClosed
 from aixgo.mailboxes.base import Posted
 from aixgo.mailboxes.memory import MemoryMailbox
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.runtime.admission import Slots
 from aixgo.runtime.boundary import leaving
+from aixgo.runtime.contexts import RECEIVED
 from aixgo.runtime.idempotency import OncePerKey
 
 __all__ = ["HOST_CODES", "DeadLetter", "Hosted", "HostedStream", "Hosting", "Wire"]
@@ -65,6 +66,8 @@ class Hosting:
     wire: Wire | None
     take: Callable[[Posted, str], CallContext]
     """Makes the context in which the agent of that name works on a posted message."""
+    taken: Callable[[Posted, str], None]
+    """Makes what the current task does next part of a message's path, if it is part of no call."""
     run: Callable[[Hosted, Message, CallContext], Awaitable[Message]]
     """Executes a call within its deadline and counts it."""
 
@@ -90,6 +93,8 @@ class Hosted:
         facts = describe(agent, name)
         self.is_quick = facts.kind == "agent" and not facts.model
         self._shared = hosting
+        self._slots = hosting.slots
+        self._last_hop = Hop(hosting.instance, name, "")
         self._is_ready: Callable[[], bool] | None = getattr(agent, "ready", None)
         self._streams = callable(getattr(agent, "stream", None))
         self.mailbox = MemoryMailbox(name, hosting.mailbox_capacity)
@@ -127,26 +132,40 @@ class Hosted:
 
     async def call(self, message: Message, context: CallContext) -> Message:
         """Execute the agent and stamp its reply."""
-        await self._admit(context)
+        if not self._admit(context):
+            await self._wait_for_slot(context)
         try:
             if context.idempotency_key:
                 return await self._once(message, context)
             return await self._execute(message, context)
         finally:
-            self._shared.slots.release()
+            self._slots.release()
 
     async def stream(self, message: Message, context: CallContext) -> ReplyStream:
         """Begin a streamed reply. The slot is held until the stream is closed."""
-        await self._admit(context)
+        if not self._admit(context):
+            await self._wait_for_slot(context)
         return HostedStream(self, message, context)
 
-    async def _admit(self, context: CallContext) -> None:
+    def _admit(self, context: CallContext) -> bool:
+        """Let a call in if there is a free slot."""
         if self.state != "running" or (self._is_ready is not None and not self._is_ready()):
             raise AgentNotReady(self.name, "not ready" if self.state == "running" else self.state)
-        slots = self._shared.slots
-        if not slots.try_acquire():
-            await slots.acquire(context)
-        context.hops = (*context.hops, Hop(self._shared.instance, self.name, context.key))
+        if not self._slots.try_acquire():
+            return False
+        self._arrive(context)
+        return True
+
+    async def _wait_for_slot(self, context: CallContext) -> None:
+        await self._slots.acquire(context)
+        self._arrive(context)
+
+    def _arrive(self, context: CallContext) -> None:
+        """Add this agent to the path of the call."""
+        hop = self._last_hop
+        if hop.key != context.key:  # it is the same for all calls from outside
+            hop = self._last_hop = Hop(self._shared.instance, self.name, context.key)
+        context.hops = (*context.hops, hop)
 
     async def _once(self, message: Message, context: CallContext) -> Message:
         async def run() -> Message:
@@ -173,7 +192,9 @@ class Hosted:
         finally:
             _current.reset(token)
             context.ended = True
-        return self.stamp(result, context)
+        if wire is not None:
+            return self.stamp(result, context)
+        return result.delivered(self.name, context.spent)
 
     def stamp(self, result: Message, context: CallContext) -> Message:
         """The reply as its caller gets it: a handle with the source and what the call spent."""
@@ -242,7 +263,7 @@ class Hosted:
         return chunk if self._shared.wire is None else self._shared.wire.chunk(chunk)
 
     def release(self) -> None:
-        self._shared.slots.release()
+        self._slots.release()
 
     @property
     def clock(self) -> Clock:
@@ -267,6 +288,19 @@ class Hosted:
                 name=f"aixgo-mailbox-{self.name}",
                 context=Context(),  # not that of the call which sent first
             )
+
+    async def recv(self, timeout: float | None) -> Message:
+        """Take the next message of a mailbox that the agent, and not the runtime, reads."""
+        if not self.reads_mailbox:
+            raise ConfigError(
+                f"agent {self.name!r} does not read its mailbox: declare it with @agent(mailbox=True)"
+            )
+        current = _current.get()
+        if current is not None and current.key == RECEIVED:
+            _current.set(None)  # the work for the message before this one is over
+        posted = await self.mailbox.get(timeout)
+        self._shared.taken(posted, self.name)
+        return posted.message
 
     async def _consume(self) -> None:
         await self.started.wait()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from aixgo.context import CallContext, Clock, _current
+from aixgo.context import CallContext, Clock
 from aixgo.contract import Outcome, Outcomes
-from aixgo.errors import AgentNotFound, AixgoError, ConfigError
+from aixgo.errors import AgentNotFound, AixgoError
 from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
 from aixgo.mailboxes.memory import MemoryMailbox
@@ -22,7 +22,6 @@ from aixgo.runtime.registry import Registry
 __all__ = ["SEND_TIMEOUT", "Mail"]
 
 SEND_TIMEOUT = 5.0  # seconds a full mailbox is waited for
-RECEIVED = "received"  # the key of contexts that `recv` makes
 
 
 class Mail:
@@ -60,21 +59,13 @@ class Mail:
 
     async def recv(self, name: str, timeout: float | None) -> Message:
         """Take the next message from a declared mailbox or an exit."""
-        hosted = self._registry.hosted.get(name)
-        if hosted is None:
-            posted = await self._exit(name).get(timeout)
-        elif hosted.reads_mailbox:
-            current = _current.get()
-            if current is not None and current.key == RECEIVED:
-                _current.set(None)  # the work for the message before this one is over
-            posted = await hosted.mailbox.get(timeout)
-            self._work_on(posted, name)
+        route = self._registry.routes.get(name)
+        if route is not None:
+            message = await route.recv(timeout)
         else:
-            raise ConfigError(
-                f"agent {name!r} does not read its mailbox: declare it with @agent(mailbox=True)"
-            )
+            message = (await self._exit(name).get(timeout)).message
         self.received += 1
-        return posted.message
+        return message
 
     async def broadcast(
         self, targets: Iterable[str] | None, own: str, message: Message, parent: CallContext | None
@@ -104,14 +95,6 @@ class Mail:
         """Wake whoever reads an exit."""
         for mailbox in self._exits.values():
             mailbox.close()
-
-    def _work_on(self, posted: Posted, name: str) -> None:
-        """What the agent does next, it does for this message: on its path, with a fresh deadline."""
-        current = _current.get()
-        if current is None or current.ended:
-            taken = self._contexts.of_posted(posted, name)
-            taken.key = RECEIVED
-            _current.set(taken)
 
     def _exit(self, name: str) -> MemoryMailbox:
         """The mailbox of an output that no agent has.

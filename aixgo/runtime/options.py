@@ -32,6 +32,10 @@ class Route(Protocol):
 
     async def send(self, message: Message, context: CallContext) -> None: ...
 
+    async def recv(self, timeout: float | None) -> Message:
+        """The next message of the agent's own mailbox; see `Caller.recv`."""
+        ...
+
     def description(self) -> AgentDescription | None:
         """What is known of the agent; None for a peer that was not asked yet."""
         ...

@@ -23,6 +23,7 @@ from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.addresses import parse_address, resolve
 from aixgo.rpc.base import Link, PeerInfo
+from aixgo.runtime.inbox import RemoteInbox
 from aixgo.runtime.serving import SEND_MARGIN
 
 __all__ = ["Peer", "RemoteAgent", "Replica", "Replicas"]
@@ -109,9 +110,6 @@ class Replicas:
             self._closing[task] = replica
             task.add_done_callback(lambda task: self._closing.pop(task, None))
 
-    def all(self) -> list[Replica]:
-        return list(self._by_address.values())
-
     async def aclose(self) -> None:
         """Close every link."""
         closing = dict(self._closing)
@@ -159,6 +157,7 @@ class Peer:
         self._resolved_at = float("-inf")
         self._resolving: asyncio.Task[None] | None = None
         self._turn = 0
+        self._inbox: RemoteInbox | None = None
         self._by_session: OrderedDict[str, Replica] = OrderedDict()
         self._by_key: OrderedDict[str, _Seat] = OrderedDict()
 
@@ -192,6 +191,13 @@ class Peer:
         )
         await self._attempt(context, lambda link: link.send(self.name, message, context))
 
+    async def recv(self, timeout: float | None) -> Message:
+        """The next message of the mailbox, or exit, at any replica."""
+        await self._resolve_if_due()
+        if self._inbox is None:
+            self._inbox = RemoteInbox(self.name, self._clock)
+        return await self._inbox.get([each.link for each in self._here.values()], timeout)
+
     async def connect(self) -> AgentDescription | None:
         """Reach a replica and learn about the agent; None if the peer there does not host it.
 
@@ -223,8 +229,10 @@ class Peer:
             return "not hosted at its address"
         return "ready" if described.ready else "not ready"
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Let go of the replicas; calls in flight finish."""
+        if self._inbox is not None:
+            await self._inbox.aclose()
         if self._resolving is not None:
             self._resolving.cancel()
         for address in tuple(self._here):

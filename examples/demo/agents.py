@@ -1,6 +1,6 @@
 """The demo's own agents: plain functions that read a document. `config.yaml` says how they work together.
 
-Nothing here knows whether it runs in one process or in eleven. Each function computes its answer from the text
+Nothing here knows whether it runs in one process or in twelve. Each function computes its answer from the text
 it gets, by the rules its docstring names, so another document gives another answer.
 """
 
@@ -82,7 +82,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Findings:
-    """What `report` is made from: one field per agent of the `reading` step, under that agent's name."""
+    """What `report` is made from: one field per slot of the `reading` step, under its name."""
 
     statistics: Statistics
     keywords: list[Keyword]
@@ -124,9 +124,9 @@ def statistics(text: str) -> Statistics:
     (Kincaid et al., Research Branch Report 8-75, US Navy, 1975). Both were made for English. Syllables are counted
     as groups of vowels, a final silent e left out.
     """
-    plain = prose(text)
-    parts = [count for part in sentences(plain) if (count := len(WORD.findall(part)))]
-    words = [word.lower() for word in WORD.findall(plain)]
+    running = prose(text)
+    parts = [count for part in sentences(running) if (count := len(WORD.findall(part)))]
+    words = [word.lower() for word in WORD.findall(running)]
     if not words:
         raise AgentRefused("the document holds code and tables, but no sentences")
     per_sentence = fmean(parts)
@@ -134,7 +134,7 @@ def statistics(text: str) -> Statistics:
     return Statistics(
         words=len(words),
         sentences=len(parts),
-        paragraphs=sum(bool(WORD.search(part)) for part in re.split(r"\n\s*\n", plain)),
+        paragraphs=sum(bool(WORD.search(part)) for part in re.split(r"\n\s*\n", running)),
         words_per_sentence=round(per_sentence, 1),
         longest_sentence=max(parts),
         distinct_words=len(set(words)),
@@ -181,6 +181,12 @@ def outline(text: str) -> Outline:
     return Outline(shortened(title), source, len(found), found[:SHOWN])
 
 
+@agent(role="cleaner")
+def plain(text: str) -> str:
+    """The running text alone, which is what there is to summarise."""
+    return prose(text)
+
+
 # -- one of these finishes the inspection: the router picks it by the kind of document ----------------------
 
 
@@ -207,18 +213,21 @@ def duties(text: str) -> Inspection:
 
 @agent(role="inspector")
 def timeline(text: str) -> Inspection:
-    """For a record: its dates in order, each with the line that names it."""
+    """For a record: its dates in order, each with the rest of the line that names it."""
     dated = [(found[0], line) for line in text.splitlines() if (found := DATE.search(line))]
-    points = [f"{date}: {shortened(spoken(line))}" for date, line in sorted(dated)]
+    points = [
+        f"{date}: {shortened(spoken(line).replace(date, '').strip(' -–*+:[]()'))}".rstrip(": ")
+        for date, line in sorted(dated)
+    ]
     return Inspection("record", "Dates in it", len(points), points[:SHOWN])
 
 
 @agent(role="inspector")
 def voices(text: str) -> Inspection:
     """For prose, and what fits nothing else: the names it mentions most, and what is quoted."""
-    plain = " ".join(prose(text).split())
-    names = Counter(name for name in NAME.findall(plain) if name.lower() not in STOP_WORDS)
-    quotes = [shortened(curly or straight) for curly, straight in QUOTE.findall(plain)]
+    running = " ".join(prose(text).split())
+    names = Counter(name for name in NAME.findall(running) if name.lower() not in STOP_WORDS)
+    quotes = [shortened(curly or straight) for curly, straight in QUOTE.findall(running)]
     points = [f"{name} ({count})" for name, count in names.most_common(SHOWN // 2)]
     points += [f"“{quote}”" for quote in quotes[: SHOWN // 2]]
     return Inspection("piece of prose", "Names and quotes", len(names) + len(quotes), points)
@@ -269,9 +278,9 @@ def spoken(text: str) -> str:
     return re.sub(r"[`*]|(?<!\w)_|_(?!\w)|^#+ ", "", text)
 
 
-def sentences(plain: str) -> list[str]:
+def sentences(running: str) -> list[str]:
     """The sentences of a text that `prose` made."""
-    return [" ".join(part.split()) for part in SENTENCE_END.split(plain) if WORD.search(part)]
+    return [" ".join(part.split()) for part in SENTENCE_END.split(running) if WORD.search(part)]
 
 
 def syllables(word: str) -> int:

@@ -8,6 +8,7 @@ its reply, a gate, or a file named in the message; none of it depends on where t
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -203,7 +204,7 @@ async def counts(task: Task, context: CallContext) -> str:
     """Has an effect: a line in a file. Then waits or fails if told to."""
     _append(str(task["file"]), context.key)
     if task.get("gates"):
-        await pass_gate(str(task["gates"]), "counts")
+        await pass_gate(str(task["gates"]), "counts", os.getpid())
     if kind := task.get("fail"):
         raise SAMPLES[str(kind)].with_traceback(None)
     return f"effect {task.get('note', '')}".strip()

@@ -89,6 +89,7 @@ class Fleet:
         self._folder = folder
         self._sockets = sockets
         self._pairs: dict[Place, tuple[ServerProcess, ServerProcess]] = {}
+        self._doomed: list[ServerProcess] = []
         self._count = 0
 
     def pair(self, place: Place) -> tuple[ServerProcess, ServerProcess]:
@@ -124,7 +125,15 @@ class Fleet:
             options=options,
         )
 
+    def doomed(self, side: str, place: Place, *, address: str = "") -> ServerProcess:
+        """A process that one test may kill, freeze or end."""
+        server = self.new(side, place, address=address)
+        self._doomed.append(server)
+        return server
+
     def end(self) -> None:
+        for server in self._doomed:
+            server.end()
         for server in itertools.chain.from_iterable(self._pairs.values()):
             server.end()
 

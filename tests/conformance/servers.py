@@ -76,6 +76,14 @@ class ServerProcess:
         self._process.kill()
         self._process.wait(START)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait(self) -> int:
+        """Wait for its end; gives the exit code."""
+        return self._process.wait(START)
+
     def end(self) -> int:
         """Wait for its end, asking for it by closing its standard input; gives the exit code."""
         self._process.send_signal(signal.SIGCONT)

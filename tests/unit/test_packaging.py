@@ -1,6 +1,7 @@
 """What is shipped: the wheel and the source distribution, and the wheel as others install it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -135,3 +136,16 @@ def test_importing_aixgo_loads_nothing_heavy(installed: Path) -> None:
 def test_every_public_name_of_the_wheel_resolves(installed: Path) -> None:
     code = "import aixgo; [getattr(aixgo, name) for name in aixgo.__all__]; print('resolved')"
     assert run(installed / "python", "-W", "error", "-c", code).split() == ["resolved"]
+
+
+@pytest.mark.slow
+def test_the_demo_of_the_source_distribution_runs_on_the_wheel(
+    installed: Path, distributions: Path, tmp_path: Path
+) -> None:
+    (sdist,) = distributions.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    shutil.rmtree(unpacked / "aixgo")  # so that only the wheel can answer
+    said = run(installed / "python", unpacked / "examples" / "demo" / "run.py")
+    assert "The two answers are equal" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -525,9 +526,8 @@ async def test_an_address_in_use_is_a_config_error(
 
 async def test_a_socket_file_left_behind_is_taken_over(host: SmallHost, tmp_path: Path) -> None:
     address = f"unix:{tmp_path}/agents.sock"
-    stale = await asyncio.start_unix_server(lambda *_: None, f"{tmp_path}/agents.sock")
-    stale.close()
-    await stale.wait_closed()
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(f"{tmp_path}/agents.sock")
     assert (tmp_path / "agents.sock").exists()
     async with linked(host, address) as link:
         assert (await link.call("echo", Message("hi"), a_context())).text == "hi"

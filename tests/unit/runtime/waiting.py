@@ -10,5 +10,5 @@ __all__ = ["until"]
 
 async def until(is_so: Callable[[], object]) -> None:
     """Return once `is_so()`."""
-    while not is_so():  # noqa: ASYNC110 - a gauge of the runtime, which sets no event
+    while not is_so():
         await asyncio.sleep(0)

@@ -1,0 +1,7 @@
+"""`python -m aixgo`: the command line."""
+
+from __future__ import annotations
+
+from aixgo.cli import main
+
+main()

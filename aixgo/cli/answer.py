@@ -1,0 +1,68 @@
+"""What goes to standard output: an answer as it is, or one JSON object about the run.
+
+Below: message, running. Above: run, call.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from aixgo.cli.running import Outcome
+from aixgo.errors import AixgoError
+from aixgo.message import JSONValue
+
+__all__ = ["error_object", "outcome_object", "print_json", "print_payload"]
+
+
+def print_payload(payload: JSONValue | bytes) -> None:
+    """Print an answer: text and bytes as they are, anything else as JSON."""
+    if isinstance(payload, bytes):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(payload)
+        sys.stdout.buffer.flush()
+    elif isinstance(payload, str):
+        print(payload, flush=True)
+    else:
+        print_json(payload)
+
+
+def print_json(value: JSONValue) -> None:
+    """Print `value` as JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
+
+
+def outcome_object(outcome: Outcome) -> dict[str, JSONValue]:
+    """The object `--json` prints."""
+    answer = outcome.answer
+    return {
+        "payload": answer.decode(errors="replace") if isinstance(answer, bytes) else answer,
+        "metadata": outcome.metadata,
+        "pattern": outcome.pattern,
+        "agents": list(outcome.agents),
+        "run_id": outcome.run_id,
+        "duration_s": round(outcome.duration_s, 6),
+        "steps": [
+            {
+                "agent": step.agent,
+                "key": step.key,
+                "duration_s": round(step.seconds, 6),
+                "error": step.error,
+                "cost_usd": step.usage.cost_usd,
+                "tokens_total": step.usage.tokens_total,
+            }
+            for step in outcome.steps
+        ],
+    }
+
+
+def error_object(error: AixgoError) -> dict[str, JSONValue]:
+    """The object `--json` prints for a run that failed."""
+    return {
+        "error": {
+            "class": type(error).__name__,
+            "text": str(error),
+            "agent": error.agent,
+            "error_id": error.error_id,
+        }
+    }

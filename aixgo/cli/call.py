@@ -1,0 +1,76 @@
+"""`aixgo call`: one call to an agent that is served somewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from aixgo.cli.answer import print_json, print_payload
+from aixgo.cli.invocation import run_loop
+from aixgo.errors import ConfigError
+from aixgo.keys import duration_seconds
+from aixgo.ledger import Usage
+from aixgo.message import Message
+from aixgo.runtime.distributed import DistributedRuntime
+
+__all__ = ["command"]
+
+
+def command(
+    address: Annotated[str, typer.Argument(help="host:port, unix:/path or dns:///name:port.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    text: Annotated[
+        str, typer.Option("-i", "--input", help="The input; - reads standard input.")
+    ] = "",
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print the answer piece by piece.")
+    ] = False,
+    timeout: Annotated[str, typer.Option(help="Time for the answer, such as 30s.")] = "",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow plaintext to other machines.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of the answer.")
+    ] = False,
+) -> int:
+    """Call one agent."""
+    if stream and as_json:
+        raise ConfigError("--stream and --json are both given; one is enough")
+    given = sys.stdin.read() if text == "-" else text
+    seconds = duration_seconds(timeout, "--timeout") if timeout else None
+    reply = run_loop(_call(address, agent, given, seconds, stream=stream, insecure=insecure))
+    if as_json:
+        usage = reply.usage or Usage()
+        payload = reply.payload
+        print_json(
+            {
+                "payload": payload.decode(errors="replace")
+                if isinstance(payload, bytes)
+                else payload,
+                "metadata": {
+                    **reply.metadata,
+                    "cost_usd": usage.cost_usd,
+                    "tokens_total": usage.tokens_total,
+                },
+            }
+        )
+    elif not stream:
+        print_payload(reply.payload)
+    return 0
+
+
+async def _call(
+    address: str, agent: str, text: str, seconds: float | None, *, stream: bool, insecure: bool
+) -> Message:
+    runtime = DistributedRuntime(peers={agent: address}, insecure=insecure)
+    async with runtime:
+        if not stream:
+            return await runtime.call(agent, text, timeout=seconds)
+        async with runtime.stream(agent, text, timeout=seconds) as chunks:
+            async for chunk in chunks:
+                print(chunk.content, end="", flush=True)
+        print()
+        assert chunks.final is not None
+        return chunks.final

@@ -1,0 +1,136 @@
+"""`aixgo run`: a configuration, an input, an answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aixgo.cli.answer import error_object, outcome_object, print_json, print_payload
+from aixgo.cli.invocation import exit_code, explain, run_loop
+from aixgo.cli.logs import Tracebacks, log_to_stderr
+from aixgo.cli.running import RunOptions, run_config
+from aixgo.cli.view import show_progress
+from aixgo.config import Config, Overrides, load_config
+from aixgo.errors import AgentRefused, AixgoError, ConfigError, LimitExceeded
+from aixgo.keys import duration_seconds
+from aixgo.ledger import Budget
+from aixgo.message import Message
+
+__all__ = ["command"]
+
+
+def command(
+    config: Annotated[Path, typer.Argument(help="A YAML file, or a folder with an agent.yaml.")],
+    text: Annotated[
+        str | None, typer.Option("-i", "--input", help="The input; - reads standard input.")
+    ] = None,
+    input_file: Annotated[Path | None, typer.Option(help="A file with the input.")] = None,
+    agent: Annotated[str, typer.Option(help="The agent that gets the input.")] = "",
+    model: Annotated[str, typer.Option(help="The model of agents that name none.")] = "",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Answer by rule, without any model.")
+    ] = False,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="Each agent in a process of its own.")
+    ] = False,
+    budget: Annotated[float | None, typer.Option(help="Dollars the run may cost.")] = None,
+    timeout: Annotated[str, typer.Option(help="Time for the answer, such as 30s.")] = "",
+    duration: Annotated[
+        str, typer.Option("--for", help="Time a flow with producers goes on.")
+    ] = "",
+    count: Annotated[int | None, typer.Option(min=0, help="Messages each producer sends.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of the answer.")
+    ] = False,
+) -> int:
+    """Run a configuration."""
+    tracebacks = Tracebacks()
+    log_to_stderr(tracebacks)
+    if offline:
+        os.environ["AIXGO_OFFLINE"] = "1"
+    options = RunOptions(
+        agent=agent,
+        timeout=duration_seconds(timeout, "--timeout") if timeout else None,
+        duration=duration_seconds(duration, "--for") if duration else None,
+        budget=Budget(usd=budget) if budget is not None else None,
+        distributed=distributed,
+        overrides=Overrides(model=model, count=count),
+        flags=_child_flags(model, count, offline=offline),
+    )
+    try:
+        loaded = load_config(config)
+        for warning in loaded.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        _run(loaded, _read_input(text, input_file), options, tracebacks, as_json=as_json)
+    except AixgoError as exc:
+        speaks_for_itself = isinstance(exc, (AgentRefused, LimitExceeded))
+        if not speaks_for_itself and (traceback := tracebacks.find(exc.error_id)):
+            print(f"traceback of error {exc.error_id}:\n{traceback}", file=sys.stderr)
+        if as_json:
+            print_json(error_object(exc))
+        print(f"error: {explain(exc)}", file=sys.stderr)
+        return exit_code(exc)
+    return 0
+
+
+def _run(
+    config: Config,
+    text: str | None,
+    options: RunOptions,
+    tracebacks: Tracebacks,
+    *,
+    as_json: bool,
+) -> None:
+    flowing = text is None
+    with show_progress() as observer:
+        outcome = run_loop(
+            run_config(
+                config,
+                text,
+                options,
+                observer=observer,
+                arrived=_print_arrival if flowing and not as_json else None,
+                tracebacks=tracebacks,
+            )
+        )
+    if as_json:
+        print_json(outcome_object(outcome))
+    elif not flowing:
+        print_payload(outcome.answer)
+
+
+def _print_arrival(_: str, message: Message) -> None:
+    print_payload(message.payload)
+
+
+def _read_input(text: str | None, file: Path | None) -> str | None:
+    if text is not None and file is not None:
+        raise ConfigError("--input and --input-file are both given; one is enough")
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8")
+        except OSError as exc:
+            raise ConfigError(f"{file}: {exc.strerror or 'cannot be read'}") from exc
+        except UnicodeDecodeError as exc:
+            raise ConfigError(f"{file}: the input is not UTF-8 text") from exc
+    if text == "-":
+        try:
+            return sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError as exc:
+            raise ConfigError("the input on standard input is not UTF-8 text") from exc
+    return text
+
+
+def _child_flags(model: str, count: int | None, *, offline: bool) -> tuple[str, ...]:
+    flags: list[str] = []
+    if model:
+        flags += ["--model", model]
+    if count is not None:
+        flags += ["--count", str(count)]
+    if offline:
+        flags.append("--offline")
+    return tuple(flags)

@@ -1,0 +1,137 @@
+"""`aixgo serve`: the agents of a configuration behind an address, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aixgo.cli.invocation import run_loop
+from aixgo.cli.logs import log_to_stderr
+from aixgo.config import Config, Overrides, assemble, load_config, place
+from aixgo.errors import ConfigError
+from aixgo.runtime.distributed import DistributedRuntime, stop_signal
+
+__all__ = ["command"]
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+
+def command(
+    config: Annotated[Path, typer.Argument(help="A YAML file, or a folder with an agent.yaml.")],
+    agent: Annotated[
+        list[str] | None, typer.Option(help="Serve only this one; may be given again.")
+    ] = None,
+    address: Annotated[
+        str, typer.Option(help=f"Where to listen: host:port or unix:/path ({DEFAULT_ADDRESS}).")
+    ] = "",
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=ADDRESS of an agent elsewhere; may be given again."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="The model of agents that name none.")] = "",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Answer by rule, without any model.")
+    ] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow plaintext to and from other machines.")
+    ] = False,
+    count: Annotated[int | None, typer.Option(min=0, help="Messages each producer sends.")] = None,
+    follow_stdin: Annotated[
+        bool, typer.Option("--follow-stdin", help="End when standard input closes.")
+    ] = False,
+) -> int:
+    """Serve the agents of a configuration."""
+    log_to_stderr()
+    if offline:
+        os.environ["AIXGO_OFFLINE"] = "1"
+    loaded = load_config(config)
+    for warning in loaded.warnings if not follow_stdin else ():
+        print(f"warning: {warning}", file=sys.stderr)
+    run_loop(
+        _serve(
+            loaded,
+            only=agent,
+            address=address or _address(loaded, agent or (), insecure=insecure),
+            peers=_peers(peer or ()),
+            overrides=Overrides(model=model, count=count),
+            insecure=insecure,
+            follow_stdin=follow_stdin,
+        )
+    )
+    return 0
+
+
+async def _serve(
+    config: Config,
+    *,
+    only: Sequence[str] | None,
+    address: str,
+    peers: Mapping[str, str],
+    overrides: Overrides,
+    insecure: bool,
+    follow_stdin: bool,
+) -> None:
+    for name in only or ():
+        config.entries(name)  # an error that lists the agents, if there is no such one
+    placed = assemble(config, only=only, overrides=overrides)
+    if not placed:
+        raise ConfigError(f"{config.path}: there is nothing to serve: it names no agent of its own")
+    here = {item.name for item in placed}
+    elsewhere = {n: a for n, a in {**config.deployment.peers, **peers}.items() if n not in here}
+    runtime = DistributedRuntime(peers=elsewhere, address=address, insecure=insecure)
+    await place(runtime, placed)
+    async with stop_signal() as stopped, runtime:
+        with _until_stdin_closes(stopped) if follow_stdin else _nothing():
+            print(f"serving {', '.join(sorted(here))} at {runtime.address}", flush=True)
+            await stopped.wait()
+
+
+@contextmanager
+def _until_stdin_closes(stopped: asyncio.Event) -> Iterator[None]:
+    """Set `stopped` at the end of standard input: whoever started us is gone, or done with us."""
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+
+    def on_readable() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            stopped.set()
+
+    loop.add_reader(descriptor, on_readable)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _address(config: Config, only: Sequence[str], *, insecure: bool) -> str:
+    """Where to listen when nobody said: as the file says, for one agent as its entry says."""
+    entry = config.agent(only[0]) if len(only) == 1 else None
+    if entry is None and len(config.names) == 1:
+        entry = config.agent(config.names[0])
+    found = (entry.listen if entry is not None else "") or config.deployment.listen
+    if found.startswith(":"):  # `:50053` is every interface, which plaintext may only serve if told
+        return f"{'0.0.0.0' if insecure else '127.0.0.1'}{found}"  # noqa: S104 - asked for
+    return found or DEFAULT_ADDRESS
+
+
+def _peers(given: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in given:
+        name, equals, address = item.rpartition("=")
+        if not (equals and name and address):
+            raise ConfigError(f"--peer {item!r} must be NAME=ADDRESS")
+        found[name] = address
+    return found

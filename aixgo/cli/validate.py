@@ -1,0 +1,34 @@
+"""`aixgo validate`: everything that is wrong with a configuration, without running it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aixgo.config import load_config
+from aixgo.errors import ConfigError
+
+__all__ = ["command"]
+
+
+def command(
+    config: Annotated[Path, typer.Argument(help="A YAML file, or a folder with an agent.yaml.")],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse keys that aixgo does not know.")
+    ] = False,
+) -> int:
+    """Check a configuration."""
+    loaded = load_config(config)
+    if strict and loaded.unknown_keys:
+        raise ConfigError("\n".join(f"{key} is no key of aixgo" for key in loaded.unknown_keys))
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    for refusal in loaded.refusals:
+        print(f"security: {refusal}; run and serve refuse this file", file=sys.stderr)
+    print(
+        f"{config}: valid; {len(loaded.agents)} agents, {len(loaded.orchestrations)} orchestrations"
+    )
+    return 0

@@ -1,0 +1,34 @@
+"""Commands as a user gives them: real processes in a checkout, with `aixgo` on the path."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 28  # seconds: a test has 30
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Ours without what would choose a model, and with this checkout's package."""
+    inherited = {name: value for name, value in os.environ.items() if "AIXGO" not in name}
+    return {**inherited, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **changes}
+
+
+def run(command: Sequence[str | Path], **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run `command` in the checkout to its end."""
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def aixgo(*arguments: str) -> list[str]:
+    """The command `aixgo ARGUMENTS…`."""
+    return [sys.executable, "-m", "aixgo", *arguments]

@@ -1,0 +1,111 @@
+"""The demo as `make demo` runs it: one document, one process, many processes, one answer."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import ROOT, run
+
+pytestmark = pytest.mark.slow
+
+DEMO = ROOT / "examples" / "demo"
+AGENTS = 12
+EQUAL = "The two answers are equal."
+
+
+def run_demo(folder: Path = DEMO, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run([sys.executable, folder / "run.py"], **{"DOC": "", "MODEL": "", **variables})
+
+
+def report(done: subprocess.CompletedProcess[str]) -> str:
+    """The answer: what stands between the two runs and the table."""
+    return done.stdout.partition("over gRPC")[2].partition("Who did what")[0].strip()
+
+
+def processes(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """The table's agents and where they ran."""
+    return dict(re.findall(r"^│ +(\S+) +│ (\d+|this one) +│", done.stdout, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def on_the_guide() -> subprocess.CompletedProcess[str]:
+    """The demo without a word about what to read."""
+    return run_demo()
+
+
+def test_one_process_and_many_give_the_same_answer(
+    on_the_guide: subprocess.CompletedProcess[str],
+) -> None:
+    assert on_the_guide.returncode == 0, on_the_guide.stderr
+    assert EQUAL in on_the_guide.stdout
+    assert report(on_the_guide).startswith("# Guide\n\nA guide of ")
+    where = processes(on_the_guide)
+    ids = [place for place in where.values() if place != "this one"]
+    assert len(set(ids)) == len(ids) == AGENTS
+    assert {name for name, place in where.items() if place == "this one"} == {
+        "reading-room",
+        "reading",
+        "summary",
+        "inspection",
+    }
+
+
+def test_another_document_gets_another_answer_by_another_route(
+    on_the_guide: subprocess.CompletedProcess[str],
+) -> None:
+    done = run_demo(DOC="LICENSE")
+    assert done.returncode == 0, done.stderr
+    assert EQUAL in done.stdout
+    assert report(done).startswith("# Apache License\n\nA legal text of ")
+    assert "## What it demands" in report(done)
+    assert report(done) != report(on_the_guide)
+    assert re.search(r"^│ commands +│ \d+ +│ +not called", done.stdout, re.MULTILINE)
+
+
+def test_answers_that_differ_are_an_error_that_shows_where(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(DEMO, folder)
+    with (folder / "agents.py").open("a", encoding="utf-8") as agents:
+        agents.write(
+            "\n\nimport os\n\n\n@agent\ndef report(findings: Findings) -> str:\n"
+            '    return f"written by process {os.getpid()}"\n'
+        )
+    done = run_demo(folder, DOC="LICENSE")
+    assert done.returncode == 2
+    assert EQUAL not in done.stdout
+    assert "error: the two answers differ:" in done.stderr
+    assert len(re.findall(r"^[-+]written by process \d+$", done.stderr, re.MULTILINE)) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "text"),
+    [
+        pytest.param(None, 1, "No such file or directory", id="missing"),
+        pytest.param(b"", 1, "it is empty", id="empty"),
+        pytest.param(b"caf\xe9", 1, "it is not UTF-8 text (byte 3)", id="latin-1"),
+        pytest.param(b"x" * (1024 * 1024 + 1), 1, "it is larger than 1 MiB", id="too large"),
+        pytest.param(b"-- 12 --\n", 2, "the document holds no words", id="no words"),
+    ],
+)
+def test_a_document_that_cannot_be_read_is_refused_with_the_reason(
+    tmp_path: Path, content: bytes | None, code: int, text: str
+) -> None:
+    document = tmp_path / "document.md"
+    if content is not None:
+        document.write_bytes(content)
+    done = run_demo(DOC=str(document))
+    assert done.returncode == code
+    assert re.search(rf"^error: .*{re.escape(text)}", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_is_not_there_is_refused_and_not_replaced() -> None:
+    done = run_demo(MODEL="gpt-4")
+    assert done.returncode == 1
+    assert "error: examples/demo/config.yaml:" in done.stderr
+    assert "the model 'gpt-4' needs a provider that is not in this version" in done.stderr
+    assert "Traceback" not in done.stderr

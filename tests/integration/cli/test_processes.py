@@ -1,0 +1,160 @@
+"""The processes of a run and of a server: served, called, interrupted, killed, and nothing left behind."""
+
+import json
+import os
+import select
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.commands import (
+    PARTS,
+    aixgo,
+    alive,
+    children_of,
+    started,
+    until_line,
+)
+
+pytestmark = pytest.mark.slow
+
+AGENTS = f"""
+agents:
+  - {{name: upper, code: "{PARTS}:upper"}}
+  - {{name: waits, code: "{PARTS}:waits"}}
+  - {{name: dies, code: "{PARTS}:dies"}}
+  - {{name: chat, role: chat}}
+orchestration: {{name: flow, pattern: sequential, agents: [upper]}}
+"""
+
+
+SPREAD = f"""
+agents:
+  - {{name: waits, code: "{PARTS}:waits"}}
+  - {{name: upper, code: "{PARTS}:upper"}}
+"""
+
+
+@pytest.fixture
+def spread(tmp_path: Path) -> Path:
+    path = tmp_path / "spread.yaml"
+    path.write_text(SPREAD, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "c.yaml"
+    path.write_text(AGENTS, encoding="utf-8")
+    return path
+
+
+def test_served_agents_are_called_and_a_signal_ends_the_server(file: Path, tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/s"
+    with started("serve", file, "--offline", "--address", address) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == f"serving chat, dies, flow, upper, waits at {address}\n"
+        assert aixgo("call", address, "upper", "-i", "hi").stdout == "HI\n"
+        assert aixgo("call", address, "flow", "-i", "-", stdin="hi").stdout == "HI\n"
+        streamed = aixgo("call", address, "chat", "-i", "One. Two words here.", "--stream")
+        whole = aixgo("call", address, "chat", "-i", "One. Two words here.", "--json")
+        assert streamed.stdout == json.loads(whole.stdout)["payload"] + "\n"
+        assert aixgo("call", address, "uper", "-i", "hi").returncode == 2
+        late = aixgo("call", address, "waits", "-i", "hi", "--timeout", "200ms")
+        assert late.returncode == 3
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+
+
+def test_only_the_named_agents_are_served(file: Path, tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/s"
+    with started("serve", file, "--agent", "upper", "--address", address) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == f"serving upper at {address}\n"
+        assert "no agent is called 'chat'" in aixgo("call", address, "chat", "-i", "x").stderr
+
+
+def test_a_folder_of_one_agent_is_served(tmp_path: Path) -> None:
+    folder = tmp_path / "shouter"
+    folder.mkdir()
+    (folder / "agent.yaml").write_text(f'code: "{PARTS}:upper"\n')
+    with started("serve", folder, "--address", f"unix:{tmp_path}/s") as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("serving shouter at ")
+        assert aixgo("call", f"unix:{tmp_path}/s", "shouter", "-i", "hi").stdout == "HI\n"
+
+
+def test_a_port_in_use_is_told(file: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = aixgo("serve", file, "--agent", "upper", "--address", f"127.0.0.1:{port}")
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["nowhere", "host:port", "127.0.0.1", "127.0.0.1:99999", ""])
+def test_an_address_that_does_not_parse_is_told(address: str) -> None:
+    done = aixgo("call", address, "a", "-i", "x")
+    assert done.returncode == 1
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_plaintext_does_not_leave_the_machine_unasked(file: Path) -> None:
+    done = aixgo("serve", file, "--agent", "upper", "--address", "0.0.0.0:0")
+    assert done.returncode == 1
+    assert "insecure" in done.stderr
+
+
+def test_nobody_at_the_address_is_told_at_once() -> None:
+    done = aixgo("call", "127.0.0.1:1", "a", "-i", "x")
+    assert done.returncode == 2
+    assert "Unavailable" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_exit_code_4_and_leaves_no_process(
+    spread: Path, number: signal.Signals
+) -> None:
+    with started("run", spread, "--agent", "waits", "-i", "x", "--distributed") as run:
+        until_line(run, "[waits] waiting")
+        children = children_of(run.pid)
+        assert len(children) == 2
+        run.send_signal(number)
+        _, log = run.communicate(timeout=20)
+        assert run.returncode == 4
+        assert "interrupted" in log
+        assert "Traceback" not in log
+        assert [pid for pid in children if alive(pid)] == []
+
+
+def test_children_end_when_their_run_is_killed(spread: Path) -> None:
+    with started("run", spread, "--agent", "waits", "-i", "x", "--distributed") as run:
+        until_line(run, "[waits] waiting")
+        watches = [os.pidfd_open(pid) for pid in children_of(run.pid)]
+        run.kill()
+        for watch in watches:
+            _, _, _ = select.select([watch], [], [], 15)
+            assert select.select([watch], [], [], 0)[0], "a child outlived its run"
+            os.close(watch)
+
+
+def test_a_child_that_is_killed_ends_the_run_with_its_reason(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f'agents: [{{name: dies, code: "{PARTS}:dies"}}]')
+    done = aixgo("run", file, "-i", "x", "--distributed")
+    assert done.returncode == 2
+    assert "'dies' is unavailable: its process ended with signal SIGKILL" in done.stderr
+
+
+def test_a_child_that_is_killed_by_others_ends_a_run_that_waits_for_another(spread: Path) -> None:
+    with started("run", spread, "--agent", "waits", "-i", "x", "--distributed") as run:
+        until_line(run, "[waits] waiting")
+        os.kill(max(children_of(run.pid)), signal.SIGKILL)
+        _, log = run.communicate(timeout=20)
+        assert run.returncode == 2
+        assert "its process ended with signal SIGKILL" in log
