@@ -16,7 +16,6 @@ import inspect
 import types
 import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, ParamSpec, TypeVar, cast, overload
 
 import msgspec
@@ -26,6 +25,7 @@ from aixgo.contract import Caller
 from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
+from aixgo.threads import DaemonThreads
 
 __all__ = ["AgentFunction", "agent"]
 
@@ -58,7 +58,7 @@ class AgentFunction(Generic[P, R]):
         self.mailbox = mailbox
         self.depends_on = tuple(depends_on)
         self._signature = _Signature(function)
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: DaemonThreads | None = None
         if self._signature.is_generator:
             self.stream = self._stream
 
@@ -96,7 +96,7 @@ class AgentFunction(Generic[P, R]):
     async def stop(self) -> None:
         """Let go of the threads, which end after the calls they have; nobody waits for them."""
         if self._threads is not None:  # another name, or another runtime, may have calls queued
-            self._threads.shutdown(wait=False)
+            self._threads.shutdown()
             self._threads = None
 
     async def _stream(self, message: Message) -> AsyncIterator[StreamChunk | Message]:
@@ -124,11 +124,9 @@ class AgentFunction(Generic[P, R]):
             parts.append(piece.content)
         return Message("".join(parts), type=message.type)
 
-    def _pool(self) -> ThreadPoolExecutor:
+    def _pool(self) -> DaemonThreads:
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(
-                SYNC_THREADS, thread_name_prefix=f"aixgo-{self.name}"
-            )
+            self._threads = DaemonThreads(SYNC_THREADS, f"aixgo-{self.name}")
         return self._threads
 
 

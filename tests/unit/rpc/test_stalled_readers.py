@@ -43,7 +43,8 @@ async def test_a_reader_that_stalls_loses_the_stream_at_the_deadline_its_envelop
         DistributedRuntime(firehose, address="127.0.0.1:0") as rt,
         grpc.aio.insecure_channel(rt.address) as channel,
     ):
-        call = channel.unary_stream(METHOD)(request.SerializeToString())  # and no gRPC deadline
+        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(METHOD)
+        call = method(request.SerializeToString())  # and no gRPC deadline
         await call.read()
         await firehose.stopped.wait()
         assert rt.metrics()["calls_in_flight"] == 0
