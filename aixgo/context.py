@@ -96,6 +96,8 @@ class CallContext:
     """The task that runs this call."""
     guarded = math.inf
     """When a guard on `task` ends it: inner calls of that task need none of their own until then."""
+    at_instance = ""
+    """The process a call with a key is for, once one has seen it; noted by the link that reached one."""
     spent: Usage | None = None
     """`usage`, or None when nothing was ever charged."""
     _calls: dict[str, int] | None = None

@@ -21,6 +21,7 @@ from aixgo.errors import AixgoError, DeadlineExceeded
 __all__ = ["Deadlines", "Guard"]
 
 TICK = 0.002  # seconds; how much later than asked a deadline may fire
+SWEEP_AT = 1_000  # buckets kept, at least, before those whose guards are all disarmed are forgotten
 
 
 class Guard:
@@ -64,12 +65,15 @@ class Deadlines:
         self._ticks: list[float] = []
         self._timer: TimerHandle | None = None
         self._timer_tick = 0.0
+        self._sweep_at = SWEEP_AT
 
     def arm(self, when: float, task: asyncio.Task[object]) -> Guard:
         """Guard `task`, the current one, until `when` on the clock's monotonic axis."""
         tick = when // TICK + 1.0
         bucket = self._buckets.get(tick)
         if bucket is None:
+            if len(self._buckets) >= self._sweep_at:
+                self._sweep()
             bucket = self._buckets[tick] = set()
             heapq.heappush(self._ticks, tick)
             if self._timer is None or tick < self._timer_tick:
@@ -90,6 +94,12 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _sweep(self) -> None:
+        """Forget empty buckets; done when their count may have doubled, so that it costs arming little."""
+        self._buckets = {tick: bucket for tick, bucket in self._buckets.items() if bucket}
+        self._ticks = sorted(self._buckets)  # which is a heap
+        self._sweep_at = 2 * len(self._buckets) + SWEEP_AT
 
     def _schedule(self, tick: float) -> None:
         if self._timer is not None:

@@ -94,9 +94,9 @@ class AgentFunction(Generic[P, R]):
         return result if isinstance(result, Message) else Message(result, type=message.type)
 
     async def stop(self) -> None:
-        """Let go of the threads; what still runs in one is not waited for."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        """Let go of the threads, which end after the calls they have; nobody waits for them."""
+        if self._threads is not None:  # another name, or another runtime, may have calls queued
+            self._threads.shutdown(wait=False)
             self._threads = None
 
     async def _stream(self, message: Message) -> AsyncIterator[StreamChunk | Message]:

@@ -107,7 +107,7 @@ async def resolve(text: str) -> list[str]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except OSError as exc:
+    except (OSError, UnicodeError) as exc:  # the latter when it cannot even be asked for
         raise Unavailable(text, "its name does not resolve") from exc
     hosts = {str(entry[4][0]) for entry in found}
     return sorted(

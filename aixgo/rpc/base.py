@@ -105,6 +105,9 @@ class Link(Protocol):
     - `IncompatiblePeer`: the address answers, in another major version or without this service;
     - `MessageTooLarge`: refused here, before anything was sent;
     - `RuntimeClosed`: the link was closed.
+
+    A call with an idempotency key is for one process: with `context.at_instance` set the link raises
+    `Unavailable(outcome="not_started")` if another one answers now; else it notes there who it is sent to.
     """
 
     @property

@@ -256,6 +256,10 @@ class UnaryLink:
         if self.draining and not comes_through:
             self._channel.lost()  # ask again next time: another process may listen there by then
             raise Unavailable(context.agent, "it is draining")
+        if context.idempotency_key:
+            if context.at_instance not in ("", self.instance):
+                raise Unavailable(context.agent, "another process answers at its address")
+            context.at_instance = self.instance
 
     def _guard(self, context: CallContext) -> Guard | None:
         """A guard for the deadline, unless one of the caller's watches this task already."""

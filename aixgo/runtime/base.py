@@ -116,6 +116,15 @@ class Runtime:
             ConfigError: the name cannot be used, or an orchestration contains itself.
             LimitExceeded: an orchestrator reaches more agents than its `max_agents`.
         """
+        await self._register(agent, name, outputs, depends_on)
+
+    async def _register(
+        self,
+        agent: Agent,
+        name: str | None,
+        outputs: Iterable[str] = (),
+        depends_on: Iterable[str] | None = None,
+    ) -> list[Hosted]:
         added = self._registry.add(agent, name, outputs, depends_on)
         if self._state in ("running", "starting"):
             try:
@@ -127,6 +136,7 @@ class Runtime:
                 for hosted in added:
                     self._registry.remove(hosted.name)
                 raise
+        return added
 
     async def unregister(self, name: str) -> None:
         """Stop hosting an agent; calls in flight end, new ones fail.
@@ -137,8 +147,12 @@ class Runtime:
         hosted = self._registry.hosted.get(name)
         if hosted is None:
             raise AgentNotFound(name, self._registry.hosted)
-        self._registry.remove(hosted.name)
-        await stop_agents([hosted])
+        await self._unregister([hosted])
+
+    async def _unregister(self, leaving: Sequence[Hosted]) -> None:
+        for hosted in leaving:
+            self._registry.remove(hosted.name)
+        await stop_agents(leaving)
 
     def get_agent(self, name: str) -> Agent:
         """The agent of that name: the object hosted here.
@@ -171,12 +185,12 @@ class Runtime:
     async def _spawn(self, agent: Agent) -> AsyncIterator[str]:
         self._spawned += 1
         name = f"{agent.name}~{self._spawned}"
-        await self.register(agent, name)
+        for member in (await self._register(agent, name))[1:]:
+            member.brought_along = True
         try:
             yield name
         finally:
-            with contextlib.suppress(AgentNotFound):  # the runtime stopped meanwhile
-                await self.unregister(name)
+            await self._unregister(self._registry.leaving_with(name))
 
     # -- calls ----------------------------------------------------------------------------------------
 

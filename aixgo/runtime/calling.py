@@ -107,6 +107,7 @@ def leave_guard(guard: Guard | None, target: str, exc: BaseException | None) -> 
     if exc is not None and not isinstance(exc, asyncio.CancelledError):
         return None
     error = guard.error()
+    error.agent = target  # it was let in: nobody may take it for a refusal and try elsewhere
     return DeadlineExceeded(target) if isinstance(error, DeadlineExceeded) else error
 
 

@@ -95,7 +95,7 @@ class Contexts:
     def taken(self, posted: Posted, name: str) -> None:
         """What `name` does next in this task, it does for `posted`: on its path, with a fresh deadline."""
         current = _current.get()
-        if current is None or current.ended or current.key == RECEIVED:
+        if current is None or current.ended:
             context = self.of_posted(posted, name)
             context.key = RECEIVED
             _current.set(context)

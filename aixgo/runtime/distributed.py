@@ -22,6 +22,7 @@ from aixgo.rpc.options import WireSettings
 from aixgo.rpc.server import Server
 from aixgo.rpc.transports import open_link
 from aixgo.runtime.base import Runtime
+from aixgo.runtime.hosting import Hosted
 from aixgo.runtime.options import Health, RuntimeOptions
 from aixgo.runtime.peers import Peer, RemoteAgent, Replicas
 from aixgo.runtime.serving import RuntimeHost
@@ -88,7 +89,10 @@ class DistributedRuntime(Runtime):
             AgentExists: the name or its slug is taken here.
             Unavailable, IncompatiblePeer: no address answers, or not in our version.
             AgentNotFound: the peer at the address does not host the agent.
+            RuntimeClosed: this runtime has stopped.
         """
+        if self.state in ("draining", "stopped"):
+            raise RuntimeClosed(self.state)
         checked = self._checked(addresses)
         self._registry.reserve(check_name(name, "a peer's name"))
         self._peer_addresses[name] = checked
@@ -117,24 +121,24 @@ class DistributedRuntime(Runtime):
         if peer is not None:
             await peer.aclose()
 
-    async def register(
+    async def _register(
         self,
         agent: Agent,
-        name: str | None = None,
+        name: str | None,
         outputs: Iterable[str] = (),
         depends_on: Iterable[str] | None = None,
-    ) -> None:
-        """See `Runtime.register`; peers can call the agent at once."""
-        await super().register(agent, name, outputs, depends_on)
+    ) -> list[Hosted]:
+        added = await super()._register(agent, name, outputs, depends_on)
         if self._server is not None:
-            for hosted in self._registry.hosted.values():
+            for hosted in tuple(self._registry.hosted.values()):
                 await self._server.set_health(hosted.name, serving=hosted.ready)
+        return added
 
-    async def unregister(self, name: str) -> None:
-        """See `Runtime.unregister`."""
-        await super().unregister(name)
+    async def _unregister(self, leaving: Sequence[Hosted]) -> None:
+        await super()._unregister(leaving)
         if self._server is not None:
-            await self._server.set_health(name, serving=False)
+            for hosted in leaving:
+                await self._server.set_health(hosted.name, serving=False)
 
     def get_agent(self, name: str) -> Agent:
         """The agent object hosted here, or a stand-in that calls the peer."""

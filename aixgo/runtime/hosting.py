@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.runtime.admission import Slots
 from aixgo.runtime.boundary import leaving
+from aixgo.runtime.contexts import RECEIVED
 from aixgo.runtime.idempotency import OncePerKey
 
 __all__ = ["HOST_CODES", "DeadLetter", "Hosted", "HostedStream", "Hosting", "Wire"]
@@ -100,6 +102,10 @@ class Hosted:
         self._consumer: asyncio.Task[None] | None = None
         self._quiet = asyncio.Event()  # set while the consumer has nothing to do
         self._quiet.set()
+        self.started = asyncio.Event()
+        """Set by whoever starts the agent: sent messages wait for it."""
+        self.brought_along = False
+        """Whether it came as a member of a spawned agent, and leaves with the last that has it."""
 
     @property
     def ready(self) -> bool:
@@ -212,7 +218,7 @@ class Hosted:
         """
         token = _current.set(context)
         try:
-            return await pieces.__anext__()
+            return _checked(await pieces.__anext__())
         except StopAsyncIteration:
             raise
         except asyncio.CancelledError as exc:
@@ -231,13 +237,15 @@ class Hosted:
         context.executing = self.agent
         context.caller = self.caller
         wire = self._shared.wire
-        given = message if wire is None else wire.message(message)
-        if not self._streams or context.idempotency_key:
-            return self._whole(given, context)
-        stream: Callable[[Message], AsyncIterator[StreamChunk | Message]] = self.agent.stream  # type: ignore[attr-defined]
         token = _current.set(context)
         try:
+            given = message if wire is None else wire.message(message)
+            if not self._streams or context.idempotency_key:
+                return self._whole(given, context)
+            stream: Callable[[Message], AsyncIterator[StreamChunk | Message]] = self.agent.stream  # type: ignore[attr-defined]
             return aiter(stream(given))
+        except BaseException as exc:  # the boundary, as in `_execute`
+            raise self._boundary(exc) from exc
         finally:
             _current.reset(token)
 
@@ -275,7 +283,11 @@ class Hosted:
             return
         self._quiet.clear()
         if self._consumer is None:
-            self._consumer = asyncio.create_task(self._consume(), name=f"aixgo-mailbox-{self.name}")
+            self._consumer = asyncio.create_task(
+                self._consume(),
+                name=f"aixgo-mailbox-{self.name}",
+                context=Context(),  # not that of the call which sent first
+            )
 
     async def recv(self, timeout: float | None) -> Message:
         """Take the next message of a mailbox that the agent, and not the runtime, reads."""
@@ -283,11 +295,15 @@ class Hosted:
             raise ConfigError(
                 f"agent {self.name!r} does not read its mailbox: declare it with @agent(mailbox=True)"
             )
+        current = _current.get()
+        if current is not None and current.key == RECEIVED:
+            _current.set(None)  # the work for the message before this one is over
         posted = await self.mailbox.get(timeout)
         self._shared.taken(posted, self.name)
         return posted.message
 
     async def _consume(self) -> None:
+        await self.started.wait()
         while True:
             try:
                 posted = await self.mailbox.get()
@@ -299,15 +315,15 @@ class Hosted:
 
     async def _consume_one(self, posted: Posted) -> None:
         context = self._shared.take(posted, self.name)
-        token = _current.set(None)  # the task began inside whichever call sent first
         try:
             reply = await self._shared.run(self, posted.message, context)
         except AixgoError as exc:
             self._bury(self.name, posted.message, exc)
+        except asyncio.CancelledError:  # by `close`
+            self._bury(self.name, posted.message, RuntimeClosed("stopped"))
+            raise
         else:
             await self._pass_on(reply, context)
-        finally:
-            _current.reset(token)
 
     async def _pass_on(self, reply: Message, context: CallContext) -> None:
         assert self.caller is not None
@@ -365,9 +381,9 @@ class HostedStream:
     async def __anext__(self) -> StreamChunk:
         if not self._open:
             raise StopAsyncIteration
-        if self._pieces is None:
-            self._pieces = self._hosted.pieces(self._message, self._context)
         try:
+            if self._pieces is None:
+                self._pieces = self._hosted.pieces(self._message, self._context)
             piece = await self._hosted.step(self._pieces, self._context)
             if not isinstance(piece, Message):
                 return self._number(piece)
@@ -410,6 +426,12 @@ class HostedStream:
             _current.reset(token)
             self._context.ended = True
             self._hosted.release()
+
+
+def _checked(piece: object) -> StreamChunk | Message:
+    if isinstance(piece, (StreamChunk, Message)):
+        return piece
+    raise TypeError(f"streamed a {type(piece).__name__}, neither a StreamChunk nor a Message")
 
 
 def _asked_to_stop() -> bool:

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from aixgo.context import CallContext, Clock
-from aixgo.errors import AixgoError, KeyConflict, LimitExceeded, Unavailable
+from aixgo.errors import AixgoError, KeyConflict, LimitExceeded, Unavailable, rebuild_error
 from aixgo.message import Message
 
 __all__ = ["OncePerKey"]
@@ -73,7 +73,7 @@ class OncePerKey:
         if entry.task is not None:
             await self._join(entry, entry.task)
         if entry.error is not None:
-            raise entry.error
+            raise _again(entry.error)
         if entry.reply is None:
             raise Unavailable(
                 context.agent, "an earlier call with this key was cancelled", "unknown"
@@ -104,7 +104,7 @@ class OncePerKey:
         try:
             reply = await run()
         except AixgoError as exc:
-            entry.error = exc
+            entry.error = _again(exc)  # without the frames of this run
             if exc.retryable:
                 self._entries.pop(key, None)
             raise
@@ -153,6 +153,12 @@ class OncePerKey:
     def _drop(self, key: tuple[str, str, str], entry: _Entry) -> None:
         del self._entries[key]
         self._bytes -= entry.size
+
+
+def _again(error: AixgoError) -> AixgoError:
+    """The same error as an object of its own: raising one object again and again makes it grow."""
+    kind, fields = type(error).__name__, error.wire_fields()
+    return rebuild_error(kind, fields, agent=error.agent, error_id=error.error_id)
 
 
 def _digest(message: Message) -> bytes:

@@ -67,6 +67,7 @@ async def _start(hosted: Hosted, timeout: float) -> None:
         log.error("agent %r failed to start", hosted.name, exc_info=exc)
         raise AgentNotReady(hosted.name, hosted.state) from exc
     hosted.state = "running"
+    hosted.started.set()
 
 
 async def stop_agents(hosted: Sequence[Hosted]) -> None:

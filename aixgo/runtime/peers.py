@@ -54,7 +54,6 @@ class Replica:
         self._clock = clock
         self._penalty = 0.0
         self._retry_at = 0.0
-        self._connecting = asyncio.Lock()
 
     @property
     def usable(self) -> bool:
@@ -70,10 +69,8 @@ class Replica:
         info = self.info
         if info is not None and info.instance == self.link.instance:
             return info
-        async with self._connecting:
-            if self.info is None or self.info.instance != self.link.instance:
-                self.info = await self.link.connect()
-            return self.info
+        self.info = await self.link.connect()  # who asks at the same time shares the attempt
+        return self.info
 
     def succeeded(self) -> None:
         self._penalty = self._retry_at = 0.0
@@ -92,7 +89,7 @@ class Replicas:
         self._clock = clock
         self._by_address: dict[str, Replica] = {}
         self._users: dict[str, int] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[asyncio.Task[None], Replica] = {}
 
     def acquire(self, address: str) -> Replica:
         """The replica at `address`, opened on first use; `release` it when its name goes."""
@@ -110,15 +107,17 @@ class Replicas:
             replica = self._by_address.pop(address)
             replica.retired = True
             task = asyncio.create_task(_close_when_idle(replica), name=f"aixgo-close-{address}")
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._closing[task] = replica
+            task.add_done_callback(lambda task: self._closing.pop(task, None))
 
     async def aclose(self) -> None:
         """Close every link."""
-        for task in self._closing:
-            task.cancel()
-        await asyncio.gather(*self._closing, return_exceptions=True)
-        await asyncio.gather(*(replica.link.aclose() for replica in self._by_address.values()))
+        closing = dict(self._closing)
+        for task in closing:
+            task.cancel()  # one that has not begun yet closes nothing
+        await asyncio.gather(*closing, return_exceptions=True)
+        replicas = [*closing.values(), *self._by_address.values()]
+        await asyncio.gather(*(replica.link.aclose() for replica in replicas))
         self._by_address.clear()
 
 
@@ -128,6 +127,16 @@ async def _close_when_idle(replica: Replica) -> None:
             await asyncio.sleep(RETIRE_POLL)
     finally:
         await replica.link.aclose()
+
+
+class _Seat:
+    """Where an idempotency key is at: the replica, and the process there once the call was sent."""
+
+    __slots__ = ("instance", "replica")
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self.instance = ""
 
 
 class Peer:
@@ -150,7 +159,7 @@ class Peer:
         self._turn = 0
         self._inbox: RemoteInbox | None = None
         self._by_session: OrderedDict[str, Replica] = OrderedDict()
-        self._by_key: OrderedDict[str, Replica] = OrderedDict()
+        self._by_key: OrderedDict[str, _Seat] = OrderedDict()
 
     # -- the route ------------------------------------------------------------------------------------
 
@@ -236,37 +245,56 @@ class Peer:
         if self._named:
             await self._resolve_if_due()
         key = _sticky_key(context)
-        seen_before = key in self._by_key
         tried: set[Replica] = set()
         while True:
+            seen = self._by_key.get(key)
             replica = self._pick(context, tried)
             tried.add(replica)
+            seat = seen or self._take_seat(key, replica)
+            context.at_instance = seat.instance
             try:
                 await replica.connect()
-                self._remember(context, replica)
-                result = await work(replica.link)
+                if context.session:
+                    _remember(self._by_session, context.session, replica)
+                try:
+                    result = await work(replica.link)
+                finally:
+                    seat.instance = seat.instance or context.at_instance
             except AixgoError as exc:
-                if isinstance(exc, (Unavailable, RuntimeClosed)) and not exc.agent:
-                    replica.failed()
-                if not _never_started(exc):
-                    raise
-                if seen_before:  # it may have taken effect there, so it must not run anywhere else
-                    raise Unavailable(self.name, KEY_REPLICA_GONE, "unknown") from exc
-                self._by_key.pop(key, None)
-                if any(other not in tried for other in self._here.values()):
-                    continue
-                if isinstance(exc, RuntimeClosed):  # theirs, not ours
-                    raise Unavailable(self.name, f"its runtime is {exc.state}") from exc
-                raise
+                self._check_other(exc, key, seat, tried, seen=seen is not None)
+                continue
             replica.succeeded()
             return result
 
+    def _check_other(
+        self, exc: AixgoError, key: str, seat: _Seat, tried: set[Replica], *, seen: bool
+    ) -> None:
+        """Return if a call that failed with `exc` at its seat may try another, else raise what became of it."""
+        if isinstance(exc, (Unavailable, RuntimeClosed)) and not exc.agent:
+            seat.replica.failed()
+        if isinstance(exc, RuntimeClosed) and exc.agent and not exc.error_id:
+            raise Unavailable(self.name, f"its runtime {exc.state}", "unknown") from exc
+        if not _never_started(exc):
+            raise exc
+        is_there = self._by_key.get(key) is seat
+        if seen:
+            if is_there:  # it may have taken effect there, so it must not run anywhere else
+                raise Unavailable(self.name, KEY_REPLICA_GONE, "unknown") from exc
+            return  # the call that took the seat has moved on, and this one follows it
+        if is_there:
+            del self._by_key[key]
+        if any(other not in tried for other in self._here.values()):
+            return
+        if isinstance(exc, RuntimeClosed):  # theirs, not ours
+            raise Unavailable(self.name, f"its runtime is {exc.state}") from exc
+        raise exc
+
     def _pick(self, context: CallContext, tried: set[Replica]) -> Replica:
-        bound = self._by_key.get(_sticky_key(context))
-        if bound is not None:
-            if bound.retired:
+        seat = self._by_key.get(_sticky_key(context))
+        if seat is not None:
+            if seat.replica.retired:
                 raise Unavailable(self.name, KEY_REPLICA_GONE, "unknown")
-            return bound
+            return seat.replica
         last = self._by_session.get(context.session)
         if last is not None and last.usable and last not in tried:
             return last
@@ -278,11 +306,12 @@ class Peer:
         turn = self._turn % len(best)
         return min(best[turn:] + best[:turn], key=lambda replica: replica.link.outstanding)
 
-    def _remember(self, context: CallContext, replica: Replica) -> None:
-        if context.idempotency_key:
-            _remember(self._by_key, _sticky_key(context), replica)
-        if context.session:
-            _remember(self._by_session, context.session, replica)
+    def _take_seat(self, key: str, replica: Replica) -> _Seat:
+        """Tie `key` to `replica` before anything is awaited, so that a duplicate goes there too."""
+        seat = _Seat(replica)
+        if key:
+            _remember(self._by_key, key, seat)
+        return seat
 
     # -- names that resolve to several addresses ----------------------------------------------------------
 
@@ -294,7 +323,7 @@ class Peer:
                 self._resolve(), name=f"aixgo-resolve-{self.name}"
             )
         if not self._here:  # nothing to call yet; else the look-up goes on beside the calls
-            await asyncio.shield(self._resolving)
+            await asyncio.wait((self._resolving,))  # also when `close` cancels it
 
     async def _resolve(self) -> None:
         found: set[str] = {address for address in self.addresses if address not in self._named}
@@ -340,8 +369,8 @@ def _sticky_key(context: CallContext) -> str:
     return f"{context.principal}\n{context.idempotency_key}" if context.idempotency_key else ""
 
 
-def _remember(table: OrderedDict[str, Replica], key: str, replica: Replica) -> None:
-    table[key] = replica
+def _remember(table: OrderedDict[str, T], key: str, value: T) -> None:
+    table[key] = value
     table.move_to_end(key)
     if len(table) > STICKY_ENTRIES:
         table.popitem(last=False)

@@ -81,6 +81,17 @@ class Registry:
         if self._slugs.get(slug(name)) == name:
             del self._slugs[slug(name)]
 
+    def leaving_with(self, name: str) -> list[Hosted]:
+        """What goes when the spawned agent `name` does: itself, and the members it brought that no other has."""
+        leaving = [self.hosted[name]] if name in self.hosted else []
+        while True:
+            staying = [item for item in self.hosted.values() if item not in leaving]
+            held = {id(below) for item in staying for below in objects_below(item.agent)}
+            more = [item for item in staying if item.brought_along and id(item.agent) not in held]
+            if not more:
+                return leaving[::-1]  # agents stop in reverse: itself first
+            leaving += more
+
     def check_orchestrations(self, names: Iterable[str]) -> None:
         """Refuse cycles by name, and orchestrators that reach more agents than they allow."""
 

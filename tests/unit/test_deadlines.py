@@ -1,6 +1,7 @@
 """Deadlines: one timer for many guards, and cancellations counted like asyncio.timeout does."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -177,3 +178,35 @@ async def test_closing_forgets_the_timer() -> None:
     assert clock.timers == 0
     watched.gate.set()
     assert await end_of(watched.task) == "done"
+
+
+async def test_deadlines_that_were_met_take_no_memory() -> None:
+    clock = ManualClock()
+    deadlines = Deadlines(clock)
+    task = asyncio.current_task()
+    assert task is not None
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20_000):
+            clock.advance(TICK)
+            deadlines.arm(clock.monotonic() + 300.0, task).disarm()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000
+
+
+async def test_a_deadline_armed_among_many_that_were_met_still_fires() -> None:
+    clock = ManualClock()
+    deadlines = Deadlines(clock)
+    early = await inside(Watched(deadlines, 1000.0 + 0.5))
+    late = await inside(Watched(deadlines, 1000.0 + 100.0))
+    task = asyncio.current_task()
+    assert task is not None
+    for number in range(20_000):
+        deadlines.arm(1001.0 + number * TICK, task).disarm()
+    clock.advance(0.6)
+    assert isinstance(await end_of(early.task), DeadlineExceeded)
+    clock.advance(100.0)
+    assert isinstance(await end_of(late.task), DeadlineExceeded)

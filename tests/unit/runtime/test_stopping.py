@@ -10,6 +10,7 @@ from aixgo import DistributedRuntime, LocalRuntime, agent
 from aixgo.contract import Caller
 from aixgo.errors import AgentNotReady, ConfigError, RuntimeClosed
 from aixgo.message import Message
+from tests.unit.runtime.waiting import until
 
 
 class Slow:
@@ -106,11 +107,9 @@ async def test_a_message_passed_on_while_stopping_is_worked_on_whatever_the_orde
         for _ in range(2):  # one is worked on, the other fills the mailbox
             await rt.send("far", "before")
         await rt.send("first", "hello")
-        while not rt.metrics()["calls_succeeded"]:  # then it is being passed on to `far`
-            await asyncio.sleep(0)
+        await until(lambda: rt.metrics()["calls_succeeded"])  # then it is on its way to `far`
         stop = asyncio.create_task(rt.stop())
-        while rt.state != "draining":
-            await asyncio.sleep(0)
+        await until(lambda: rt.state == "draining")
         gate.set()
         await stop
     assert seen == ["hello passed on"]

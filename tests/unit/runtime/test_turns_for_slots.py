@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from aixgo import LocalRuntime, agent
+from tests.unit.runtime.waiting import until
 
 
 async def test_a_slot_given_back_to_a_line_of_cancelled_waiters_is_free_for_the_next_call() -> None:
@@ -20,8 +21,7 @@ async def test_a_slot_given_back_to_a_line_of_cancelled_waiters_is_free_for_the_
         first = asyncio.create_task(rt.call("busy", "first"))
         await inside.wait()
         waiters = [asyncio.create_task(rt.call("busy", "waits")) for _ in range(3)]
-        while rt.metrics()["calls_waiting"] < 3:
-            await asyncio.sleep(0)
+        await until(lambda: rt.metrics()["calls_waiting"] == 3)
         first.cancel()  # runs first and gives its slot back while the others are cancelled, not yet awake
         for waiter in waiters:
             waiter.cancel()
