@@ -59,6 +59,8 @@ class Deadlines:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop, once anything was armed: looking it up is a system call before Python 3.12."""
         self._buckets: dict[float, set[Guard]] = {}
         """By tick, the number of its end in units of TICK."""
         self._ticks: list[float] = []
@@ -70,6 +72,7 @@ class Deadlines:
         tick = when // TICK + 1.0
         bucket = self._buckets.get(tick)
         if bucket is None:
+            self.loop = task.get_loop()
             bucket = self._buckets[tick] = set()
             heapq.heappush(self._ticks, tick)
             if self._timer is None or tick < self._timer_tick:
