@@ -133,7 +133,7 @@ class Message:
         elif isinstance(payload, (bytes, bytearray, memoryview)):
             self._kind = _DATA
             self._body = bytes(payload)
-            self._content_type = content_type or BYTES
+            self._content_type = _label(content_type, "content_type") if content_type else BYTES
             size = len(self._body)
         else:
             plain = _walk(payload, "payload", 0)
@@ -157,7 +157,7 @@ class Message:
         self._value = _UNREAD
         self._time_ns = now = time.time_ns()
         self.id = f"{now:016x}{_ids.getrandbits(64):016x}"
-        self.type = type
+        self.type = _label(type, "type") if type else "message"
         self.source = source
         self._usage = None
 
@@ -393,6 +393,14 @@ def _text_size(text: str, path: str) -> int:
         return len(text.encode())
     except UnicodeEncodeError as exc:
         raise InvalidMessage(f"holds a lone surrogate at character {exc.start}", path) from None
+
+
+def _label(label: str, path: str) -> str:
+    if not isinstance(label, str):
+        raise InvalidMessage(f"is a {type(label).__name__}, not text", path)
+    if not label.isascii():
+        _text_size(label, path)
+    return label
 
 
 def _walk(value: object, path: str, depth: int) -> JSONValue:

@@ -155,6 +155,7 @@ class Parallel(Orchestrator):
             outcomes.raise_first()
         if len(outcomes.replies) >= self.min_successes:
             return
+        CallContext.current().check_deadline()  # when it passed, that is why they failed
         causes = "; ".join(
             f"{o.target}: {type(o.error).__name__}" for o in outcomes if o.error is not None
         )

@@ -30,6 +30,7 @@ from aixgo.errors import (
     AgentFailed,
     AixgoError,
     ConfigError,
+    DeadlineExceeded,
     InvalidMessage,
     MessageTooLarge,
     RuntimeClosed,
@@ -41,7 +42,7 @@ from aixgo.rpc.addresses import Address, check_plaintext, parse_address
 from aixgo.rpc.base import SERVICE, Host
 from aixgo.rpc.codec import fill_chunk, fill_message, parse, read_context, read_message
 from aixgo.rpc.descriptions import describe_host
-from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
+from aixgo.rpc.options import MAX_WIRE_BYTES, STATUS_GRACE, WireSettings
 from aixgo.rpc.status import ADMITTED, status_of
 from aixgo.v1 import agent_service_pb2 as pb
 from aixgo.v1 import message_pb2
@@ -197,12 +198,25 @@ class Server:
     async def _execute_stream(self, served: _Served, body: bytes, rpc: Rpc) -> None:
         request = parse(pb.ExecuteStreamRequest, body)
         message = self._admit(served, request.target, request.envelope, _message_of(request))
-        chunks = await self._host.stream(request.target, message, served.known)
+        # The host bounds each step of its agent; this bounds a reader that stops reading.
+        guard = self._deadlines.arm(served.known.deadline + STATUS_GRACE, _current_task())
         try:
-            await rpc.send_initial_metadata((ADMITTED,))  # a refusal can be told from a failure
-            await _write_all(chunks, rpc, request.target)
+            chunks = await self._host.stream(request.target, message, served.known)
+            try:
+                await rpc.send_initial_metadata((ADMITTED,))  # a refusal can be told from a failure
+                await _write_all(chunks, rpc, request.target)
+            finally:
+                await chunks.aclose()
+        except asyncio.CancelledError:
+            if guard.absorbed():
+                raise DeadlineExceeded(request.target) from None
+            raise
         finally:
+<<<<<<< HEAD
             await _see_through(chunks.aclose())
+=======
+            guard.disarm()
+>>>>>>> review
 
     async def _send(self, served: _Served, body: bytes) -> Proto:
         request = parse(pb.SendRequest, body)

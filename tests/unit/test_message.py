@@ -275,3 +275,16 @@ def test_messages_are_equal_by_what_they_say() -> None:
 
 def test_the_representation_never_shows_the_payload() -> None:
     assert "secret" not in repr(Message("secret", metadata={"k": "secret"}))
+
+
+@pytest.mark.parametrize("label", ["\ud800", 5, None, b"x"])
+def test_a_type_or_content_type_that_could_not_travel_is_refused_where_it_is_written(
+    label: object,
+) -> None:
+    if label:
+        with pytest.raises(InvalidMessage, match="type"):
+            Message("x", type=label)  # type: ignore[arg-type]  # what a caller without a checker does
+        with pytest.raises(InvalidMessage, match="content_type"):
+            Message(b"x", content_type=label)  # type: ignore[arg-type]
+    assert Message("x", type="").type == "message"  # as it would arrive
+    assert Message("x", type="größe").type == "größe"

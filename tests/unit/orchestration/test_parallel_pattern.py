@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 from aixgo import Message, agent
-from aixgo.errors import AgentFailed, AgentRefused, ConfigError
+from aixgo.errors import AgentFailed, AgentRefused, ConfigError, DeadlineExceeded
 from aixgo.middleware import ReplyStream
 from aixgo.orchestration import Limits, Parallel
 from aixgo.runtime.local import LocalRuntime
@@ -209,3 +210,26 @@ def test_it_is_built_from_configuration() -> None:
     pattern = Parallel.from_config("p", ["a", "b"], config, Limits())
     assert (pattern.aggregation, pattern.timeout, pattern.fail_fast) == ("voting", 2.0, True)
     assert pattern.members == ("a", "b", "judge")
+
+
+async def test_a_run_whose_time_is_up_fails_as_that_and_not_as_its_agents_refusing() -> None:
+    never = asyncio.Event()
+
+    @agent
+    async def waits(text: str) -> str:
+        await never.wait()
+        return text
+
+    @agent
+    async def talks(text: str) -> AsyncIterator[str]:
+        yield text
+        await never.wait()
+
+    async with asyncio.timeout(10), LocalRuntime(Parallel("p", [waits, talks])) as rt:
+        async with rt.stream("p", "x", timeout=0.05) as chunks:
+            assert (await anext(aiter(chunks))).content == "x"
+            context_is_over = asyncio.get_running_loop().time() + 0.06
+            while asyncio.get_running_loop().time() < context_is_over:
+                await asyncio.sleep(0)  # the reader is elsewhere when the time is up
+            with pytest.raises(DeadlineExceeded):
+                await anext(aiter(chunks))
