@@ -206,17 +206,13 @@ class Server:
                 await rpc.send_initial_metadata((ADMITTED,))  # a refusal can be told from a failure
                 await _write_all(chunks, rpc, request.target)
             finally:
-                await chunks.aclose()
+                await _see_through(chunks.aclose())
         except asyncio.CancelledError:
             if guard.absorbed():
                 raise DeadlineExceeded(request.target) from None
             raise
         finally:
-<<<<<<< HEAD
-            await _see_through(chunks.aclose())
-=======
             guard.disarm()
->>>>>>> review
 
     async def _send(self, served: _Served, body: bytes) -> Proto:
         request = parse(pb.SendRequest, body)
