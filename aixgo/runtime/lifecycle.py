@@ -42,7 +42,8 @@ async def start_agents(hosted: Sequence[Hosted], timeout: float, elsewhere: Iter
                     group.create_task(_start(by_name[name], timeout), name=f"aixgo-start-{name}")
     except BaseExceptionGroup as failures:
         await stop_agents(hosted)
-        raise _first(failures) from None
+        first = _first(failures)
+        raise first from first.__cause__
     except BaseException:
         await stop_agents(hosted)
         raise
@@ -66,20 +67,20 @@ async def _start(hosted: Hosted, timeout: float) -> None:
             while is_ready is not None and not is_ready():  # noqa: ASYNC110 - a question, not an event
                 await asyncio.sleep(READY_POLL)
     except asyncio.CancelledError as exc:
-        hosted.state = "failed to start"
+        hosted.state = "unable to start"
         if being_cancelled():
             raise
         raise AgentNotReady(
             hosted.name, hosted.state
         ) from exc  # its own, from something it awaited
     except TimeoutError as exc:
-        hosted.state = f"not ready after {timeout:g} s" if limit.expired() else "failed to start"
+        hosted.state = f"not ready after {timeout:g} s" if limit.expired() else "unable to start"
         raise AgentNotReady(hosted.name, hosted.state) from exc
     except ConfigError:  # it says what to mend, so it must reach whoever started us
-        hosted.state = "failed to start"
+        hosted.state = "unable to start"
         raise
     except Exception as exc:  # whatever its start raised, the runtime reports which agent it was
-        hosted.state = "failed to start"
+        hosted.state = "unable to start"
         log.error("agent %r failed to start", hosted.name, exc_info=exc)
         raise AgentNotReady(hosted.name, hosted.state) from exc
     hosted.state = "running"
