@@ -137,7 +137,7 @@ class Caller(Protocol):
         """Send `message` to every output the calling agent was registered with.
 
         Raises:
-            MailboxFull: an output stayed full; those before it in order have the message.
+            MailboxFull: an output stayed full; the others have the message.
         """
         ...
 

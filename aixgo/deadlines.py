@@ -60,6 +60,8 @@ class Deadlines:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop, once anything was armed: looking it up is a system call before Python 3.12."""
         self._buckets: dict[float, set[Guard]] = {}
         """By tick, the number of its end in units of TICK."""
         self._ticks: list[float] = []
@@ -74,6 +76,7 @@ class Deadlines:
         if bucket is None:
             if len(self._buckets) >= self._sweep_at:
                 self._sweep()
+            self.loop = task.get_loop()
             bucket = self._buckets[tick] = set()
             heapq.heappush(self._ticks, tick)
             if self._timer is None or tick < self._timer_tick:

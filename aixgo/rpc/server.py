@@ -53,6 +53,7 @@ log = logging.getLogger(__name__)
 
 QUIET = 0.05  # seconds without a call after which a server that refuses calls may go
 MAX_LINGER = 1.0  # seconds it waits for that
+CLEANUP = 5.0  # seconds a producer may take to clean up after its reader left
 
 Rpc = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -205,7 +206,7 @@ class Server:
                 await rpc.send_initial_metadata((ADMITTED,))  # a refusal can be told from a failure
                 await _write_all(chunks, rpc, request.target)
             finally:
-                await chunks.aclose()
+                await _see_through(chunks.aclose())
         except asyncio.CancelledError:
             if guard.absorbed():
                 raise DeadlineExceeded(request.target) from None
@@ -325,6 +326,17 @@ async def _write_all(chunks: ReplyStream, rpc: Rpc, target: str) -> None:
     response = pb.ExecuteStreamResponse()
     fill_message(response.final, final)
     await _write(rpc, response)
+
+
+async def _see_through(cleanup: Awaitable[None]) -> None:
+    """Let a producer finish its cleanup: gRPC cancels the task of a caller that left after its write failed."""
+    task = asyncio.ensure_future(cleanup)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,), timeout=CLEANUP)
+        task.cancel()
+        raise
 
 
 async def _write(rpc: Rpc, response: Proto) -> None:

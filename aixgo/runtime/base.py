@@ -115,28 +115,36 @@ class Runtime:
             AgentExists: the name or its slug is taken by another agent.
             ConfigError: the name cannot be used, or an orchestration contains itself.
             LimitExceeded: an orchestrator reaches more agents than its `max_agents`.
+            AgentNotReady: it failed to start, or was not ready in time; then it is not hosted.
+            RuntimeClosed: the runtime has stopped.
         """
         await self._register(agent, name, outputs, depends_on)
 
     async def _register(
         self,
         agent: Agent,
-        name: str | None,
+        name: str | None = None,
         outputs: Iterable[str] = (),
         depends_on: Iterable[str] | None = None,
     ) -> list[Hosted]:
+        if self._state == "stopped":
+            raise RuntimeClosed(self._state)
         added = self._registry.add(agent, name, outputs, depends_on)
-        if self._state in ("running", "starting"):
+        if self._state != "not started":
             try:
                 self._registry.check_orchestrations(item.name for item in added)
                 names = {item.name for item in added}
                 known = self._registry.elsewhere | (self._registry.hosted.keys() - names)
                 await start_agents(added, self._start_timeout, known)
             except BaseException:
-                for hosted in added:
-                    self._registry.remove(hosted.name)
+                self._forget(added)
                 raise
         return added
+
+    def _forget(self, added: Iterable[Hosted]) -> None:
+        for hosted in added:
+            if self._registry.hosted.get(hosted.name) is hosted:
+                self._registry.remove(hosted.name)
 
     async def unregister(self, name: str) -> None:
         """Stop hosting an agent; calls in flight end, new ones fail.
@@ -270,6 +278,8 @@ class Runtime:
             keys = [
                 parent.child_key(target) if parent is not None else target for target in targets
             ]
+        elif len(keys) != len(targets):
+            raise ConfigError(f"{len(targets)} targets need as many keys, not {len(keys)}")
 
         async def one(target: str, key: str) -> Outcome:
             try:

@@ -6,6 +6,7 @@ An error that crosses is rebuilt from its safe fields; everything else an agent 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from aixgo.errors import (
@@ -17,7 +18,7 @@ from aixgo.errors import (
     rebuild_error,
 )
 
-__all__ = ["leaving"]
+__all__ = ["being_cancelled", "leaving"]
 
 log = logging.getLogger("aixgo.runtime")
 
@@ -42,6 +43,12 @@ def leaving(exc: BaseException, agent: str) -> AixgoError:
     error = AgentFailed(agent, new_error_id())
     log.error("agent %r failed [error id %s]", agent, error.error_id, exc_info=exc)
     return error
+
+
+def being_cancelled() -> bool:
+    """Whether somebody cancelled the current task, as against its code raising CancelledError itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _known_kind(exc: AixgoError) -> str:

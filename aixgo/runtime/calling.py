@@ -87,7 +87,7 @@ def guard_call(
     deadlines: Deadlines, context: CallContext, parent: CallContext | None
 ) -> Guard | None:
     """Arm the deadline of `context` on the current task, unless a guard of the same task covers it."""
-    task = asyncio.current_task()
+    task = asyncio.current_task(deadlines.loop)
     assert task is not None
     context.task = task
     if parent is not None and parent.task is task and parent.guarded <= context.deadline:

@@ -124,7 +124,7 @@ class DistributedRuntime(Runtime):
     async def _register(
         self,
         agent: Agent,
-        name: str | None,
+        name: str | None = None,
         outputs: Iterable[str] = (),
         depends_on: Iterable[str] | None = None,
     ) -> list[Hosted]:

@@ -23,7 +23,7 @@ from aixgo.mailboxes.memory import MemoryMailbox
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.runtime.admission import Slots
-from aixgo.runtime.boundary import leaving
+from aixgo.runtime.boundary import being_cancelled, leaving
 from aixgo.runtime.contexts import RECEIVED
 from aixgo.runtime.idempotency import OncePerKey
 
@@ -90,6 +90,8 @@ class Hosted:
         self.depends_on = tuple(depends_on)
         self.caller: Caller | None = None
         self.state = "not started"
+        self.turn = 0
+        """When it started, relative to others."""
         facts = describe(agent, name)
         self.is_quick = facts.kind == "agent" and not facts.model
         self._shared = hosting
@@ -110,7 +112,7 @@ class Hosted:
     @property
     def ready(self) -> bool:
         """Whether a call would be let in."""
-        return self.state == "running" and (self._is_ready is None or bool(self._is_ready()))
+        return self.state == "running" and (self._is_ready is None or self._says_ready())
 
     @property
     def health(self) -> str:
@@ -149,12 +151,20 @@ class Hosted:
 
     def _admit(self, context: CallContext) -> bool:
         """Let a call in if there is a free slot."""
-        if self.state != "running" or (self._is_ready is not None and not self._is_ready()):
+        if self.state != "running" or (self._is_ready is not None and not self._says_ready()):
             raise AgentNotReady(self.name, "not ready" if self.state == "running" else self.state)
         if not self._slots.try_acquire():
             return False
         self._arrive(context)
         return True
+
+    def _says_ready(self) -> bool:
+        assert self._is_ready is not None
+        try:
+            return bool(self._is_ready())
+        except Exception as exc:  # an agent that cannot tell is not ready
+            log.error("agent %r failed to tell whether it is ready", self.name, exc_info=exc)
+            return False
 
     async def _wait_for_slot(self, context: CallContext) -> None:
         await self._slots.acquire(context)
@@ -184,7 +194,7 @@ class Hosted:
             if not isinstance(result, Message):
                 result = Message(result)
         except asyncio.CancelledError as exc:
-            if _asked_to_stop():
+            if being_cancelled():
                 raise
             raise self._boundary(exc) from exc
         except BaseException as exc:  # the boundary: even SystemExit must not end the host
@@ -222,7 +232,7 @@ class Hosted:
         except StopAsyncIteration:
             raise
         except asyncio.CancelledError as exc:
-            if _asked_to_stop():
+            if being_cancelled():
                 raise
             raise self._boundary(exc) from exc
         except BaseException as exc:  # the boundary, as in `_execute`
@@ -352,12 +362,12 @@ class Hosted:
         if self._consumer is not None:
             await self._quiet.wait()
 
-    async def close(self) -> None:
-        """Stop consuming; what was not taken becomes dead letters."""
+    async def close(self, stopper: asyncio.Task[object] | None) -> None:
+        """Stop consuming, unless it is what stops us; what was not taken becomes dead letters."""
         for posted in self.mailbox.close():
             self._bury(self.name, posted.message, RuntimeClosed("stopped"))
         consumer, self._consumer = self._consumer, None
-        if consumer is not None and consumer is not asyncio.current_task():
+        if consumer is not None and consumer is not stopper:
             consumer.cancel()
             await asyncio.wait((consumer,), timeout=CLOSE_TIMEOUT)
 
@@ -432,12 +442,6 @@ def _checked(piece: object) -> StreamChunk | Message:
     if isinstance(piece, (StreamChunk, Message)):
         return piece
     raise TypeError(f"streamed a {type(piece).__name__}, neither a StreamChunk nor a Message")
-
-
-def _asked_to_stop() -> bool:
-    """Whether somebody cancelled the current task, as against the agent raising CancelledError itself."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 # The frames by which the loop watch finds out whose code blocks: each has a Hosted as its `self`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aixgo.contract import Caller
 from aixgo.errors import AgentNotReady, ConfigError
 from aixgo.runtime.binding import start_levels
+from aixgo.runtime.boundary import being_cancelled
 
 if TYPE_CHECKING:
     from aixgo.runtime.hosting import Hosted
@@ -22,6 +23,10 @@ log = logging.getLogger("aixgo.runtime")
 READY_POLL = 0.01  # seconds between questions to an agent that is not ready yet
 STOP_TIMEOUT = 5.0  # seconds one agent may take to stop
 
+_turns = itertools.count(
+    1
+)  # numbers the levels as they start, so that they stop the other way round
+
 
 async def start_agents(hosted: Sequence[Hosted], timeout: float, elsewhere: Iterable[str]) -> None:
     """Start `hosted` in `depends_on` order, the agents of one level at once; stop them all if one fails."""
@@ -29,12 +34,16 @@ async def start_agents(hosted: Sequence[Hosted], timeout: float, elsewhere: Iter
     levels = start_levels({item.name: item.depends_on for item in hosted}, elsewhere)
     try:
         for level in levels:
+            turn = next(_turns)
+            for name in level:
+                by_name[name].turn = turn
             async with asyncio.TaskGroup() as group:
                 for name in level:
                     group.create_task(_start(by_name[name], timeout), name=f"aixgo-start-{name}")
     except BaseExceptionGroup as failures:
         await stop_agents(hosted)
-        raise _first(failures) from None
+        first = _first(failures)
+        raise first from first.__cause__
     except BaseException:
         await stop_agents(hosted)
         raise
@@ -49,21 +58,29 @@ async def _start(hosted: Hosted, timeout: float) -> None:
     hosted.state = "starting"
     start: Callable[[Caller], Awaitable[None]] | None = getattr(hosted.agent, "start", None)
     is_ready: Callable[[], bool] | None = getattr(hosted.agent, "ready", None)
+    limit = asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout):
+        async with limit:
             if start is not None:
                 assert hosted.caller is not None
                 await start(hosted.caller)
             while is_ready is not None and not is_ready():  # noqa: ASYNC110 - a question, not an event
                 await asyncio.sleep(READY_POLL)
+    except asyncio.CancelledError as exc:
+        hosted.state = "unable to start"
+        if being_cancelled():
+            raise
+        raise AgentNotReady(
+            hosted.name, hosted.state
+        ) from exc  # its own, from something it awaited
     except TimeoutError as exc:
-        hosted.state = f"not ready after {timeout:g} s"
+        hosted.state = f"not ready after {timeout:g} s" if limit.expired() else "unable to start"
         raise AgentNotReady(hosted.name, hosted.state) from exc
     except ConfigError:  # it says what to mend, so it must reach whoever started us
-        hosted.state = "failed to start"
+        hosted.state = "unable to start"
         raise
     except Exception as exc:  # whatever its start raised, the runtime reports which agent it was
-        hosted.state = "failed to start"
+        hosted.state = "unable to start"
         log.error("agent %r failed to start", hosted.name, exc_info=exc)
         raise AgentNotReady(hosted.name, hosted.state) from exc
     hosted.state = "running"
@@ -71,27 +88,30 @@ async def _start(hosted: Hosted, timeout: float) -> None:
 
 
 async def stop_agents(hosted: Sequence[Hosted]) -> None:
-    """Stop in reverse order. An agent that fails or is slow to stop is logged and left."""
+    """Stop in reverse order of starting, those that started together together, each logged and left if slow."""
+    stopper = asyncio.current_task()
+    by_turn: dict[int, list[Hosted]] = {}
     for item in reversed(hosted):
-        started = item.state in ("running", "starting", "failed to start") or item.state.startswith(
-            "not ready"
-        )
-        item.state = "stopped"
-        await item.close()
-        stop: Callable[[], Awaitable[None]] | None = getattr(item.agent, "stop", None)
-        if stop is None or not started:
-            continue
-        with contextlib.suppress(asyncio.TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT):
-                await _stop(item.name, stop)
-                continue
-        log.warning("agent %r did not stop within %g s", item.name, STOP_TIMEOUT)
+        by_turn.setdefault(item.turn, []).append(item)
+    for turn in sorted(by_turn, reverse=True):
+        async with asyncio.TaskGroup() as group:
+            for item in by_turn[turn]:
+                group.create_task(_stop(item, stopper), name=f"aixgo-stop-{item.name}")
 
 
-async def _stop(name: str, stop: Callable[[], Awaitable[None]]) -> None:
+async def _stop(hosted: Hosted, stopper: asyncio.Task[object] | None) -> None:
+    was_started = hosted.state not in ("not started", "stopped")
+    hosted.state = "stopped"
+    await hosted.close(stopper)
+    stop: Callable[[], Awaitable[None]] | None = getattr(hosted.agent, "stop", None)
+    if stop is None or not was_started:
+        return
+    limit = asyncio.timeout(STOP_TIMEOUT)
     try:
-        await stop()
-    except TimeoutError:
-        raise
+        async with limit:
+            await stop()
     except Exception as exc:  # one agent's goodbye must not keep the others from theirs
-        log.error("agent %r failed to stop", name, exc_info=exc)
+        if limit.expired():
+            log.warning("agent %r did not stop within %g s", hosted.name, STOP_TIMEOUT)
+        else:
+            log.error("agent %r failed to stop", hosted.name, exc_info=exc)

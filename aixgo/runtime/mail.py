@@ -16,6 +16,7 @@ from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
 from aixgo.mailboxes.memory import MemoryMailbox
 from aixgo.message import Message
+from aixgo.runtime.calling import check_timeout
 from aixgo.runtime.contexts import Contexts
 from aixgo.runtime.registry import Registry
 
@@ -45,10 +46,9 @@ class Mail:
         budget: Budget | None,
     ) -> None:
         """Put `message`, our own handle, into the mailbox or exit `target`."""
-        context = self._contexts.make(target, parent, timeout)
-        context.deadline = (
-            self._clock.monotonic() + timeout
-        )  # accepting it is all that is waited for
+        context = self._contexts.make(target, parent)
+        # Accepting it is all that is waited for, and with no time at all it is still tried.
+        context.deadline = self._clock.monotonic() + check_timeout(timeout)
         context.budget = budget
         route = self._registry.routes.get(target)
         if route is not None:
@@ -59,6 +59,8 @@ class Mail:
 
     async def recv(self, name: str, timeout: float | None) -> Message:
         """Take the next message from a declared mailbox or an exit."""
+        if timeout is not None:
+            check_timeout(timeout)
         route = self._registry.routes.get(name)
         if route is not None:
             message = await route.recv(timeout)

@@ -57,9 +57,12 @@ class Registry:
         added: list[Hosted] = []
         try:
             own = agent.name if name is None else name
-            added.append(self._host(agent, own, outputs, depends_on))
+            if self._is_same(agent, own):
+                self._amend(self.hosted[own], tuple(outputs), depends_on)
+            else:
+                added.append(self._host(agent, own, outputs, depends_on))
             for item in objects_below(agent):
-                if item.name not in self._elsewhere and not self._is_same(item):
+                if item.name not in self._elsewhere and not self._is_same(item, item.name):
                     added.append(self._host(item, item.name, (), None))  # noqa: PERF401 - undone if one fails
         except BaseException:
             for hosted in added:
@@ -124,8 +127,18 @@ class Registry:
         self._slugs[slug(name)] = name
         return hosted
 
-    def _is_same(self, agent: Agent) -> bool:
-        hosted = self.hosted.get(agent.name)
+    def _amend(
+        self, hosted: Hosted, outputs: tuple[str, ...], depends_on: Iterable[str] | None
+    ) -> None:
+        """What was said of an agent that came along with an orchestrator before."""
+        if outputs:
+            hosted.outputs = outputs
+            hosted.caller = self._caller_for(hosted.name, outputs)
+        if depends_on is not None:
+            hosted.depends_on = tuple(depends_on)
+
+    def _is_same(self, agent: Agent, name: str) -> bool:
+        hosted = self.hosted.get(name)
         return hosted is not None and hosted.agent is agent
 
     def _check_free(self, name: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from aixgo.errors import AgentFailed, AgentRefused, AixgoError, error_classes, rebuild_error
-from tests.conformance.agents import FOREIGN, SAMPLES
 from tests.conformance.calls import failure, stream_failure
 from tests.conformance.gates import Gates
 from tests.conformance.places import EVERYWHERE, World
+from tests.conformance.samples import FOREIGN, SAMPLES
 
 pytestmark = pytest.mark.parametrize("place", EVERYWHERE, indirect=True, ids=str)
 

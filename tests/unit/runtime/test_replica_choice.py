@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -104,33 +105,26 @@ async def test_duplicates_of_one_key_move_on_together_from_a_replica_that_is_dow
     assert runs == ["0", "1", "2", "3"]
 
 
-@contextlib.asynccontextmanager
-async def silent_peer() -> AsyncIterator[str]:
-    """An address that accepts connections and never says a word."""
-    writers: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    try:
+@contextlib.contextmanager
+def silent_peer() -> Iterator[str]:
+    """An address where connections wait to be accepted and nobody ever says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        host, port = listening.getsockname()
         yield f"{host}:{port}"
-    finally:
-        server.close()
-        for writer in writers:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
 
 async def test_calls_to_a_silent_address_share_one_attempt_to_connect() -> None:
-    async with (
-        asyncio.timeout(15),
-        silent_peer() as address,
-        DistributedRuntime(peers={"work": address}, wire=WireSettings(connect_timeout=0.5)) as rt,
-    ):
-        began = asyncio.get_running_loop().time()
-        outcomes = await asyncio.gather(
-            *(rt.call("work", "hello") for _ in range(10)), return_exceptions=True
-        )
-        took = asyncio.get_running_loop().time() - began
+    wire = WireSettings(connect_timeout=0.5)
+    with silent_peer() as address:
+        async with (
+            asyncio.timeout(15),
+            DistributedRuntime(peers={"work": address}, wire=wire) as rt,
+        ):
+            began = asyncio.get_running_loop().time()
+            outcomes = await asyncio.gather(
+                *(rt.call("work", "hello") for _ in range(10)), return_exceptions=True
+            )
+            took = asyncio.get_running_loop().time() - began
     assert {type(outcome) for outcome in outcomes} == {Unavailable}
     assert took < 2.5  # ten attempts one after another take five seconds
 
@@ -152,10 +146,10 @@ async def test_stopping_closes_the_connections_to_peers() -> None:
             far_reader, far_writer = await asyncio.open_connection(host, int(port))
             back = asyncio.create_task(pump(far_reader, writer))
             await pump(reader, far_writer)  # ends when the caller's side closes
-            closed.set()
             back.cancel()
             far_writer.close()
             writer.close()
+            closed.set()
 
         server = await asyncio.start_server(tunnel, "127.0.0.1", 0)
         here, tunnel_port = server.sockets[0].getsockname()
