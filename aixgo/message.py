@@ -157,7 +157,9 @@ class Message:
         self._value = _UNREAD
         self._time_ns = now = time.time_ns()
         self.id = f"{now:016x}{_ids.getrandbits(64):016x}"
-        self.type = _label(type, "type") if type else "message"
+        if type.__class__ is not str or not type or not type.isascii():
+            type = _label(type, "type") if type else "message"
+        self.type = type
         self.source = source
         self._usage = None
 
