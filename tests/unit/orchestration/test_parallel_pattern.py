@@ -231,8 +231,8 @@ async def test_a_run_whose_time_is_up_fails_as_that_and_not_as_its_agents_refusi
         rt.stream("p", "x", timeout=0.05) as chunks,
     ):
         assert (await anext(aiter(chunks))).content == "x"
-        end = asyncio.get_running_loop().time() + 0.06
-        while asyncio.get_running_loop().time() < end:
+        context_is_over = asyncio.get_running_loop().time() + 0.06
+        while asyncio.get_running_loop().time() < context_is_over:
             await asyncio.sleep(0)  # the reader is elsewhere when the time is up
         with pytest.raises(DeadlineExceeded):
             await anext(aiter(chunks))
