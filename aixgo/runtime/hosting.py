@@ -202,9 +202,7 @@ class Hosted:
         finally:
             _current.reset(token)
             context.ended = True
-        if wire is not None:
-            return self.stamp(result, context)
-        return result.delivered(self.name, context.spent)
+        return self.stamp(result, context)
 
     def stamp(self, result: Message, context: CallContext) -> Message:
         """The reply as its caller gets it: a handle with the source and what the call spent."""

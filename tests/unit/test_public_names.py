@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -50,6 +51,11 @@ def test_the_top_level_is_small_sorted_and_resolves() -> None:
     assert list(aixgo.__all__) == sorted(aixgo.__all__)
     for name in aixgo.__all__:
         assert getattr(aixgo, name) is not None
+
+
+def test_every_top_level_name_is_shown_to_the_type_checker() -> None:
+    typed = (Path(__file__).parents[1] / "typing" / "public_api.py").read_text()
+    assert [name for name in aixgo.__all__ if f"aixgo.{name}" not in typed] == []
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error_that_says_so() -> None:
