@@ -203,7 +203,8 @@ class Server:
         try:
             chunks = await self._host.stream(request.target, message, served.known)
             try:
-                await rpc.send_initial_metadata((ADMITTED,))  # a refusal can be told from a failure
+                served.admitted = True  # a refusal can be told from a failure
+                await rpc.send_initial_metadata((ADMITTED,))
                 await _write_all(chunks, rpc, request.target)
             finally:
                 await _see_through(chunks.aclose())
@@ -281,9 +282,11 @@ class Server:
 class _Served:
     """One request being served, as far as it has been understood."""
 
-    __slots__ = ("context",)
+    __slots__ = ("admitted", "context")
 
     def __init__(self) -> None:
+        self.admitted = False
+        """Whether the host let a stream in, so that what fails is its agent."""
         self.context: CallContext | None = None
 
     @property
@@ -299,7 +302,8 @@ class _Served:
             error = AgentFailed(target, new_error_id())
             log.error("serving %r failed, error id %s", target, error.error_id, exc_info=failure)
         status = status_of(error, self.context.spent if self.context else None)
-        return await rpc.abort(status.code, status.details, status.trailing_metadata)
+        trailing = (*status.trailing_metadata, *((ADMITTED,) if self.admitted else ()))
+        return await rpc.abort(status.code, status.details, trailing)
 
 
 def _message_of(

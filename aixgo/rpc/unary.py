@@ -205,9 +205,15 @@ class UnaryLink:
             raise self.gone(context) from None
 
     async def _admitted(self, rpc: StreamCall, context: CallContext) -> None:
-        """Return when the peer's agent was reached, or raise why it was not."""
-        metadata = await rpc.initial_metadata()
-        if rpc.done() and all(key != ADMITTED[0] for key, _ in metadata):
+        """Return when the peer's agent was reached, or raise why it was not.
+
+        gRPC may drop the initial metadata of an RPC that has ended already, so its end says it again.
+        """
+        told = [*await rpc.initial_metadata()]
+        if not rpc.done() or await rpc.code() is grpc.StatusCode.OK:
+            return
+        told += await rpc.trailing_metadata()
+        if all(key != ADMITTED[0] for key, _ in told):
             await self.read(rpc, context)
 
     async def read(self, rpc: StreamCall, context: CallContext) -> bytes | None:

@@ -78,7 +78,9 @@ class OncePerKey:
             raise Unavailable(
                 context.agent, "an earlier call with this key was cancelled", "unknown"
             )
-        return entry.reply.handle()
+        if entry.context is context:
+            return entry.reply.handle()
+        return entry.reply.delivered(entry.reply.source)  # who joins or comes later spends nothing
 
     async def close(self) -> None:
         """Cancel what still runs and await it, unless it ignores that."""

@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from aixgo import (
     Agent,
@@ -25,7 +24,8 @@ from aixgo import (
     agent,
 )
 from aixgo.message import StreamChunk
-from tests.conformance.gates import pass_gate, pass_gate_blocking, tell
+from tests.conformance.gates import pass_gate, pass_gate_blocking, tell, write_line
+from tests.conformance.mail_agents import Reader, announces, notes, tells_left, tells_right
 from tests.conformance.samples import OwnRefusal, failing
 
 __all__ = ["LEFT", "RIGHT", "Pair"]
@@ -133,7 +133,7 @@ async def travel(task: Task, caller: Caller, context: CallContext) -> Message:
     route = task["route"]
     assert isinstance(route, list)
     if note := task.get("trace"):
-        _append(str(note), f"{context.agent} {context.remaining}")
+        write_line(str(note), f"{context.agent} {context.remaining}")
     context.charge(Usage(tokens_prompt=1, calls=1) if task.get("spend") else None)
     target, rest = str(route[0]), route[1:]
     return await caller.call(target, {**task, "route": rest} if rest else task["payload"])
@@ -202,7 +202,7 @@ def waits_in_thread(task: Task) -> str:
 @agent
 async def counts(task: Task, context: CallContext) -> str:
     """Has an effect: a line in a file. Then waits or fails if told to."""
-    _append(str(task["file"]), context.key)
+    write_line(str(task["file"]), context.key)
     if task.get("gates"):
         await pass_gate(str(task["gates"]), "counts", os.getpid())
     if kind := task.get("fail"):
@@ -303,7 +303,7 @@ async def produce(task: Task) -> AsyncIterator[str]:
     chunk = "x" * int(str(task["size"]))
     try:
         for _ in range(int(str(task["count"]))):
-            _append(str(task["file"]), "")
+            write_line(str(task["file"]), "")
             yield chunk
     finally:
         if task.get("gates"):
@@ -319,74 +319,6 @@ async def carry(task: Task, caller: Caller) -> AsyncIterator[StreamChunk]:
     async with caller.stream(target, payload) as chunks:
         async for chunk in chunks:
             yield chunk
-
-
-# -- what reads or fills mailboxes -----------------------------------------------------------------------
-
-
-@agent
-async def notes(task: Task) -> str:
-    """Writes a line for each message, and holds its consumer at a gate if told to."""
-    if task.get("gates"):
-        await pass_gate(str(task["gates"]), "notes", task.get("note"))
-    if task.get("file"):
-        _append(str(task["file"]), str(task["note"]))
-    if task.get("fail"):
-        raise AgentRefused("this note is refused")
-    return f"noted {task['note']}"
-
-
-class Reader:
-    """Reads its own mailbox, in a task of its own, and writes a line for each message."""
-
-    name = "reader"
-    role = "agent"
-    mailbox = True
-
-    def __init__(self) -> None:
-        self._reading: asyncio.Task[None] | None = None
-
-    async def start(self, caller: Caller) -> None:
-        self._reading = asyncio.create_task(self._read(caller))
-
-    async def _read(self, caller: Caller) -> None:
-        while True:
-            message = await caller.recv()
-            task = message.payload
-            assert isinstance(task, dict)
-            _append(str(task["file"]), f"{task['note']} from {message.source}")
-            await pass_gate(str(task["gates"]), "reader", task["note"])
-
-    async def stop(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
-
-    async def execute(self, message: Message) -> Message:
-        return message.reply("reading")
-
-
-async def tells(task: Task, caller: Caller) -> str:
-    """Sends its payloads to a mailbox, in order."""
-    payloads = task["payloads"]
-    assert isinstance(payloads, list)
-    for payload in payloads:
-        await caller.send(str(task["to"]), payload)
-    return "told"
-
-
-@agent
-async def announces(task: Task, caller: Caller) -> list[str]:
-    """Broadcasts to its targets and answers with those that accepted."""
-    targets = task["targets"]
-    assert isinstance(targets, list)
-    outcomes = await caller.broadcast(task["payload"], targets)
-    return [outcome.target for outcome in outcomes if outcome.error is None]
-
-
-def _append(path: str, line: str) -> None:
-    with Path(path).open("a") as file:
-        file.write(f"{line}\n")
 
 
 # -- where they live -------------------------------------------------------------------------------------
@@ -418,7 +350,7 @@ LEFT: tuple[Agent, ...] = (
     agent(name="c")(travel),
     agent(name="e")(travel),
     agent(name="carry_left")(carry),
-    agent(name="tells_left")(tells),
+    tells_left,
 )
 RIGHT: tuple[Agent, ...] = (
     upper,
@@ -432,5 +364,5 @@ RIGHT: tuple[Agent, ...] = (
     agent(name="b")(travel),
     agent(name="d")(travel),
     agent(name="carry_right")(carry),
-    agent(name="tells_right")(tells),
+    tells_right,
 )

@@ -15,7 +15,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-__all__ = ["Arrival", "Gates", "open_gates", "pass_gate", "pass_gate_blocking", "tell"]
+__all__ = [
+    "Arrival",
+    "Gates",
+    "open_gates",
+    "pass_gate",
+    "pass_gate_blocking",
+    "tell",
+    "write_line",
+]
 
 HANG = 10.0  # seconds after which a test that waits here has failed
 
@@ -49,6 +57,12 @@ def pass_gate_blocking(path: str, name: str) -> str:
         connection.sendall(_arriving(name, None))
         with connection.makefile("r") as lines:
             return lines.readline().strip()
+
+
+def write_line(path: str, line: str) -> None:
+    """Leave a line in a file of the test: an effect that can be counted, whoever had it."""
+    with Path(path).open("a") as file:
+        file.write(f"{line}\n")
 
 
 def _arriving(name: str, note: object) -> bytes:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aixgo import Message, agent
-from aixgo.errors import AgentNotFound, AgentRefused, MailboxFull
+from aixgo import DistributedRuntime, Message, agent
+from aixgo.errors import AgentNotFound, AgentRefused, DeadlineExceeded, MailboxFull
 from tests.conformance.conftest import OpenWorld
 from tests.conformance.gates import HANG, Gates
 from tests.conformance.places import COVERING, IN_PROCESS, World
@@ -168,6 +168,27 @@ async def test_replies_to_sent_messages_go_to_the_outputs_and_exits(
     assert (left.payload, left.source) == (task, "passes_on")
     with pytest.raises(AgentNotFound):
         await host.recv("no way out")
+
+
+@pytest.mark.parametrize("place", IN_PROCESS[1:], indirect=True, ids=str)
+async def test_an_exit_is_read_from_another_runtime_in_order(world: World) -> None:
+    @agent
+    async def passes_on(message: Message) -> Message:
+        return message
+
+    host = world.hosts[0]
+    assert isinstance(host, DistributedRuntime)
+    await host.register(passes_on, outputs=["way out"])
+    peers = {"passes_on": host.address, "way out": host.address}
+    async with DistributedRuntime(peers=peers, transport=world.place.transport) as outside:
+        for number in range(20):
+            await outside.send("passes_on", number)
+        got = [(await outside.recv("way out", timeout=HANG)).payload for _ in range(20)]
+        assert got == list(range(20))
+        with pytest.raises(DeadlineExceeded):
+            await outside.recv("way out", timeout=0.05)
+        await outside.send("passes_on", "more")
+        assert (await outside.recv("way out", timeout=HANG)).payload == "more"
 
 
 @in_process
