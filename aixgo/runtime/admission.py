@@ -29,10 +29,6 @@ class Slots:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
-    def in_use(self) -> int:
-        return self._limit - self._free
-
-    @property
     def waiting(self) -> int:
         return len(self._waiting)
 

@@ -161,6 +161,23 @@ def test_a_kind_or_a_field_nobody_knows_does_not_break_rebuilding() -> None:
     assert type(rebuild_error("Unavailable", {"name": "x"})) is Unavailable
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("HopLimit", {"value": None, "where": None}),
+        ("AgentRefused", {"text": 7}),
+        ("AgentNotFound", {"name": 7}),
+        ("RateLimited", {"retry_after": "soon"}),
+    ],
+)
+def test_fields_of_the_wrong_shape_still_give_an_error_one_can_raise(
+    kind: str, fields: dict[str, FieldValue]
+) -> None:
+    error = rebuild_error(kind, fields, agent="a", error_id="1")
+    assert str(error)
+    assert error.agent == "a"
+
+
 def test_whether_an_unavailable_call_may_be_repeated_depends_on_its_outcome() -> None:
     assert Unavailable("a").retryable
     assert not Unavailable("a", outcome="unknown").retryable

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
-from aixgo import Agent, CallContext, Caller, LocalRuntime, Message, Usage, agent
+from aixgo import Agent, AgentRefused, CallContext, Caller, LocalRuntime, Message, Usage, agent
 from aixgo.errors import (
     AgentExists,
     AgentNotFound,
     AgentNotReady,
+    DeadlineExceeded,
     LimitExceeded,
     RuntimeClosed,
 )
+from aixgo.runtime import calling
 
 
 @agent
@@ -310,6 +313,82 @@ async def test_a_call_that_would_wait_for_its_own_slot_fails_at_once() -> None:
         with pytest.raises(LimitExceeded, match="max_in_flight of 1 exceeded at 'upper'"):
             await rt.call("team", "x")
         assert (await rt.call("upper", "x")).text == "X"  # the slot came back
+
+
+async def test_a_call_cancelled_as_its_slot_comes_passes_the_slot_on() -> None:
+    gates = {text: asyncio.Event() for text in "abc"}
+    inside = asyncio.Event()
+
+    @agent
+    async def busy(text: str) -> str:
+        inside.set()
+        await gates[text].wait()
+        return text
+
+    async with asyncio.timeout(5), LocalRuntime(busy, max_in_flight=1) as rt:
+        first = asyncio.create_task(rt.call("busy", "a"))
+        await inside.wait()
+        second, third = (asyncio.create_task(rt.call("busy", text)) for text in "bc")
+        while rt.metrics()["calls_waiting"] < 2:
+            await asyncio.sleep(0)
+        gates["c"].set()
+        gates["a"].set()
+        while rt.metrics()["calls_waiting"] == 2:  # until the slot is the second one's
+            await asyncio.sleep(0)
+        second.cancel()
+        assert (await third).text == "c"
+        assert (await asyncio.gather(first, second, return_exceptions=True))[0].text == "a"
+
+
+async def test_an_agent_that_ignores_the_end_of_its_time_still_fails_for_its_caller() -> None:
+    @agent
+    async def stubborn(text: str) -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "too late"
+        return text
+
+    async with asyncio.timeout(5), LocalRuntime(stubborn) as rt:
+        with pytest.raises(DeadlineExceeded, match="'stubborn'"):
+            await rt.call("stubborn", "x", timeout=0.01)
+        async with rt.stream("stubborn", "x", timeout=0.01) as chunks:
+            with pytest.raises(DeadlineExceeded, match="'stubborn'"):
+                await anext(aiter(chunks))
+        assert rt.metrics()["calls_in_flight"] == 0
+
+
+async def test_what_an_agent_raises_as_its_time_ends_is_what_its_caller_gets() -> None:
+    @agent
+    async def last_words(text: str) -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise AgentRefused("I gave up") from None
+        return text
+
+    async with asyncio.timeout(5), LocalRuntime(last_words) as rt:
+        with pytest.raises(AgentRefused, match="I gave up"):
+            await rt.call("last_words", "x", timeout=0.01)
+
+
+async def test_a_stream_whose_producer_does_not_stop_is_left_behind_and_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(calling, "CLOSE_TIMEOUT", 0.02)
+
+    @agent
+    async def clings(text: str) -> AsyncIterator[str]:
+        try:
+            yield text
+        finally:
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(5), LocalRuntime(clings) as rt:
+        async with rt.stream("clings", "x") as chunks:
+            assert (await anext(aiter(chunks))).content == "x"
+        assert "'clings' did not stop streaming within 0.02 s" in caplog.text
+        assert rt.metrics()["calls_in_flight"] == 0
 
 
 async def test_a_task_that_outlives_its_call_may_not_call_for_it() -> None:
