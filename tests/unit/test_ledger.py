@@ -1,7 +1,7 @@
 """The ledger: exact sums, and budgets that make sense."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aixgo.errors import ConfigError
@@ -20,6 +20,7 @@ def total(usages: list[Usage]) -> Usage:
     return found
 
 
+@settings(deadline=None)  # how long one example takes says nothing on a busy machine
 @given(st.lists(usages), st.randoms(use_true_random=False))
 def test_a_sum_is_the_same_in_any_order(found: list[Usage], random: object) -> None:
     shuffled = sorted(found, key=lambda _: random.random())  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import math
 
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aixgo.errors import InvalidMessage, MessageTooLarge
@@ -80,6 +80,7 @@ def nested(levels: int) -> JSONValue:
     return value
 
 
+@settings(deadline=None)  # how long one example takes says nothing on a busy machine
 @given(json_values)
 def test_every_json_value_comes_out_as_it_went_in(value: JSONValue) -> None:
     found = Message({"value": value}).payload
@@ -87,6 +88,7 @@ def test_every_json_value_comes_out_as_it_went_in(value: JSONValue) -> None:
     assert repr(found) == repr({"value": value})  # 1, 1.0 and True are equal but not the same
 
 
+@settings(deadline=None)  # how long one example takes says nothing on a busy machine
 @given(json_values)
 def test_a_message_survives_being_taken_apart_and_put_together(value: JSONValue) -> None:
     message = Message(value, type="t", metadata={"m": value}, source="a")
@@ -96,6 +98,7 @@ def test_a_message_survives_being_taken_apart_and_put_together(value: JSONValue)
     assert (again.content_type, again.timestamp) == (message.content_type, message.timestamp)
 
 
+@settings(deadline=None)  # how long one example takes says nothing on a busy machine
 @given(not_json, st.lists(st.sampled_from(["list", "tuple", "dict"]), max_size=4))
 def test_every_other_value_is_refused_with_its_path(value: object, around: list[str]) -> None:
     path = "payload"

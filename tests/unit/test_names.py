@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aixgo.errors import ConfigError
@@ -68,6 +68,7 @@ def test_names_that_differ_in_a_lost_letter_have_different_slugs() -> None:
     assert len({slug("caf"), slug("café"), slug("cafè"), slug("İ"), slug("i")}) == 5
 
 
+@settings(deadline=None)  # how long one example takes says nothing on a busy machine
 @given(st.text(min_size=1, max_size=140))
 def test_every_slug_of_a_name_is_a_dns_label(name: str) -> None:
     assume(not invalid_name(name))

@@ -29,9 +29,9 @@ async def test_the_agent_that_blocks_the_loop_is_named_with_the_line(
 
     async with LocalRuntime(outer) as rt:
         await rt.call("outer", "x")
-    [record] = caplog.records
-    assert record.getMessage().startswith("agent 'outer' has blocked the event loop for over 0.5 s")
-    assert "threading.py" in record.getMessage()
+    text = caplog.records[0].getMessage()
+    assert text.startswith("agent 'outer' has blocked the event loop for over 0.5 s")
+    assert "threading.py" in text
 
 
 async def test_of_nested_agents_the_innermost_is_named(
