@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -46,9 +46,14 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # of payload and metadata together; the wi
 MAX_DEPTH = 100  # levels of nesting in one JSON value
 MAX_INT_BITS = 14_000  # about 4,200 digits; Python itself refuses to read integers above 4,300
 
-JSONValue: TypeAlias = "str | int | float | bool | list[JSONValue] | dict[str, JSONValue] | None"
-Payload: TypeAlias = "JSONValue | bytes | BaseModel | object"
-"""What a Message can be made from; `object` stands for dataclass instances."""
+if TYPE_CHECKING:
+    JSONValue: TypeAlias = (
+        "str | int | float | bool | list[JSONValue] | dict[str, JSONValue] | None"
+    )
+    Payload: TypeAlias = "JSONValue | bytes | BaseModel | object"
+    """What a Message can be made from; `object` stands for dataclass instances."""
+else:  # @agent reads annotations at run time, where a type that contains itself means anything
+    JSONValue = Payload = Any
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode

@@ -381,3 +381,12 @@ async def test_a_refusal_reaches_the_caller_in_its_own_words() -> None:
     with pytest.raises(AgentRefused, match=r"^never x$") as caught:
         await answer_of(refuses, "x")
     assert (caught.value.agent, len(caught.value.error_id)) == ("refuses", 12)
+
+
+async def test_annotations_may_use_the_json_types() -> None:
+    @agent
+    async def wrap(value: JSONValue) -> dict[str, JSONValue] | JSONValue | bytes:
+        return {"value": value}
+
+    reply = await wrap.execute(Message({"a": [1]}))
+    assert reply.payload == {"value": {"a": [1]}}
