@@ -301,6 +301,8 @@ class Peer:
         left = [replica for replica in self._here.values() if replica not in tried]
         if not left:
             raise Unavailable(self.name, "it has no address")
+        if len(left) == 1:
+            return left[0]
         best = [replica for replica in left if replica.usable] or left
         self._turn += 1
         turn = self._turn % len(best)
