@@ -3,25 +3,25 @@
 A payload is text, bytes with a content type, or a JSON value. A container is checked and encoded once,
 when the Message is made, and decoded by each receiver on first read; a delivery is a new handle on the
 same bytes. So nobody can change a neighbour's message, and changing a decoded copy changes nothing
-that is sent. The check is our own walk, because an encoder would let NaN pass as null.
+that is sent.
 
-Below: errors, ledger. Above: everything that delivers. The protobuf form lives in `rpc.codec`.
+What a JSON value may be is decided in `domain`; the protobuf form lives in `rpc.codec`. Below: errors,
+ledger. Above: everything that delivers.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import msgspec
 
+from aixgo.domain import MAX_DEPTH, JSONValue, label, plain, text_size, to_json_bytes
 from aixgo.errors import AixgoError, InvalidMessage, MessageTooLarge
 from aixgo.ledger import Usage
 
@@ -43,17 +43,12 @@ __all__ = [
 ]
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # of payload and metadata together; the wire's limit too
-MAX_DEPTH = 100  # levels of nesting in one JSON value
-MAX_INT_BITS = 14_000  # about 4,200 digits; Python itself refuses to read integers above 4,300
 
 if TYPE_CHECKING:
-    JSONValue: TypeAlias = (
-        "str | int | float | bool | list[JSONValue] | dict[str, JSONValue] | None"
-    )
     Payload: TypeAlias = "JSONValue | bytes | BaseModel | object"
     """What a Message can be made from; `object` stands for dataclass instances."""
-else:  # @agent reads annotations at run time, where a type that contains itself means anything
-    JSONValue = Payload = Any
+else:
+    Payload = Any
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
@@ -134,21 +129,21 @@ class Message:
         if isinstance(payload, str):
             self._kind = _TEXT
             self._body = payload if payload.__class__ is str else str.__str__(payload)
-            size = _text_size(self._body, "payload")
+            size = text_size(self._body, "payload")
         elif isinstance(payload, (bytes, bytearray, memoryview)):
             self._kind = _DATA
             self._body = bytes(payload)
-            self._content_type = _label(content_type, "content_type") if content_type else BYTES
+            self._content_type = label(content_type, "content_type") if content_type else BYTES
             size = len(self._body)
         else:
-            plain = _walk(payload, "payload", 0)
-            if isinstance(plain, (list, dict)):
+            value = plain(payload, "payload")
+            if isinstance(value, (list, dict)):
                 self._kind = _CONTAINER
-                self._body = _encode(plain)
+                self._body = _encode(value)
                 size = len(self._body)
             else:
                 self._kind = _SCALAR
-                self._body = plain
+                self._body = value
                 size = 8
         if content_type and self._kind != _DATA:
             raise InvalidMessage("is for bytes payloads only", "content_type")
@@ -163,7 +158,7 @@ class Message:
         self._time_ns = now = time.time_ns()
         self.id = f"{now:016x}{_ids.getrandbits(64):016x}"
         if type.__class__ is not str or not type or not type.isascii():
-            type = _label(type, "type") if type else "message"
+            type = label(type, "type") if type else "message"
         self.type = type
         self.source = source
         self._usage = None
@@ -378,87 +373,7 @@ class StreamChunk:
     """Unix seconds."""
 
 
-def to_json_bytes(value: object, path: str = "payload") -> bytes:
-    """`value` checked against the JSON domain and encoded.
-
-    Raises:
-        InvalidMessage: with the path of the offending value.
-    """
-    return _encode(_walk(value, path, 0))
-
-
 def _metadata_bytes(metadata: object) -> bytes:
     if not isinstance(metadata, Mapping):
         raise InvalidMessage(f"is a {type(metadata).__name__}, not a mapping", "metadata")
     return to_json_bytes(metadata, "metadata")
-
-
-def _text_size(text: str, path: str) -> int:
-    if text.isascii():
-        return len(text)
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError as exc:
-        raise InvalidMessage(f"holds a lone surrogate at character {exc.start}", path) from None
-
-
-def _label(label: str, path: str) -> str:
-    if not isinstance(label, str):
-        raise InvalidMessage(f"is a {type(label).__name__}, not text", path)
-    if not label.isascii():
-        _text_size(label, path)
-    return label
-
-
-def _walk(value: object, path: str, depth: int) -> JSONValue:
-    """`value` as plain JSON types, or InvalidMessage naming where it is not."""
-    kind = value.__class__
-    if kind is str:
-        _text_size(value, path)  # type: ignore[arg-type]
-        return value  # type: ignore[return-value]
-    if kind is int:
-        if value.bit_length() <= MAX_INT_BITS:  # type: ignore[attr-defined]
-            return value  # type: ignore[return-value]
-        raise InvalidMessage(f"is an integer of more than {MAX_INT_BITS} bits", path)
-    if value is None or kind is bool:
-        return value  # type: ignore[return-value]
-    if kind is float:
-        if math.isfinite(value):  # type: ignore[arg-type]
-            return value  # type: ignore[return-value]
-        raise InvalidMessage(f"is {value}, which JSON cannot hold", path)
-    if depth >= MAX_DEPTH:
-        raise InvalidMessage(
-            f"is nested more than {MAX_DEPTH} levels", path if len(path) < 80 else path[:80] + "…"
-        )
-    if isinstance(value, Mapping):
-        found: dict[str, JSONValue] = {}
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise InvalidMessage(
-                    f"has the key {key!r} of type {type(key).__name__}; keys are text", path
-                )
-            _text_size(key, f"a key of {path}")
-            key = str.__str__(key)  # of a text enum its value
-            found[key] = _walk(item, f"{path}.{key}", depth + 1)
-        return found
-    if isinstance(value, (list, tuple)):
-        return [_walk(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
-    return _walk_rare(value, path, depth)
-
-
-def _walk_rare(value: object, path: str, depth: int) -> JSONValue:
-    if isinstance(value, str):  # a subclass, such as a text enum
-        return _walk(str.__str__(value), path, depth)
-    if isinstance(value, int):
-        return _walk(int(value), path, depth)
-    if isinstance(value, float):
-        return _walk(float(value), path, depth)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return _walk(named, path, depth)
-    dump: Callable[..., object] | None = getattr(value, "model_dump", None)
-    if dump is not None and not isinstance(
-        value, type
-    ):  # a pydantic model, which core does not import
-        return _walk(dump(mode="json"), path, depth)
-    raise InvalidMessage(f"is a {type(value).__name__}, which is no JSON value", path)
