@@ -225,10 +225,6 @@ class AgentFailed(AgentError):
             f"agent {name!r} failed (error id {error_id or 'unknown'}: its log has the traceback)"
         )
 
-    def with_id(self, error_id: str) -> AgentFailed:
-        """The same error naming the id its traceback is logged under."""
-        return AgentFailed(self.name, error_id)
-
 
 class AgentRefused(AgentError):
     """An agent declines, in words meant for its caller: the only error whose text crosses processes."""

@@ -111,7 +111,7 @@ class UnaryLink:
         """The reply of `target` in pieces; see `Link.stream`.
 
         HTTP/2 flow control slows the callee to the pace of the reader. What is under way unread is at
-        most gRPC's window: 64 KiB at first, grown to 5 MiB where it measures a fast connection.
+        most gRPC's window: 64 KiB at first, grown to about 6 MiB where it measures a fast connection.
         """
         request = pb.ExecuteStreamRequest(target=target)
         fill_message(request.message, message)

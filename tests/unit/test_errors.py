@@ -113,7 +113,7 @@ def test_an_error_rebuilt_from_its_fields_is_the_same_class_text_and_retryabilit
     error = example_of(cls)
     error_id = new_error_id()
     if isinstance(error, AgentFailed):
-        error = error.with_id(error_id)
+        error = AgentFailed(error.name, error_id)
 
     rebuilt = rebuild_error(cls.__name__, error.wire_fields(), agent="writer", error_id=error_id)
 
