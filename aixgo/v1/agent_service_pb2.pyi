@@ -15,22 +15,11 @@ class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     METHOD_EXECUTE_STREAM: _ClassVar[Method]
     METHOD_SEND: _ClassVar[Method]
     METHOD_RECEIVE: _ClassVar[Method]
-
-class PayloadKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    PAYLOAD_KIND_UNSPECIFIED: _ClassVar[PayloadKind]
-    PAYLOAD_KIND_TEXT: _ClassVar[PayloadKind]
-    PAYLOAD_KIND_JSON: _ClassVar[PayloadKind]
-    PAYLOAD_KIND_DATA: _ClassVar[PayloadKind]
 METHOD_UNSPECIFIED: Method
 METHOD_EXECUTE: Method
 METHOD_EXECUTE_STREAM: Method
 METHOD_SEND: Method
 METHOD_RECEIVE: Method
-PAYLOAD_KIND_UNSPECIFIED: PayloadKind
-PAYLOAD_KIND_TEXT: PayloadKind
-PAYLOAD_KIND_JSON: PayloadKind
-PAYLOAD_KIND_DATA: PayloadKind
 
 class ExecuteRequest(_message.Message):
     __slots__ = ("envelope", "target", "message")
@@ -155,76 +144,84 @@ class ConnectResponse(_message.Message):
     def __init__(self, envelopes: _Optional[_Iterable[_Union[Envelope, _Mapping]]] = ...) -> None: ...
 
 class Envelope(_message.Message):
-    __slots__ = ("call", "hello", "request", "reply", "chunk", "status", "cancel", "credit", "ping", "go_away", "payload_piece")
+    __slots__ = ("call", "hello", "ping", "go_away", "request", "cancel", "admitted", "chunk", "delivery", "reply", "status", "credit", "piece")
     CALL_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_FIELD_NUMBER: _ClassVar[int]
-    REPLY_FIELD_NUMBER: _ClassVar[int]
-    CHUNK_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    CANCEL_FIELD_NUMBER: _ClassVar[int]
-    CREDIT_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
     GO_AWAY_FIELD_NUMBER: _ClassVar[int]
-    PAYLOAD_PIECE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    ADMITTED_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    PIECE_FIELD_NUMBER: _ClassVar[int]
     call: int
     hello: Hello
-    request: Request
-    reply: Reply
-    chunk: _message_pb2.StreamChunk
-    status: CallStatus
-    cancel: Cancel
-    credit: Credit
     ping: Ping
     go_away: GoAway
-    payload_piece: PayloadPiece
-    def __init__(self, call: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., request: _Optional[_Union[Request, _Mapping]] = ..., reply: _Optional[_Union[Reply, _Mapping]] = ..., chunk: _Optional[_Union[_message_pb2.StreamChunk, _Mapping]] = ..., status: _Optional[_Union[CallStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., go_away: _Optional[_Union[GoAway, _Mapping]] = ..., payload_piece: _Optional[_Union[PayloadPiece, _Mapping]] = ...) -> None: ...
+    request: Request
+    cancel: Cancel
+    admitted: Admitted
+    chunk: _message_pb2.StreamChunk
+    delivery: Delivery
+    reply: Reply
+    status: CallStatus
+    credit: Credit
+    piece: Piece
+    def __init__(self, call: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., go_away: _Optional[_Union[GoAway, _Mapping]] = ..., request: _Optional[_Union[Request, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., admitted: _Optional[_Union[Admitted, _Mapping]] = ..., chunk: _Optional[_Union[_message_pb2.StreamChunk, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., reply: _Optional[_Union[Reply, _Mapping]] = ..., status: _Optional[_Union[CallStatus, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., piece: _Optional[_Union[Piece, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("version", "instance", "features", "max_concurrent_calls", "max_frame_envelopes", "max_frame_bytes", "max_piece_bytes", "initial_credit")
+    __slots__ = ("version", "instance", "features", "max_concurrent_calls", "max_frame_envelopes", "max_frame_bytes", "chunk_window")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     MAX_CONCURRENT_CALLS_FIELD_NUMBER: _ClassVar[int]
     MAX_FRAME_ENVELOPES_FIELD_NUMBER: _ClassVar[int]
     MAX_FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
-    MAX_PIECE_BYTES_FIELD_NUMBER: _ClassVar[int]
-    INITIAL_CREDIT_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_WINDOW_FIELD_NUMBER: _ClassVar[int]
     version: int
     instance: str
     features: _containers.RepeatedScalarFieldContainer[str]
     max_concurrent_calls: int
     max_frame_envelopes: int
     max_frame_bytes: int
-    max_piece_bytes: int
-    initial_credit: int
-    def __init__(self, version: _Optional[int] = ..., instance: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., max_concurrent_calls: _Optional[int] = ..., max_frame_envelopes: _Optional[int] = ..., max_frame_bytes: _Optional[int] = ..., max_piece_bytes: _Optional[int] = ..., initial_credit: _Optional[int] = ...) -> None: ...
+    chunk_window: int
+    def __init__(self, version: _Optional[int] = ..., instance: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., max_concurrent_calls: _Optional[int] = ..., max_frame_envelopes: _Optional[int] = ..., max_frame_bytes: _Optional[int] = ..., chunk_window: _Optional[int] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("method", "envelope", "target", "message", "payload_bytes", "payload_kind")
+    __slots__ = ("method", "envelope", "target", "message")
     METHOD_FIELD_NUMBER: _ClassVar[int]
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
-    PAYLOAD_KIND_FIELD_NUMBER: _ClassVar[int]
     method: Method
     envelope: _message_pb2.CallEnvelope
     target: str
     message: _message_pb2.Message
-    payload_bytes: int
-    payload_kind: PayloadKind
-    def __init__(self, method: _Optional[_Union[Method, str]] = ..., envelope: _Optional[_Union[_message_pb2.CallEnvelope, _Mapping]] = ..., target: _Optional[str] = ..., message: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., payload_bytes: _Optional[int] = ..., payload_kind: _Optional[_Union[PayloadKind, str]] = ...) -> None: ...
+    def __init__(self, method: _Optional[_Union[Method, str]] = ..., envelope: _Optional[_Union[_message_pb2.CallEnvelope, _Mapping]] = ..., target: _Optional[str] = ..., message: _Optional[_Union[_message_pb2.Message, _Mapping]] = ...) -> None: ...
+
+class Cancel(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Admitted(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Delivery(_message.Message):
+    __slots__ = ("message",)
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    message: _message_pb2.Message
+    def __init__(self, message: _Optional[_Union[_message_pb2.Message, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("message", "payload_bytes", "payload_kind")
+    __slots__ = ("message",)
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
-    PAYLOAD_KIND_FIELD_NUMBER: _ClassVar[int]
     message: _message_pb2.Message
-    payload_bytes: int
-    payload_kind: PayloadKind
-    def __init__(self, message: _Optional[_Union[_message_pb2.Message, _Mapping]] = ..., payload_bytes: _Optional[int] = ..., payload_kind: _Optional[_Union[PayloadKind, str]] = ...) -> None: ...
+    def __init__(self, message: _Optional[_Union[_message_pb2.Message, _Mapping]] = ...) -> None: ...
 
 class CallStatus(_message.Message):
     __slots__ = ("code", "error")
@@ -234,15 +231,13 @@ class CallStatus(_message.Message):
     error: _message_pb2.ErrorDetail
     def __init__(self, code: _Optional[int] = ..., error: _Optional[_Union[_message_pb2.ErrorDetail, _Mapping]] = ...) -> None: ...
 
-class Cancel(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
 class Credit(_message.Message):
-    __slots__ = ("count",)
-    COUNT_FIELD_NUMBER: _ClassVar[int]
-    count: int
-    def __init__(self, count: _Optional[int] = ...) -> None: ...
+    __slots__ = ("chunks", "piece_bytes")
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    PIECE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    chunks: int
+    piece_bytes: int
+    def __init__(self, chunks: _Optional[int] = ..., piece_bytes: _Optional[int] = ...) -> None: ...
 
 class Ping(_message.Message):
     __slots__ = ("id", "answer")
@@ -258,8 +253,10 @@ class GoAway(_message.Message):
     reason: str
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
-class PayloadPiece(_message.Message):
-    __slots__ = ("data",)
+class Piece(_message.Message):
+    __slots__ = ("total_bytes", "data")
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    total_bytes: int
     data: bytes
-    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, total_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
