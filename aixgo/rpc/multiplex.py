@@ -205,8 +205,8 @@ class ServedConnection:
         conduit = self._conduit
         timer = self._clock.call_later(HELLO_TIMEOUT, self._check_greeted)
         try:
-            await conduit.write(hello(self._desk.host.instance, self._limits))
-            conduit.start(f"aixgo-write-{self._peer}")
+            greeting = hello(self._desk.host.instance, self._limits)
+            conduit.start(f"aixgo-write-{self._peer}", greeting)
             if self._desk.host.draining:
                 self.send_away("draining")
             self._reader = asyncio.create_task(self._read(), name=f"aixgo-read-{self._peer}")
@@ -214,13 +214,11 @@ class ServedConnection:
             if error is None:
                 await conduit.flush(LINGER)
             return error
-        except (grpc.aio.BaseError, grpc.RpcError, asyncio.InvalidStateError):
-            return None  # the client left while it was greeted
         finally:
             timer.cancel()
             for task in tuple(self._tasks):
                 task.cancel()
-            await conduit.close()
+            await conduit.close(timeout=LINGER)
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=CLEANUP)
 
