@@ -93,6 +93,7 @@ class Conduit:
         """Begin to write: `hello` in a frame of its own, then what is queued. `close` ends that."""
         self._writer = asyncio.create_task(self._write_all(hello), name=name)
         self.traffic.queues.add(self.outbox)
+        self.traffic.connections_opened += 1
 
     async def read(self, *, pause: bool) -> None:
         """Take envelopes until the peer closes its side.

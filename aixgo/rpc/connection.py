@@ -128,6 +128,7 @@ class Connection:
 
     Args:
         rpc: the RPC, to which nothing was written yet.
+        most_calls: calls at once, if the peer takes more.
         gone: called once, when no new calls should be made here any more; True if the peer asked so.
     """
 
@@ -137,6 +138,7 @@ class Connection:
         address: str,
         clock: Clock,
         traffic: Traffic,
+        most_calls: int,
         gone: Callable[[Connection, bool], None],
     ) -> None:
         self.instance = ""
@@ -152,6 +154,7 @@ class Connection:
         self._clock = clock
         self._traffic = traffic
         self._gone = gone
+        self._most_calls = most_calls
         self._limit = 0
         self._last = 0
         self._calls: dict[int, Call] = {}
@@ -412,7 +415,7 @@ class Connection:
             self.refusal = exc
             raise
         self._conduit.agree(theirs)
-        self._limit = theirs.calls
+        self._limit = min(theirs.calls, self._most_calls)
         self.unserved = not theirs.calls
         self.usable = bool(theirs.calls)
         self._greeting.set_result(None)

@@ -340,7 +340,8 @@ class StreamLink:
         if self._is_plain() or self._told_to_leave():
             return None
         rpc = self._channel.connecting()
-        connection = Connection(rpc, self.address, self._clock, self.traffic, self._gone)
+        most = self._settings.max_concurrent_calls
+        connection = Connection(rpc, self.address, self._clock, self.traffic, most, self._gone)
         try:
             async with asyncio.timeout(timeout):
                 usable = await connection.open()
