@@ -20,14 +20,13 @@ __all__ = ["Gate"]
 class Gate:
     """Passes while `is_open` says so. Belongs to one event loop."""
 
-    __slots__ = ("_closed", "_is_open", "_waiting", "stalls")
+    __slots__ = ("_closed", "_is_open", "_stalled", "_waiting")
 
-    def __init__(self, is_open: Callable[[], bool]) -> None:
+    def __init__(self, is_open: Callable[[], bool], stalled: Callable[[], None]) -> None:
         self._is_open = is_open
+        self._stalled = stalled  # told whenever somebody has to wait
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed: Callable[[], AixgoError] | None = None
-        self.stalls = 0
-        """How often somebody had to wait."""
 
     @property
     def passable(self) -> bool:
@@ -44,7 +43,7 @@ class Gate:
             raise self._closed()
         if self.passable:
             return
-        self.stalls += 1
+        self._stalled()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:

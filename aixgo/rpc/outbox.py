@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from aixgo.errors import AixgoError
 from aixgo.rpc.gate import Gate
@@ -47,20 +48,34 @@ class Outbox:
     """The bounded queues of one writer. Belongs to one event loop.
 
     `room` is the gate to `put`; what is put without waiting at it, is put all the same.
+
+    Args:
+        place: what else there must be for `room` to be open.
+        stalled: told whenever somebody has to wait for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Callable[[], bool], stalled: Callable[[], None]) -> None:
         self.bytes = 0
-        """Of the envelopes that wait."""
-        self.room = Gate(lambda: self.bytes < MAX_BYTES and len(self._calls) < MAX_ENVELOPES)
+        """Of the envelopes of calls that wait."""
+        self.room = Gate(lambda: self.has_room and place(), stalled)
         self._control: deque[bytes] = deque()
         self._calls: deque[Parcel] = deque()
         self._pieces: deque[_Piece] = deque()
         self._idle: asyncio.Future[None] | None = None
         self._closed: AixgoError | None = None
+        self._finished = False
 
     def __len__(self) -> int:
         return len(self._control) + len(self._calls) + len(self._pieces)
+
+    @property
+    def has_room(self) -> bool:
+        return self.bytes < MAX_BYTES and len(self._calls) < MAX_ENVELOPES
+
+    @property
+    def overfull(self) -> bool:
+        """Whether so much waits that nothing should be taken on that adds to it."""
+        return self.bytes > 2 * MAX_BYTES or len(self) > 2 * MAX_ENVELOPES
 
     def put(self, body: bytes) -> Parcel:
         """Queue an envelope of a call."""
@@ -105,14 +120,22 @@ class Outbox:
         parcel.taken = True
         return True
 
-    async def filled(self) -> None:
-        """Return when there is something to take. For the one writer."""
+    def finish(self) -> None:
+        """Nothing more will be put: `filled` returns when all is taken."""
+        self._finished = True
+        self._wake()
+
+    async def filled(self) -> bool:
+        """Return when there is something to take, or False when all is done. For the one writer."""
         while not (self._control or self._calls or self._pieces):
+            if self._finished:
+                return False
             self._idle = asyncio.get_running_loop().create_future()
             try:
                 await self._idle
             finally:
                 self._idle = None
+        return True
 
     def take(self, max_envelopes: int, max_bytes: int) -> tuple[bytes, int]:
         """The next frame and how many envelopes it has; all that is there, within the bounds."""

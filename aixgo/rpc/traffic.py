@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 if TYPE_CHECKING:
     from aixgo.v1 import agent_service_pb2 as pb
 
-__all__ = ["Traffic", "WireMetrics", "WireView", "wire_view"]
+__all__ = ["Queue", "Traffic", "WireMetrics", "WireView", "wire_view"]
 
 log = logging.getLogger("aixgo.wire")
 
@@ -51,36 +51,56 @@ class WireMetrics(TypedDict):
     """Envelopes that came for a call that had ended, and were dropped."""
 
 
+class Queue(Protocol):
+    """What waits to be written on one connection."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+
 class Traffic:
     """The counters of one link or server; a new one counts nothing yet."""
 
-    __slots__ = tuple(WireMetrics.__annotations__)
-
-    connections: int
-    frames_sent: int
-    frames_received: int
-    envelopes_sent: int
-    envelopes_received: int
-    bytes_sent: int
-    bytes_received: int
-    queued_envelopes: int
-    queued_bytes: int
-    stalls_room: int
-    stalls_place: int
-    stalls_credit: int
-    credits_granted: int
-    strays: int
-
     def __init__(self) -> None:
-        for name in self.__slots__:
-            setattr(self, name, 0)
+        self.frames_sent = 0
+        self.frames_received = 0
+        self.envelopes_sent = 0
+        self.envelopes_received = 0
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.stalls_room = 0
+        self.stalls_place = 0
+        self.stalls_credit = 0
+        self.credits_granted = 0
+        self.strays = 0
+        self.queues: set[Queue] = set()
+        """Of the connections that are open."""
 
-    @staticmethod
-    def total(parts: Iterable[Traffic]) -> WireMetrics:
-        """All of `parts` added up."""
-        listed = tuple(parts)
-        sums = {name: sum(getattr(part, name) for part in listed) for name in Traffic.__slots__}
-        return WireMetrics(**sums)  # type: ignore[typeddict-item]  # the names are its own
+    def metrics(self) -> WireMetrics:
+        return {
+            "connections": len(self.queues),
+            "frames_sent": self.frames_sent,
+            "frames_received": self.frames_received,
+            "envelopes_sent": self.envelopes_sent,
+            "envelopes_received": self.envelopes_received,
+            "bytes_sent": self.bytes_sent,
+            "bytes_received": self.bytes_received,
+            "queued_envelopes": sum(len(queue) for queue in self.queues),
+            "queued_bytes": sum(queue.bytes for queue in self.queues),
+            "stalls_room": self.stalls_room,
+            "stalls_place": self.stalls_place,
+            "stalls_credit": self.stalls_credit,
+            "credits_granted": self.credits_granted,
+            "strays": self.strays,
+        }
+
+    def stalled_for_room(self) -> None:
+        self.stalls_room += 1
+
+    def stalled_for_place(self) -> None:
+        self.stalls_place += 1
 
 
 class WireView:

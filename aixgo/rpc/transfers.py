@@ -13,15 +13,17 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
+from aixgo.context import Clock, TimerHandle
 from aixgo.errors import InvalidMessage, LimitExceeded, MessageTooLarge
 from aixgo.rpc.frames import frame_of
 from aixgo.rpc.options import MAX_WIRE_BYTES
 
-__all__ = ["PIECE_BYTES", "Incoming", "Outgoing", "announcement", "piece"]
+__all__ = ["PIECE_BYTES", "Incoming", "Outgoing", "Pool", "announcement", "piece"]
 
 PIECE_BYTES = 63 * 1024  # of data; with what is around it, it fits into the smallest frame allowed
 WINDOW = 4 * PIECE_BYTES  # what a transfer may be ahead of its receiver
 MAX_ASSEMBLING = 2 * MAX_WIRE_BYTES  # announced bytes one connection grants to at a time
+STALL = 10.0  # seconds without a piece after which a transfer has failed; twice that at most
 
 
 def announcement(call: int, total: int) -> bytes:
@@ -40,10 +42,12 @@ def piece(call: int, data: bytes) -> bytes:
 class Outgoing:
     """What the peer allows a transfer of ours to send, and whether it is still wanted."""
 
-    __slots__ = ("_waiter", "allowed", "stopped")
+    __slots__ = ("_waiter", "allowed", "complete", "stopped")
 
     def __init__(self) -> None:
         self.allowed = 0
+        self.complete = False
+        """True once all of it may have left."""
         self.stopped = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -69,10 +73,40 @@ class Outgoing:
             self._waiter.set_result(None)
 
 
+class Pool:
+    """The bytes that the transfers of several connections may announce together."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._size = size
+        self._waiting: dict[Incoming, None] = {}
+
+    @property
+    def reserved(self) -> int:
+        return self._size - self._free
+
+    def reserve(self, size: int, incoming: Incoming) -> bool:
+        """Take `size`; else False, and `incoming` hears of it when something is given back."""
+        if size > self._free:
+            self._waiting[incoming] = None
+            return False
+        self._free -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        self._free += size
+        waiting, self._waiting = self._waiting, {}
+        for incoming in waiting:
+            incoming.admit()
+
+    def forget(self, incoming: Incoming) -> None:
+        self._waiting.pop(incoming, None)
+
+
 class _Transfer:
     """An envelope of which a part has come."""
 
-    __slots__ = ("came", "granted", "held", "parts", "total")
+    __slots__ = ("came", "granted", "held", "parts", "seen", "total")
 
     def __init__(self, total: int, *, held: bool) -> None:
         self.total = total
@@ -81,24 +115,38 @@ class _Transfer:
         self.parts: list[bytes] = []
         self.came = 0
         self.granted = 0
+        self.seen = -1
+        """What had come when it was last looked at."""
 
 
 class Incoming:
-    """The transfers one connection receives; `grant` tells the peer of a call what it may send."""
+    """The transfers one connection receives.
 
-    def __init__(self, grant: Callable[[int, int], None]) -> None:
+    Args:
+        grant: tells the peer how many bytes more a call may send.
+        stalled: a transfer brought nothing for `STALL` seconds though it may; drop it and end its call.
+        clock: for that.
+        pool: what all connections of this side may hold; a pool of its own by default.
+    """
+
+    def __init__(
+        self,
+        grant: Callable[[int, int], None],
+        stalled: Callable[[int], None],
+        clock: Clock,
+        pool: Pool | None = None,
+    ) -> None:
         self._grant = grant
+        self._stalled = stalled
+        self._clock = clock
+        self._pool = pool or Pool(MAX_ASSEMBLING)
         self._active: dict[int, _Transfer] = {}
         self._waiting: OrderedDict[int, _Transfer] = OrderedDict()
         self._reserved = 0
+        self._timer: TimerHandle | None = None
 
     def __contains__(self, call: int) -> bool:
         return call in self._active or call in self._waiting
-
-    @property
-    def reserved(self) -> int:
-        """Bytes announced by the transfers that may send."""
-        return self._reserved
 
     def begin(self, call: int, total: int, *, held: bool = False) -> None:
         """Take note of an announcement.
@@ -112,7 +160,7 @@ class Incoming:
         if call in self:
             raise InvalidMessage(path="piece", expected="one transfer of a call at a time")
         self._waiting[call] = _Transfer(total, held=held)
-        self._admit()
+        self.admit()
 
     def add(self, call: int, data: bytes) -> bytes | None:
         """Take a piece; the whole envelope when it was the last.
@@ -140,31 +188,54 @@ class Incoming:
         transfer = self._waiting.get(call)
         if transfer is not None and transfer.held:
             transfer.held = False
-            self._admit()
+            self.admit()
 
     def drop(self, call: int) -> None:
         """Forget the transfer of `call`, if there is one."""
         transfer = self._active.pop(call, None)
+        self._waiting.pop(call, None)
         if transfer is not None:
             self._reserved -= transfer.total
-        self._waiting.pop(call, None)
-        if self._waiting:
-            self._admit()
+            self._pool.give_back(transfer.total)
+            self.admit()
 
-    def _admit(self) -> None:
+    def close(self) -> None:
+        """Forget all transfers."""
+        self._waiting.clear()
+        for call in tuple(self._active):
+            self.drop(call)
+        self._pool.forget(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def admit(self) -> None:
         """Let those send whose announced bytes fit, first come first."""
         for call, transfer in tuple(self._waiting.items()):
             if transfer.held:
                 continue
-            if self._reserved + transfer.total > MAX_ASSEMBLING:
+            fits = self._reserved + transfer.total <= MAX_ASSEMBLING
+            if not fits or not self._pool.reserve(transfer.total, self):
                 return
             del self._waiting[call]
             self._active[call] = transfer
             self._reserved += transfer.total
             self._allow(call, transfer)
+            if self._timer is None:
+                self._timer = self._clock.call_later(STALL, self._look)
 
     def _allow(self, call: int, transfer: _Transfer) -> None:
         more = min(transfer.total, transfer.came + WINDOW) - transfer.granted
         if more > 0:
             transfer.granted += more
             self._grant(call, more)
+
+    def _look(self) -> None:
+        """Drop the transfers that brought nothing since they were last looked at."""
+        self._timer = None
+        for call, transfer in tuple(self._active.items()):
+            if transfer.came == transfer.seen:
+                self.drop(call)
+                self._stalled(call)
+            transfer.seen = transfer.came
+        if self._active and self._timer is None:
+            self._timer = self._clock.call_later(STALL, self._look)
