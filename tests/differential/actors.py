@@ -177,7 +177,8 @@ class Quiet:
         if not (isinstance(script, dict) and "node" in script):
             return self._echo(message)
         trace: list[object] = []
-        said = [chunk.content async for chunk in self._play(message, script, trace)]
+        async with aclosing(self._play(message, script, trace)) as chunks:
+            said = [chunk.content async for chunk in chunks]
         trace.append(said)
         return _answer(script, trace)
 

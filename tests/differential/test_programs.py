@@ -44,7 +44,7 @@ class Legs:
         expected = found.pop("local")
         for leg, got in found.items():
             if got != expected:
-                pytest.fail(difference(leg, got, expected), pytrace=False)
+                raise AssertionError(difference(leg, got, expected))
 
 
 @pytest.fixture(scope="module")
