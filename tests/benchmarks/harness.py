@@ -5,6 +5,7 @@ ratio shown is the median over the rounds, with the middle half beside it.
 """
 
 import statistics
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -85,7 +86,8 @@ class Table:
     def markdown(self) -> str:
         rule = ["---"] * len(self.head)
         table = "\n".join(map(_line, (self.head, rule, *self.lines)))
-        return f"## {self.title}\n\n{self.text}\n\n{table}\n"
+        text = textwrap.fill(self.text, 115, break_on_hyphens=False, break_long_words=False)
+        return f"## {self.title}\n\n{text}\n\n{table}\n"
 
 
 def _line(cells: Sequence[str]) -> str:

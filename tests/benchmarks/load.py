@@ -8,6 +8,7 @@ from functools import partial
 from tests.benchmarks.calls import SMALL
 from tests.benchmarks.contenders import RAW, STREAM, UNARY, Contender, existing, start
 from tests.benchmarks.harness import Pace, Row, Table, by_turns, row_of, shown
+from tests.benchmarks.side import Figures
 
 WHO = (STREAM, UNARY, RAW)
 
@@ -112,14 +113,17 @@ def fan_rows(pace: Pace) -> Iterator[Row]:
 
 
 def _fan_time(who: Contender) -> float:
-    figures = who.client.ask("fan")
+    return _complete(who, who.client.ask("fan"))
+
+
+def _complete(who: Contender, figures: Figures) -> float:
     if figures["failed"]:
         raise RuntimeError(f"{who.name}: {figures['failed']:.0f} of a fan-out failed")
     return figures["seconds"]
 
 
 def _bare_fan_time(who: Contender) -> float:
-    return who.client.ask("fan", number=TARGETS)["seconds"]
+    return _complete(who, who.client.ask("fan", number=TARGETS))
 
 
 def flood_table(_: Pace) -> Iterator[Table]:

@@ -32,12 +32,11 @@ def sides() -> Iterator[tuple[Contender, Contender]]:
 def test_the_stream_is_faster_than_unary_by_half_of_the_goal(
     sides: tuple[Contender, Contender], callers: int, floor: float
 ) -> None:
-    best = [float("inf"), float("inf")]
+    stream, unary = (float("inf"),) * 2
     for taken in range(MOST + 1):
         times = [each.calls(callers, 200, SECONDS).per_call for each in sides]
         if taken:  # the first round warms
-            best = list(map(min, best, times))
-        stream, unary = best
+            stream, unary = map(min, (stream, unary), times)
         if taken >= FEWEST and unary / stream >= floor:
             return
     assert unary / stream >= floor

@@ -79,7 +79,8 @@ class Bidi:
     async def call(self, request: pb.Request) -> message_pb2.Message:
         self._number += 1
         number = self._number
-        reply = self._waiting[number] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[message_pb2.Message] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = reply
         frame = pb.ConnectRequest(envelopes=[pb.Envelope(call=number, request=request)])
         async with self._writing:
             await self._rpc.write(frame)
