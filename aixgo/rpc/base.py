@@ -20,6 +20,7 @@ from aixgo.context import CallContext, Clock
 from aixgo.contract import AgentDescription
 from aixgo.message import Message
 from aixgo.middleware import ReplyStream
+from aixgo.rpc.traffic import Traffic
 
 __all__ = ["SERVICE", "WIRE_VERSION", "Host", "Link", "PeerInfo"]
 
@@ -125,7 +126,12 @@ class Link(Protocol):
 
     @property
     def draining(self) -> bool:
-        """True once the peer said that it takes no new calls."""
+        """True for a second after the peer said that it takes no new calls; then it is worth asking again."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic:
+        """What passed over its streams; a link that has none counts nothing."""
         ...
 
     async def connect(self, timeout: float | None = None) -> PeerInfo:

@@ -10,7 +10,8 @@ Below: status, descriptions, options, addresses. Above: unary, and any other tra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
 
 import grpc
 
@@ -27,6 +28,10 @@ __all__ = ["PeerChannel", "being_cancelled"]
 
 UnaryCallable = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
 StreamCallable = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+ConnectCall = grpc.aio.StreamStreamCall[bytes, bytes]
+Closing = Callable[[], Coroutine[object, object, None]]
+
+ASK_AGAIN = 1.0  # seconds a peer that drains is believed to
 
 # What gRPC's text about a failed attempt to connect tells about what is there.
 _SYMPTOMS = (
@@ -56,6 +61,7 @@ class PeerChannel:
         """The channel's methods, made on first use."""
         self._known = False
         """Whether `info` is about the connection that stands now."""
+        self._told_at = 0.0
         self._refusal: Callable[[str], AixgoError] = Unavailable
         self._reaching: asyncio.Task[bool] | None = None
         self._closed = False
@@ -71,6 +77,22 @@ class PeerChannel:
     def streaming(self, method: str) -> StreamCallable:
         """The server-streaming method of that name, over bytes."""
         return self._open().unary_stream(f"/{SERVICE}/{method}")
+
+    def connecting(self) -> ConnectCall:
+        """A new RPC that carries many calls."""
+        return self._open().stream_stream(f"/{SERVICE}/Connect")()
+
+    def renew(self) -> Closing:
+        """Make new RPCs on a new connection; returns what closes the old one, once its RPCs have ended."""
+        old, self._channel = self._channel, None
+        self._unary.clear()
+        self._known = False
+
+        async def close() -> None:
+            if old is not None:
+                await old.close()
+
+        return close
 
     async def ready(self, name: str) -> None:
         """Return when a call can be sent; at once while the connection stands.
@@ -121,8 +143,22 @@ class PeerChannel:
             rpc.cancel()
         if info.version != WIRE_VERSION:
             raise IncompatiblePeer(info.version, WIRE_VERSION)
-        self.info = info
+        self.told(info)
         return info
+
+    def told(self, info: PeerInfo) -> None:
+        """Take note of what the peer says about itself."""
+        self.info = info
+        self._told_at = time.monotonic()
+
+    @property
+    def draining(self) -> bool:
+        """True for a while after the peer said that it takes no new calls; then it is worth asking again."""
+        return (
+            self.info is not None
+            and self.info.draining
+            and time.monotonic() - self._told_at < ASK_AGAIN
+        )
 
     def lost(self) -> None:
         """Take note that a call lost its connection: who answers next has to be asked."""

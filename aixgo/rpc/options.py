@@ -23,6 +23,7 @@ STATUS_GRACE = (
 MIN_KEEPALIVE_TIME = (
     1.0  # seconds; servers allow pings twice as often, whatever their clients were told
 )
+MAX_RPCS = 500  # a link has open at once: bursts of thousands are refused by gRPC itself
 MAX_METADATA_BYTES = 32 * 1024  # gRPC's default of 8 KiB would refuse the details of some errors
 MAX_STREAMS_PER_CONNECTION = (
     4000  # far above what a link opens at once, and a bound for anybody else
@@ -43,8 +44,8 @@ class WireSettings:
     """How long the peer may take to answer that, before the connection counts as lost."""
     connect_timeout: float = 5.0
     """How long reaching a peer may take."""
-    max_concurrent_calls: int = 500
-    """Calls a link has on the wire at once; more wait. Bursts of thousands are refused by gRPC itself."""
+    max_concurrent_calls: int = 10_000
+    """Calls one connection carries at once, each way; more wait. As RPCs of their own never more than 500."""
 
     def __post_init__(self) -> None:
         if self.keepalive_time < MIN_KEEPALIVE_TIME:

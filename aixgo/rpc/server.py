@@ -1,21 +1,19 @@
 """The gRPC server of one runtime: requests in, `Host` calls, replies and statuses out.
 
 A request descends `_unary`/`_streaming` (every failure becomes a status here) → the method's own few
-lines → the `Host`. Bodies are parsed and built by ourselves and not by gRPC's serializers, so that a body
-that does not parse is an `InvalidMessage` and a reply that is too large is a `MessageTooLarge`. Text
-of an exception never leaves: what is no `AixgoError` is logged under an id and crosses as `AgentFailed`.
+lines → the `Desk` → the `Host`. What `Connect` carries enters at the desk. Bodies are parsed and built by
+ourselves and not by gRPC's serializers, so that a body that does not parse is an `InvalidMessage` and a
+reply that is too large is a `MessageTooLarge`.
 
 A caller that goes away cancels the task that serves it, and with it the host's work; CancelledError is
-never caught here. `Connect` is not served yet, which gRPC answers with UNIMPLEMENTED.
+never caught here.
 
-Below: codec, status, options, addresses, base. Above: runtime.
+Below: desk, multiplex, codec, status, options, addresses. Above: runtime.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -24,36 +22,23 @@ from google.protobuf.message import Message as Proto
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from aixgo.context import CallContext
-from aixgo.deadlines import Deadlines, Guard
-from aixgo.errors import (
-    AgentFailed,
-    AixgoError,
-    ConfigError,
-    DeadlineExceeded,
-    InvalidMessage,
-    MessageTooLarge,
-    RuntimeClosed,
-    new_error_id,
-)
-from aixgo.message import Message
-from aixgo.middleware import ReplyStream
+from aixgo.errors import ConfigError, MessageTooLarge
+from aixgo.message import Message, StreamChunk
 from aixgo.rpc.addresses import Address, check_plaintext, parse_address
 from aixgo.rpc.base import SERVICE, Host
-from aixgo.rpc.codec import fill_chunk, fill_message, parse, read_context, read_message
+from aixgo.rpc.codec import fill_chunk, fill_message, parse
 from aixgo.rpc.descriptions import describe_host
-from aixgo.rpc.options import MAX_WIRE_BYTES, STATUS_GRACE, WireSettings
+from aixgo.rpc.desk import Desk, Served
+from aixgo.rpc.multiplex import Connections
+from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
 from aixgo.rpc.status import ADMITTED, status_of
+from aixgo.rpc.traffic import Traffic
 from aixgo.v1 import agent_service_pb2 as pb
-from aixgo.v1 import message_pb2
 
 __all__ = ["Server"]
 
-log = logging.getLogger(__name__)
-
 QUIET = 0.05  # seconds without a call after which a server that refuses calls may go
 MAX_LINGER = 1.0  # seconds it waits for that
-CLEANUP = 5.0  # seconds a producer may take to clean up after its reader left
 
 Rpc = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -81,10 +66,8 @@ class Server:
         self._settings = settings or WireSettings()
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
-        self._receivers: set[Guard] = set()
-        self._deadlines = Deadlines(host.clock)
-        self._clock = time.monotonic
-        self._last_call = -math.inf
+        self._desk = Desk(host)
+        self._connections = Connections(self._desk, self._settings)
 
     async def start(self) -> str:
         """Listen; the address peers can use, with the port that was bound when 0 was asked for.
@@ -116,6 +99,15 @@ class Server:
             return self._address.text
         return Address("", host=self._address.host, port=port).target
 
+    @property
+    def traffic(self) -> Traffic:
+        """What passed over the connections of peers."""
+        return self._connections.traffic
+
+    def drain(self) -> None:
+        """Ask those who are connected to call elsewhere; what runs goes on."""
+        self._connections.drain()
+
     async def set_health(self, name: str, serving: bool) -> None:
         """Tell health probes whether the agent `name`, or "" for the whole server, takes calls."""
         states = health_pb2.HealthCheckResponse
@@ -128,21 +120,22 @@ class Server:
             return
         await self._quiet()
         await self._health.enter_graceful_shutdown()
-        for receiver in tuple(self._receivers):  # they have no end of their own to wait for
-            receiver.fire(_stopping)
-        await server.stop(grace)
-        self._deadlines.close()
+        self._desk.end_receivers()
+        began = time.monotonic()
+        await self._connections.end(grace)
+        await server.stop(max(0.0, began + grace - time.monotonic()))
+        self._desk.deadlines.close()
 
     async def _quiet(self) -> None:
         """Return when callers stopped calling: gRPC loses calls that come while it shuts down.
 
         The host refuses calls by now, and whoever was refused asks before it calls again.
         """
-        latest = self._clock() + MAX_LINGER
-        while (until := min(self._last_call + QUIET, latest)) > (  # noqa: ASYNC110 - silence has no event
-            now := self._clock()
-        ):
-            await asyncio.sleep(until - now)
+        latest = time.monotonic() + MAX_LINGER
+        while (  # noqa: ASYNC110 - silence has no event
+            wait := min(QUIET - self._desk.quiet_for, latest - time.monotonic())
+        ) > 0:
+            await asyncio.sleep(wait)
 
     def _methods(self) -> grpc.GenericRpcHandler:
         one = grpc.unary_unary_rpc_method_handler
@@ -155,27 +148,28 @@ class Server:
                 "Send": one(self._unary(self._send)),
                 "Receive": many(self._streaming(self._receive)),
                 "Describe": one(self._unary(self._describe)),
+                "Connect": grpc.stream_stream_rpc_method_handler(self._connect),
             },
         )
 
     def _unary(
-        self, method: Callable[[_Served, bytes], Awaitable[Proto]]
+        self, method: Callable[[Served, bytes], Awaitable[Proto]]
     ) -> Callable[[bytes, Rpc], Awaitable[bytes]]:
         async def respond(body: bytes, rpc: Rpc) -> bytes:
-            served = _Served()
+            served = Served("")
             try:
                 return _encode(await method(served, body))
             except Exception as exc:  # noqa: BLE001  # whatever it is, it crosses as a status or not at all
                 failure = exc
-            return await served.refuse(rpc, failure)
+            return await _refuse(served, rpc, failure)
 
         return respond
 
     def _streaming(
-        self, method: Callable[[_Served, bytes, Rpc], Awaitable[None]]
+        self, method: Callable[[Served, bytes, Rpc], Awaitable[None]]
     ) -> Callable[[bytes, Rpc], Awaitable[None]]:
         async def respond(body: bytes, rpc: Rpc) -> None:
-            served = _Served()
+            served = Served("")
             try:
                 await method(served, body, rpc)
                 return
@@ -183,133 +177,75 @@ class Server:
                 return
             except Exception as exc:  # noqa: BLE001  # whatever it is, it crosses as a status or not at all
                 failure = exc
-            await served.refuse(rpc, failure)
+            await _refuse(served, rpc, failure)
 
         return respond
 
-    async def _execute(self, served: _Served, body: bytes) -> Proto:
+    async def _execute(self, served: Served, body: bytes) -> Proto:
         request = parse(pb.ExecuteRequest, body)
-        message = self._admit(served, request.target, request.envelope, _message_of(request))
-        reply = await self._host.call(request.target, message, served.known)
+        served.target = request.target
         response = pb.ExecuteResponse()
-        fill_message(response.message, reply)
+        fill_message(response.message, await self._desk.call(served, request))
         return response
 
-    async def _execute_stream(self, served: _Served, body: bytes, rpc: Rpc) -> None:
+    async def _execute_stream(self, served: Served, body: bytes, rpc: Rpc) -> None:
         request = parse(pb.ExecuteStreamRequest, body)
-        message = self._admit(served, request.target, request.envelope, _message_of(request))
-        # The host bounds each step of its agent; this bounds a reader that stops reading.
-        guard = self._deadlines.arm(served.known.deadline + STATUS_GRACE, _current_task())
-        try:
-            chunks = await self._host.stream(request.target, message, served.known)
-            try:
-                served.admitted = True  # a refusal can be told from a failure
-                await rpc.send_initial_metadata((ADMITTED,))
-                await _write_all(chunks, rpc, request.target)
-            finally:
-                await _see_through(chunks.aclose())
-        except asyncio.CancelledError:
-            if guard.absorbed():
-                raise DeadlineExceeded(request.target) from None
-            raise
-        finally:
-            guard.disarm()
+        served.target = request.target
+        await self._desk.stream(served, request, _RpcReader(rpc))
 
-    async def _send(self, served: _Served, body: bytes) -> Proto:
+    async def _send(self, served: Served, body: bytes) -> Proto:
         request = parse(pb.SendRequest, body)
-        message = self._admit(served, request.target, request.envelope, _message_of(request))
-        await self._host.send(request.target, message, served.known)
+        served.target = request.target
+        await self._desk.send(served, request)
         return pb.SendResponse()
 
-    async def _receive(self, served: _Served, body: bytes, rpc: Rpc) -> None:
+    async def _receive(self, served: Served, body: bytes, rpc: Rpc) -> None:
         request = parse(pb.ReceiveRequest, body)
-        if not request.name:
-            raise InvalidMessage(expected="the name of a mailbox", path="name")
-        context = read_context(request.envelope, request.name, self._host.clock, math.inf)
-        served.context = context
-        task = _current_task()
-        timed = not math.isinf(context.deadline)
-        guard = self._deadlines.arm(context.deadline, task) if timed else None
-        closing = Guard(task, self._receivers)
-        self._receivers.add(closing)
-        try:
-            await self._pass_on(request.name, rpc)
-        except asyncio.CancelledError:
-            for ended in (closing, guard):
-                if ended is not None and ended.error is not None and ended.absorbed():
-                    raise ended.error() from None
-            raise
-        finally:
-            closing.disarm()
-            if guard is not None:
-                guard.disarm()
+        served.target = request.name
 
-    async def _pass_on(self, name: str, rpc: Rpc) -> None:
-        messages = self._host.receive(name)
-        try:
-            async for message in messages:
-                response = pb.ReceiveResponse()
-                fill_message(response.message, message)
-                await _write(rpc, response)
-        finally:
-            close: Callable[[], Awaitable[None]] | None = getattr(messages, "aclose", None)
-            if close is not None:
-                await close()
+        async def deliver(message: Message) -> None:
+            response = pb.ReceiveResponse()
+            fill_message(response.message, message)
+            await _write(rpc, response)
 
-    async def _describe(self, _: _Served, body: bytes) -> Proto:
+        await self._desk.receive(served, request.name, request.envelope, deliver)
+
+    async def _connect(self, _: object, rpc: Rpc) -> None:
+        await self._connections.serve(rpc)
+
+    async def _describe(self, _: Served, body: bytes) -> Proto:
         parse(pb.DescribeRequest, body)
         return describe_host(self._host)
 
-    def _admit(
-        self,
-        served: _Served,
-        target: str,
-        envelope: message_pb2.CallEnvelope,
-        message: message_pb2.Message | None,
-    ) -> Message:
-        """The message of a request that names its target; the call's context is noted in `served`."""
-        self._last_call = self._clock()
-        if not target:
-            raise InvalidMessage(expected="the name of an agent", path="target")
-        served.context = read_context(
-            envelope, target, self._host.clock, self._host.default_timeout(target)
-        )
-        if message is None:
-            raise InvalidMessage(expected="a Message", path="message")
-        return read_message(message)
+
+class _RpcReader:
+    """A streamed reply goes to an RPC of its own; implements `Reader`."""
+
+    __slots__ = ("_rpc",)
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    async def admitted(self) -> None:
+        await self._rpc.send_initial_metadata((ADMITTED,))
+
+    async def chunk(self, chunk: StreamChunk) -> None:
+        response = pb.ExecuteStreamResponse()
+        fill_chunk(response.chunk, chunk)
+        await _write(self._rpc, response)
+
+    async def final(self, message: Message) -> None:
+        response = pb.ExecuteStreamResponse()
+        fill_message(response.final, message)
+        await _write(self._rpc, response)
 
 
-class _Served:
-    """One request being served, as far as it has been understood."""
-
-    __slots__ = ("admitted", "context")
-
-    def __init__(self) -> None:
-        self.admitted = False
-        """Whether the host let a stream in, so that what fails is its agent."""
-        self.context: CallContext | None = None
-
-    @property
-    def known(self) -> CallContext:
-        assert self.context is not None, "the request was admitted"
-        return self.context
-
-    async def refuse(self, rpc: Rpc, failure: Exception) -> bytes:
-        """End the RPC with the status of `failure`; never returns."""
-        target = self.context.agent if self.context else ""
-        error = failure if isinstance(failure, AixgoError) else None
-        if error is None:
-            error = AgentFailed(target, new_error_id())
-            log.error("serving %r failed, error id %s", target, error.error_id, exc_info=failure)
-        status = status_of(error, self.context.spent if self.context else None)
-        trailing = (*status.trailing_metadata, *((ADMITTED,) if self.admitted else ()))
-        return await rpc.abort(status.code, status.details, trailing)
-
-
-def _message_of(
-    request: pb.ExecuteRequest | pb.ExecuteStreamRequest | pb.SendRequest,
-) -> message_pb2.Message | None:
-    return request.message if request.HasField("message") else None
+async def _refuse(served: Served, rpc: Rpc, failure: Exception) -> bytes:
+    """End the RPC with the status of `failure`; never returns."""
+    context = served.context
+    status = status_of(served.error_of(failure), context.spent if context else None)
+    trailing = (*status.trailing_metadata, *((ADMITTED,) if served.admitted else ()))
+    return await rpc.abort(status.code, status.details, trailing)
 
 
 def _encode(response: Proto) -> bytes:
@@ -317,30 +253,6 @@ def _encode(response: Proto) -> bytes:
     if len(body) > MAX_WIRE_BYTES:
         raise MessageTooLarge(len(body), MAX_WIRE_BYTES)
     return body
-
-
-async def _write_all(chunks: ReplyStream, rpc: Rpc, target: str) -> None:
-    async for chunk in chunks:
-        response = pb.ExecuteStreamResponse()
-        fill_chunk(response.chunk, chunk)
-        await _write(rpc, response)
-    final = chunks.final
-    if final is None:
-        raise AgentFailed(target, "")
-    response = pb.ExecuteStreamResponse()
-    fill_message(response.final, final)
-    await _write(rpc, response)
-
-
-async def _see_through(cleanup: Awaitable[None]) -> None:
-    """Let a producer finish its cleanup: gRPC cancels the task of a caller that left after its write failed."""
-    task = asyncio.ensure_future(cleanup)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait((task,), timeout=CLEANUP)
-        task.cancel()
-        raise
 
 
 async def _write(rpc: Rpc, response: Proto) -> None:
@@ -354,16 +266,6 @@ async def _write(rpc: Rpc, response: Proto) -> None:
 
 class _CallerLeftError(Exception):
     """Nobody reads what is being written."""
-
-
-def _current_task() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None, "gRPC serves each request in a task"
-    return task
-
-
-def _stopping() -> AixgoError:
-    return RuntimeClosed("stopping")
 
 
 async def _refuse_living_socket(address: Address) -> None:

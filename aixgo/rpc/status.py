@@ -34,24 +34,46 @@ from aixgo.errors import (
 from aixgo.ledger import Usage
 from aixgo.rpc.base import WIRE_VERSION
 from aixgo.rpc.codec import error_detail, read_error, read_usage
+from aixgo.v1 import agent_service_pb2 as service_pb
 from aixgo.v1 import message_pb2 as pb
 
-__all__ = ["ADMITTED", "MEANING", "read_failure", "status_of"]
+__all__ = ["ADMITTED", "MEANING", "code_of", "read_end", "read_failure", "status_of"]
 
 ADMITTED = ("aixgo-admitted", "1")  # initial metadata of a stream whose agent has been reached
 DETAILS_KEY = "grpc-status-details-bin"
 MAX_TEXT = 256  # characters of the status message; the whole text is rebuilt from the detail
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _SIZES = re.compile(r"larger than max \((\d+) vs\.? (\d+)\)")
 
 
 def status_of(error: AixgoError, usage: Usage | None = None) -> grpc.Status:
     """The status `error` travels under, with its detail and what the call spent before it failed."""
     detail = error_detail(error, usage)
-    code = grpc.StatusCode.__members__.get(error.status, grpc.StatusCode.INTERNAL)
+    code = _code(error)
     # The text is that of the rebuilt error: what was written in this process does not leave it.
     status = Status(code=code.value[0], message=str(read_error(detail))[:MAX_TEXT])
     status.details.add().Pack(detail)
     return rpc_status.to_status(status)
+
+
+def code_of(error: AixgoError) -> int:
+    """The google.rpc.Code `error` travels under."""
+    number: int = _code(error).value[0]
+    return number
+
+
+def _code(error: AixgoError) -> grpc.StatusCode:
+    return grpc.StatusCode.__members__.get(error.status, grpc.StatusCode.INTERNAL)
+
+
+def read_end(status: service_pb.CallStatus, target: str) -> tuple[AixgoError, Usage | None]:
+    """As `read_failure`, for a call that was carried by `Connect`."""
+    detail = status.error
+    usage = read_usage(detail.usage) if detail.HasField("usage") else None
+    if detail.kind:
+        return read_error(detail), usage
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    return MEANING[code](target, ""), usage
 
 
 def read_failure(exc: grpc.aio.AioRpcError, target: str) -> tuple[AixgoError, Usage | None]:

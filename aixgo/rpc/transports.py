@@ -15,7 +15,7 @@ from aixgo.rpc.options import WireSettings
 
 __all__ = ["TRANSPORTS", "open_link"]
 
-TRANSPORTS = {"unary": "aixgo.rpc.unary"}
+TRANSPORTS = {"stream": "aixgo.rpc.stream", "unary": "aixgo.rpc.unary"}
 """The module of each transport; it has an `open_link` of the shape below."""
 
 

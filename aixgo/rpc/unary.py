@@ -17,16 +17,18 @@ from collections.abc import AsyncIterator
 import grpc
 
 from aixgo.context import CallContext, Clock
-from aixgo.deadlines import Deadlines, Guard
-from aixgo.errors import AixgoError, DeadlineExceeded, MessageTooLarge, RuntimeClosed, Unavailable
+from aixgo.deadlines import Deadlines
+from aixgo.errors import AixgoError, MessageTooLarge, RuntimeClosed, Unavailable
 from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.base import PeerInfo
 from aixgo.rpc.channel import PeerChannel, UnaryCallable, being_cancelled
 from aixgo.rpc.codec import fill_context, fill_message, parse, read_message
-from aixgo.rpc.options import MAX_WIRE_BYTES, STATUS_GRACE, WireSettings
+from aixgo.rpc.guards import deadline_of, guard_link
+from aixgo.rpc.options import MAX_RPCS, MAX_WIRE_BYTES, STATUS_GRACE, WireSettings
 from aixgo.rpc.status import ADMITTED, read_failure
 from aixgo.rpc.streams import StreamCall, Ticket, UnaryStream
+from aixgo.rpc.traffic import Traffic
 from aixgo.v1 import agent_service_pb2 as pb
 
 __all__ = ["UnaryLink", "open_link"]
@@ -61,20 +63,22 @@ class UnaryLink:
         settings: WireSettings | None = None,
         insecure: bool = False,
     ) -> None:
+        self.traffic = Traffic()
         self._settings = settings or WireSettings()
-        self._channel = PeerChannel(address, self._settings, insecure=insecure)
+        self.channel = PeerChannel(address, self._settings, insecure=insecure)
+        """The connection, which another transport to the same address may share."""
         self._deadlines = Deadlines(clock)
-        self._slots = asyncio.Semaphore(self._settings.max_concurrent_calls)
+        self._slots = asyncio.Semaphore(min(self._settings.max_concurrent_calls, MAX_RPCS))
         self._tickets: set[Ticket] = set()
         self._settling: dict[CallContext, asyncio.Task[None]] = {}
 
     @property
     def address(self) -> str:
-        return self._channel.address
+        return self.channel.address
 
     @property
     def instance(self) -> str:
-        return self._channel.info.instance if self._channel.info else ""
+        return self.channel.info.instance if self.channel.info else ""
 
     @property
     def outstanding(self) -> int:
@@ -82,14 +86,14 @@ class UnaryLink:
 
     @property
     def draining(self) -> bool:
-        return self._channel.info is not None and self._channel.info.draining
+        return self.channel.draining
 
     async def connect(self, timeout: float | None = None) -> PeerInfo:
-        return await self._channel.connect(timeout or self._settings.connect_timeout)
+        return await self.channel.connect(timeout or self._settings.connect_timeout)
 
     async def describe(self) -> PeerInfo:
-        await self._channel.ready(self.address)
-        return await self._channel.describe()
+        await self.channel.ready(self.address)
+        return await self.channel.describe()
 
     async def call(self, target: str, message: Message, context: CallContext) -> Message:
         request = pb.ExecuteRequest(target=target)
@@ -116,18 +120,18 @@ class UnaryLink:
         request = pb.ExecuteStreamRequest(target=target)
         fill_message(request.message, message)
         ticket = Ticket(self._tickets)
-        guard = self._guard(context)
+        guard = guard_link(self._deadlines, context)
         rpc: StreamCall | None = None
         try:
             await self._admit(context, ticket)
-            method = self._channel.streaming("ExecuteStream")
+            method = self.channel.streaming("ExecuteStream")
             rpc = method(_sealed(request, context), timeout=_wire_timeout(context))
             await self._admitted(rpc, context)
         except BaseException as exc:
             if rpc is not None:
                 rpc.cancel()
             ticket.release()
-            if error := _deadline_of(guard, exc, target):
+            if error := deadline_of(guard, exc, target):
                 raise error from None
             raise
         finally:
@@ -136,11 +140,11 @@ class UnaryLink:
         return UnaryStream(self, rpc, context, ticket)
 
     async def receive(self, name: str, context: CallContext) -> AsyncIterator[Message]:
-        await self._channel.ready(name)
+        await self.channel.ready(name)
         request = pb.ReceiveRequest(name=name)
         fill_context(request.envelope, context)
         ticket = Ticket(self._tickets)
-        rpc: StreamCall = self._channel.streaming("Receive")(
+        rpc: StreamCall = self.channel.streaming("Receive")(
             request.SerializeToString(), timeout=_wire_timeout(context)
         )
         try:
@@ -159,7 +163,7 @@ class UnaryLink:
     async def aclose(self) -> None:
         for task in tuple(self._settling.values()):
             task.cancel()
-        await self._channel.aclose()
+        await self.channel.aclose()
         self._deadlines.close()
         if self._settling:
             await asyncio.wait(self._settling.values())
@@ -169,18 +173,18 @@ class UnaryLink:
     async def _exchange(self, method: str, request: Request, context: CallContext) -> bytes:
         """The answer to `request`, within a slot and until the deadline."""
         ticket = Ticket(self._tickets)
-        guard = self._guard(context)
+        guard = guard_link(self._deadlines, context)
         rpc: UnaryCall | None = None
         try:
             await self._admit(context, ticket)
-            call: UnaryCallable = self._channel.unary(method)
+            call: UnaryCallable = self.channel.unary(method)
             rpc = call(_sealed(request, context), timeout=_wire_timeout(context))
             return await self._finish(rpc, context)
         except asyncio.CancelledError as exc:
             if rpc is not None and context.remaining <= 0 and not rpc.done():
                 self._keep(rpc, context)
                 rpc = None
-            if error := _deadline_of(guard, exc, context.agent):
+            if error := deadline_of(guard, exc, context.agent):
                 raise error from None
             raise
         finally:
@@ -218,13 +222,13 @@ class UnaryLink:
 
     async def read(self, rpc: StreamCall, context: CallContext) -> bytes | None:
         """The next message of `rpc`, or None at its end; cancelling it ends the RPC."""
-        guard = self._guard(context)
+        guard = guard_link(self._deadlines, context)
         try:
             body = await rpc.read()
         except grpc.aio.AioRpcError as exc:
             raise self.failure(exc, context) from exc
         except asyncio.CancelledError as exc:
-            if error := _deadline_of(guard, exc, context.agent):
+            if error := deadline_of(guard, exc, context.agent):
                 raise error from None
             if rpc.cancelled() and not being_cancelled():
                 raise self.gone(context) from None
@@ -239,12 +243,12 @@ class UnaryLink:
         error, usage = read_failure(exc, context.agent)
         context.charge(usage)
         if isinstance(error, (Unavailable, RuntimeClosed)) and not error.agent:
-            self._channel.lost()  # it went away or is about to: ask before the next call
+            self.channel.lost()  # it went away or is about to: ask before the next call
         return error
 
     def gone(self, context: CallContext) -> AixgoError:
         """The error of an RPC that nobody cancelled and that ended as cancelled."""
-        self._channel.lost()
+        self.channel.lost()
         return Unavailable(context.agent, "the connection was lost", "unknown")
 
     async def _admit(self, context: CallContext, ticket: Ticket) -> None:
@@ -258,24 +262,15 @@ class UnaryLink:
         if not comes_through:
             await self._slots.acquire()
             ticket.slots = self._slots
-        await self._channel.ready(context.agent)
-        if self.draining and not comes_through:
-            self._channel.lost()  # ask again next time: another process may listen there by then
+        await self.channel.ready(context.agent)
+        info = self.channel.info
+        if info is not None and info.draining and not comes_through:
+            self.channel.lost()  # ask again next time: another process may listen there by then
             raise Unavailable(context.agent, "it is draining")
         if context.idempotency_key:
             if context.at_instance not in ("", self.instance):
                 raise Unavailable(context.agent, "another process answers at its address")
             context.at_instance = self.instance
-
-    def _guard(self, context: CallContext) -> Guard | None:
-        """A guard for the deadline, unless one of the caller's watches this task already."""
-        task = asyncio.current_task()
-        assert task is not None, "a link is used from tasks"
-        if math.isinf(context.deadline) or (
-            context.task is task and context.guarded <= context.deadline
-        ):
-            return None
-        return self._deadlines.arm(context.deadline, task)
 
     def _keep(self, rpc: UnaryCall, context: CallContext) -> None:
         """Let an RPC whose caller's time is over come to its end, for what it spent."""
@@ -307,10 +302,3 @@ def _sealed(request: Request, context: CallContext) -> bytes:
 def _wire_timeout(context: CallContext) -> float | None:
     remaining = context.remaining
     return None if math.isinf(remaining) else max(0.0, remaining) + STATUS_GRACE
-
-
-def _deadline_of(guard: Guard | None, exc: BaseException, target: str) -> AixgoError | None:
-    """The error to raise if `guard`, and nobody else, is what cancelled the task."""
-    if guard is not None and isinstance(exc, asyncio.CancelledError) and guard.absorbed():
-        return DeadlineExceeded(target)
-    return None

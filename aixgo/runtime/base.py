@@ -15,6 +15,7 @@ from typing import Self
 from aixgo.context import Clock
 from aixgo.contract import Agent, AgentDescription
 from aixgo.errors import AgentNotFound, RuntimeClosed
+from aixgo.rpc.traffic import Traffic
 from aixgo.runtime.callers import AgentCaller
 from aixgo.runtime.calling import (
     check_timeout,
@@ -237,6 +238,7 @@ class Runtime(Delivery):
             "messages_received": self._mail.received,
             "dead_letters": len(self.dead_letters),
             "mailboxes": self._mail.waiting(),
+            "wire": Traffic().metrics(),
         }
 
     async def pending(self) -> int:

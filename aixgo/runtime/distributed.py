@@ -23,7 +23,7 @@ from aixgo.rpc.server import Server
 from aixgo.rpc.transports import open_link
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.hosting import Hosted
-from aixgo.runtime.options import Health, RuntimeOptions
+from aixgo.runtime.options import Health, Metrics, RuntimeOptions
 from aixgo.runtime.peers import Peer, RemoteAgent, Replicas
 from aixgo.runtime.serving import RuntimeHost
 
@@ -41,7 +41,8 @@ class DistributedRuntime(Runtime):
         agents: hosted here. An agent object given to a pattern under a peer's name stands for the name.
         peers: name → address or list of addresses (`host:port`, `unix:/path`, `dns:///name:port`).
         address: where to serve the hosted agents; empty serves nobody.
-        transport: how calls travel; `unary` is one RPC per call.
+        transport: how calls travel: `stream` carries them all over one RPC per peer, in frames; `unary` makes
+            each an RPC of its own. The semantics are the same.
         insecure: allow plaintext to and from other machines.
         wire: keepalive, connect timeout and concurrency of connections.
         options: see `RuntimeOptions`.
@@ -55,7 +56,7 @@ class DistributedRuntime(Runtime):
         *agents: Agent,
         peers: Mapping[str, Addresses] | None = None,
         address: str = "",
-        transport: str = "unary",
+        transport: str = "stream",
         insecure: bool = False,
         wire: WireSettings | None = None,
         **options: Unpack[RuntimeOptions],
@@ -156,6 +157,15 @@ class DistributedRuntime(Runtime):
         health["agents"].update(zip(self._peers, states, strict=True))
         return health
 
+    def metrics(self) -> Metrics:
+        """Counters since the start and gauges of this moment; those of the wire over all peers."""
+        metrics = super().metrics()
+        parts = [*self._replicas.traffic(), *([self._server.traffic] if self._server else [])]
+        for part in parts:
+            for name, value in part.metrics().items():
+                metrics["wire"][name] += value  # type: ignore[literal-required]  # its own names
+        return metrics
+
     async def pending(self) -> int:
         """Work waiting or going on here and at every peer that answers."""
         count = await super().pending()
@@ -193,6 +203,7 @@ class DistributedRuntime(Runtime):
         if self._server is not None:
             for name in ("", *self._registry.hosted):  # so that balancers look elsewhere
                 await self._server.set_health(name, serving=False)
+            self._server.drain()
         await super()._drained()
 
     async def _end(self) -> None:
@@ -238,7 +249,7 @@ async def serve(
     address: str,
     peers: Mapping[str, Addresses] | None = None,
     ready: Callable[[DistributedRuntime], None] | None = None,
-    transport: str = "unary",
+    transport: str = "stream",
     insecure: bool = False,
     wire: WireSettings | None = None,
     **options: Unpack[RuntimeOptions],

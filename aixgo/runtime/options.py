@@ -12,6 +12,7 @@ from aixgo.context import CallContext, Clock
 from aixgo.contract import AgentDescription
 from aixgo.message import Message
 from aixgo.middleware import Middleware, ReplyStream, Request, Response
+from aixgo.rpc.traffic import WireMetrics
 
 __all__ = ["CallMiddleware", "Health", "Metrics", "Route", "RuntimeOptions"]
 
@@ -73,6 +74,8 @@ class Metrics(TypedDict):
     dead_letters: int
     mailboxes: dict[str, int]
     """Messages waiting, per mailbox that has any."""
+    wire: WireMetrics
+    """What passes between this runtime and its peers in frames; all zero where nothing does."""
 
 
 class Health(TypedDict):

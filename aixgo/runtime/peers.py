@@ -23,6 +23,7 @@ from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.addresses import parse_address, resolve
 from aixgo.rpc.base import Link, PeerInfo
+from aixgo.rpc.traffic import Traffic
 from aixgo.runtime.inbox import RemoteInbox
 from aixgo.runtime.serving import SEND_MARGIN
 
@@ -109,6 +110,10 @@ class Replicas:
             task = asyncio.create_task(_close_when_idle(replica), name=f"aixgo-close-{address}")
             self._closing[task] = replica
             task.add_done_callback(lambda task: self._closing.pop(task, None))
+
+    def traffic(self) -> list[Traffic]:
+        """What passed over each link that is open."""
+        return [replica.link.traffic for replica in self._by_address.values()]
 
     async def aclose(self) -> None:
         """Close every link."""

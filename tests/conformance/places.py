@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 ADDRESSES = ("tcp", "unix")
-TRANSPORTS = ("unary",)
+TRANSPORTS = ("unary", "stream")
 
 
 @dataclass(frozen=True)

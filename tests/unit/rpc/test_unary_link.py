@@ -501,14 +501,6 @@ async def test_a_bare_request_is_enough(host: SmallHost) -> None:
     assert 59 < host.contexts[0].deadline - SystemClock().monotonic() <= 60
 
 
-async def test_the_stream_of_many_calls_is_not_served_yet(host: SmallHost) -> None:
-    async with serving(host) as (_, bound), grpc.aio.insecure_channel(bound) as channel:
-        connect = channel.stream_stream(f"/{base.SERVICE}/Connect")(iter([b""]))
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await connect.read()
-        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
 # -- the server -------------------------------------------------------------------------------------------
 
 

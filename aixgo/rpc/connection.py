@@ -1,0 +1,418 @@
+"""The client's side of one `Connect` RPC: its calls, from the request to the end.
+
+A call is queued, and from then on belongs to the table of its connection until the server has ended it,
+also when its caller has left: so a place is free only when it is free on the other side as well, and what
+the call spent is learnt. Whoever waits for a call waits on its futures; no wait touches the RPC.
+
+Below: conduit, frames, codec, status. Above: stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import grpc
+
+from aixgo.context import CallContext, Clock
+from aixgo.errors import AixgoError, InvalidMessage, LimitExceeded, Unavailable
+from aixgo.message import Message
+from aixgo.rpc.channel import being_cancelled
+from aixgo.rpc.codec import fill_context, fill_message, parse, read_usage
+from aixgo.rpc.conduit import Conduit
+from aixgo.rpc.frames import Limits, cancel, credit, frame_of, hello, read_hello
+from aixgo.rpc.options import STATUS_GRACE
+from aixgo.rpc.outbox import Parcel
+from aixgo.rpc.status import read_end, read_failure
+from aixgo.rpc.traffic import Traffic, wire_view
+from aixgo.rpc.transfers import Outgoing
+from aixgo.v1 import agent_service_pb2 as pb
+from aixgo.v1 import message_pb2
+
+__all__ = ["Call", "Connection", "StreamedCall"]
+
+log = logging.getLogger(__name__)
+
+MAX_UNREAD = 1024 * 1024  # bytes a stream's reader may be behind before large chunks wait
+CLOSING = 1.0  # seconds the peer has to end an RPC that carries nothing any more
+LOST = "the connection was lost"
+
+Rpc = grpc.aio.StreamStreamCall[bytes, bytes]
+End = pb.Reply | AixgoError
+
+
+class Call:
+    """One call on a connection, as its caller waits for it."""
+
+    def __init__(self, context: CallContext) -> None:
+        self.context = context
+        self.connection: Connection | None = None
+        """What carries it, once it was queued."""
+        self.number = 0
+        self.parcel: Parcel | None = None
+        """What opens it: the request, or the announcement of its transfer."""
+        self.outgoing: Outgoing | None = None
+        self.left = False
+        """True once its caller no longer waits."""
+        self.end: End | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def may_have_started(self) -> bool:
+        """Whether the server may have the whole request."""
+        if self.outgoing is not None:
+            return self.outgoing.complete
+        return self.parcel is not None and self.parcel.taken
+
+    def ended(self, end: End) -> None:
+        self.end = end
+        self.wake()
+
+    async def changed(self) -> None:
+        """Return when something came for it. One waiter at a time."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class StreamedCall(Call):
+    """A call whose reply comes in pieces: chunks, or the messages of a mailbox."""
+
+    def __init__(self, context: CallContext, window: int) -> None:
+        super().__init__(context)
+        self.admitted = False
+        self.unread: deque[message_pb2.StreamChunk | pb.Delivery] = deque()
+        self.unread_bytes = 0
+        self.window = window
+        self.allowed = window
+        """Pieces the server may send now."""
+        self.owed = 0
+        """Pieces read and not given back yet."""
+
+    def take(self, part: message_pb2.StreamChunk | pb.Delivery) -> None:
+        """Note a piece that came.
+
+        Raises:
+            LimitExceeded: the server sends more than it may.
+        """
+        if not self.allowed:
+            raise LimitExceeded("chunks granted to a stream", self.window, self.context.agent)
+        self.allowed -= 1
+        if not self.left:
+            self.unread.append(part)
+            self.unread_bytes += part.ByteSize()
+            self.wake()
+
+    def read(self) -> message_pb2.StreamChunk | pb.Delivery:
+        """Take the oldest piece."""
+        part = self.unread.popleft()
+        self.unread_bytes -= part.ByteSize()
+        self.owed += 1
+        if self.connection is not None:
+            self.connection.give_back(self)
+        return part
+
+
+class Connection:
+    """One open `Connect` RPC. Belongs to the loop it is opened on.
+
+    Args:
+        rpc: the RPC, to which nothing was written yet.
+        gone: called once, when no new calls should be made here any more; True if the peer asked so.
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        address: str,
+        clock: Clock,
+        traffic: Traffic,
+        gone: Callable[[Connection, bool], None],
+    ) -> None:
+        self.instance = ""
+        """Who answers; known once opened."""
+        self.usable = False
+        """Whether calls should be made here."""
+        self.refusal: AixgoError | None = None
+        """Why the server ended it, if it said so."""
+        self.unserved = False
+        """True if there is no such method there."""
+        self._address = address
+        self._rpc: Rpc | None = rpc
+        self._clock = clock
+        self._traffic = traffic
+        self._gone = gone
+        self._limit = 0
+        self._last = 0
+        self._calls: dict[int, Call] = {}
+        self._greeting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reader: asyncio.Task[None] | None = None
+        self._conduit = Conduit(
+            rpc,
+            self._take,
+            self._transfer_stalled,
+            clock=clock,
+            traffic=traffic,
+            view=wire_view(address),
+            place=lambda: len(self._calls) < self._limit,
+            waiting=self._note_wait,
+            half_close=rpc.done_writing,
+        )
+
+    @property
+    def idle(self) -> bool:
+        return not self._calls
+
+    async def open(self) -> bool:
+        """Exchange hellos; False if the peer serves no calls here. The caller bounds the wait."""
+        try:
+            await self._conduit.write(hello("", Limits()))
+        except (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
+            log.debug("%s took no hello", self._address)  # the reader learns why
+        self._reader = asyncio.create_task(self._read(), name=f"aixgo-read-{self._address}")
+        self._conduit.start(f"aixgo-write-{self._address}")
+        await self._greeting
+        return self.usable
+
+    async def begin(
+        self, call: Call, method: pb.Method, target: str, message: Message | None
+    ) -> bool:
+        """Send the request of `call`; returns when it is queued, or sent if it is large.
+
+        False if no new calls are made here any more; then nothing was sent.
+
+        Raises:
+            LimitExceeded: there is no place, and those there are may wait for this very call.
+            InvalidMessage, MessageTooLarge: it cannot be sent.
+        """
+        conduit = self._conduit
+        if not conduit.outbox.room.passable:
+            await self._turn(call.context, target)
+        if not self.usable:
+            return False
+        number = self._last + 1
+        frame, envelope = frame_of(number)
+        request = envelope.request
+        request.method = method
+        request.target = target
+        if message is not None:
+            fill_message(request.message, message)
+        fill_context(request.envelope, call.context)
+        body = frame.SerializeToString()
+        whole = conduit.fits(body)
+        call.connection = self
+        call.context.at_instance = self.instance
+        call.number = self._last = number
+        self._calls[number] = call
+        if whole:
+            call.parcel = conduit.outbox.put(body)
+        else:
+            call.outgoing = Outgoing()
+            call.parcel = conduit.announce(number, body, call.outgoing)
+            with contextlib.suppress(
+                Unavailable
+            ):  # the connection was lost: the end of the call says so
+                await conduit.transfer(number, body, call.outgoing)
+        return True
+
+    def give_back(self, call: StreamedCall) -> None:
+        """A piece of `call` was read: allow the server another one, not each by itself."""
+        if call.owed >= (call.window + 1) // 2 and call.end is None:
+            self._conduit.outbox.put_control(credit(call.number, chunks=call.owed))
+            self._traffic.credits_granted += call.owed
+            call.allowed += call.owed
+            call.owed = 0
+        if call.unread_bytes <= MAX_UNREAD:
+            self._conduit.incoming.resume(call.number)
+
+    def leave(self, call: Call) -> None:
+        """The caller of `call` has left: stop the callee. Harmless when it has ended."""
+        if call.left or call.end is not None or call.parcel is None:
+            return
+        call.left = True
+        self._conduit.break_off(call.number)
+        if self._conduit.outbox.withdraw(call.parcel):
+            self._forget(call)
+        elif call.context.remaining <= 0 and call.may_have_started:
+            # The server knows the deadline too, and says what was spent until then.
+            self._clock.call_later(STATUS_GRACE, lambda: self._cancel(call))
+        else:
+            self._cancel(call)
+
+    async def aclose(self) -> None:
+        """End the RPC; calls on it are lost. Twice is fine."""
+        self._stop_using(asked=False)
+        if self._reader is None:
+            self._cancel_rpc()
+            await self._conduit.close()
+            return
+        if self.idle:
+            self._conduit.finish()
+            await asyncio.wait([self._reader], timeout=CLOSING)
+        self._cancel_rpc()
+        await asyncio.wait([self._reader])
+
+    async def ended(self) -> None:
+        """Return when the RPC is over."""
+        if self._reader is not None:
+            await asyncio.wait([self._reader])
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    async def _turn(self, context: CallContext, target: str) -> None:
+        """Wait for a place and for room; the guard of the call bounds it."""
+        if len(self._calls) >= self._limit and any(
+            hop.instance == self.instance for hop in context.hops
+        ):
+            raise LimitExceeded("calls of one connection", self._limit, target)
+        with contextlib.suppress(Unavailable):  # lost meanwhile: it is not usable any more
+            await self._conduit.outbox.room.wait()
+
+    def _note_wait(self) -> None:
+        if len(self._calls) >= self._limit:
+            self._traffic.stalls_place += 1
+        else:
+            self._traffic.stalls_room += 1
+
+    def _cancel(self, call: Call) -> None:
+        if call.end is None and call.number in self._calls:
+            self._conduit.outbox.put_control(cancel(call.number))
+
+    def _forget(self, call: Call) -> None:
+        if self._calls.pop(call.number, None) is not None:
+            self._conduit.outbox.room.knock()
+            if not self.usable and not self._calls:
+                self._conduit.finish()
+
+    async def _read(self) -> None:
+        try:
+            await self._conduit.read(pause=False)
+        except AixgoError as exc:
+            log.warning("%s broke the rules of the wire: %s", self._address, exc)
+        except grpc.aio.AioRpcError as exc:
+            self.unserved = exc.code() is grpc.StatusCode.UNIMPLEMENTED
+            self.refusal = read_failure(exc, self._address)[0]
+        except asyncio.CancelledError:
+            if being_cancelled():
+                raise
+        finally:
+            self._cancel_rpc()
+            await self._end()
+
+    def _cancel_rpc(self) -> None:
+        """End the RPC, if it has not ended, and let go of it."""
+        rpc, self._rpc = self._rpc, None
+        if rpc is not None:
+            rpc.cancel()
+
+    async def _end(self) -> None:
+        self._stop_using(asked=False)
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            outcome = "unknown" if call.may_have_started else "not_started"
+            call.ended(Unavailable(call.context.agent, LOST, outcome))
+        if not self._greeting.done():
+            self._greeting.set_result(None)
+        await self._conduit.close()
+
+    def _stop_using(self, *, asked: bool) -> None:
+        if self.usable:
+            self.usable = False
+            self._gone(self, asked)
+
+    # -- what comes -----------------------------------------------------------------------------------
+
+    def _take(self, envelope: pb.Envelope) -> None:
+        kind = envelope.WhichOneof("frame")
+        call = self._calls.get(envelope.call)
+        if call is None:
+            self._take_other(kind, envelope)
+        elif kind == "reply":
+            if call.left and envelope.reply.message.HasField("usage"):
+                call.context.charge(read_usage(envelope.reply.message.usage))
+            self._finish(call, envelope.reply)
+        elif kind == "status":
+            error, usage = read_end(envelope.status, call.context.agent)
+            call.context.charge(usage)
+            self._finish(call, error)
+        elif kind == "credit":
+            self._conduit.grant_pieces(call.number, envelope.credit.piece_bytes)
+        elif kind == "piece":
+            self._take_piece(call, envelope.piece)
+        elif isinstance(call, StreamedCall) and kind == "chunk":
+            call.take(envelope.chunk)
+        elif isinstance(call, StreamedCall) and kind == "delivery":
+            call.take(envelope.delivery)
+        elif isinstance(call, StreamedCall) and kind == "admitted":
+            call.admitted = True
+            call.wake()
+        elif kind is not None:
+            raise InvalidMessage(path=kind, expected="what belongs to this call")
+
+    def _take_other(self, kind: str | None, envelope: pb.Envelope) -> None:
+        """Take what belongs to no call that is known here."""
+        if envelope.call:
+            if envelope.call > self._last:
+                raise InvalidMessage(path="call", expected="the number of a call that was made")
+            self._traffic.strays += 1
+        elif kind == "hello":
+            self._greet(envelope.hello)
+        elif not self._greeting.done():
+            raise InvalidMessage(path="frame", expected="a hello first")
+        elif kind == "ping":
+            self._conduit.answer(envelope.ping)
+        elif kind == "go_away":
+            self._stop_using(asked=True)
+            if self.idle:
+                self._conduit.finish()
+        elif kind is not None:
+            raise InvalidMessage(path=kind, expected="what belongs to a connection")
+
+    def _greet(self, said: pb.Hello) -> None:
+        if self._greeting.done():
+            raise InvalidMessage(path="hello", expected="one hello")
+        try:
+            self.instance, theirs = read_hello(said)
+        except AixgoError as exc:
+            self.refusal = exc
+            raise
+        self._conduit.agree(theirs)
+        self._limit = theirs.calls
+        self.unserved = not theirs.calls
+        self.usable = bool(theirs.calls)
+        self._greeting.set_result(None)
+
+    def _take_piece(self, call: Call, part: pb.Piece) -> None:
+        incoming, number = self._conduit.incoming, call.number
+        if call.left:
+            return
+        if part.total_bytes:
+            behind = isinstance(call, StreamedCall) and call.unread_bytes > MAX_UNREAD
+            incoming.begin(number, part.total_bytes, held=behind)
+        whole = incoming.add(number, part.data) if part.data or not part.total_bytes else None
+        if whole is not None:
+            envelope = parse(pb.Envelope, whole)
+            kind = envelope.WhichOneof("frame")
+            if envelope.call != number or kind not in ("chunk", "delivery", "reply", "status"):
+                raise InvalidMessage(path="piece", expected="a part of what belongs to its call")
+            self._take(envelope)
+
+    def _finish(self, call: Call, end: End) -> None:
+        self._conduit.break_off(call.number)
+        self._forget(call)
+        call.ended(end)
+
+    def _transfer_stalled(self, number: int) -> None:
+        call = self._calls.get(number)
+        if call is not None:
+            self.leave(call)
+            call.ended(Unavailable(call.context.agent, "it stopped in the middle", "unknown"))

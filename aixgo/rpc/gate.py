@@ -1,0 +1,73 @@
+"""A gate that lets waiters through one by one, in the order in which they came.
+
+For room in a queue, and for places among the calls of a connection: what is waited for is a condition,
+and whoever changes something it depends on knocks.
+
+Below: errors. Above: outbox, connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from aixgo.errors import AixgoError
+
+__all__ = ["Gate"]
+
+
+class Gate:
+    """Passes while `is_open` says so. Belongs to one event loop."""
+
+    __slots__ = ("_closed", "_is_open", "_stalled", "_waiting")
+
+    def __init__(self, is_open: Callable[[], bool], stalled: Callable[[], None]) -> None:
+        self._is_open = is_open
+        self._stalled = stalled  # told whenever somebody has to wait
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closed: Callable[[], AixgoError] | None = None
+
+    @property
+    def passable(self) -> bool:
+        """Whether `wait` would return at once: it is open, and nobody came earlier."""
+        return not self._waiting and self._is_open()
+
+    async def wait(self) -> None:
+        """Return when it is this waiter's turn; use what was waited for before awaiting anything else.
+
+        Raises:
+            AixgoError: the gate was closed for good; the error it was closed with.
+        """
+        if self._closed is not None:
+            raise self._closed()
+        if self.passable:
+            return
+        self._stalled()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting.remove(turn)
+            else:
+                self._waiting.popleft()
+                self.knock()  # the turn came at the same moment: it is the next one's
+            raise
+        if self._closed is not None:
+            raise self._closed()
+        self._waiting.popleft()
+        self.knock()
+
+    def knock(self) -> None:
+        """Look again: what the gate waits for may be there."""
+        if self._waiting and not self._waiting[0].done() and self._is_open():
+            self._waiting[0].set_result(None)
+
+    def close(self, error: Callable[[], AixgoError]) -> None:
+        """Turn everybody away, now and later, with what `error` makes."""
+        self._closed = error
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_result(None)

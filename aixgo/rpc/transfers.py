@@ -1,0 +1,241 @@
+"""Envelopes that fit into no frame, cut into pieces: one side sends as the other allows.
+
+The receiver allows nothing at first. It grants to transfers in the order in which they began, as long as
+what they announced fits into one budget per connection, and to each only a window ahead of what came. So
+what a connection holds is bounded, whatever its peer announces.
+
+Below: frames. Above: conduit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from aixgo.context import Clock, TimerHandle
+from aixgo.errors import InvalidMessage, LimitExceeded, MessageTooLarge
+from aixgo.rpc.frames import frame_of
+from aixgo.rpc.options import MAX_WIRE_BYTES
+
+__all__ = ["PIECE_BYTES", "Incoming", "Outgoing", "Pool", "announcement", "piece"]
+
+PIECE_BYTES = 63 * 1024  # of data; with what is around it, it fits into the smallest frame allowed
+WINDOW = 4 * PIECE_BYTES  # what a transfer may be ahead of its receiver
+MAX_ASSEMBLING = 2 * MAX_WIRE_BYTES  # announced bytes one connection grants to at a time
+STALL = 10.0  # seconds without a piece after which a transfer has failed; twice that at most
+
+
+def announcement(call: int, total: int) -> bytes:
+    """The first piece of a transfer of `total` bytes."""
+    frame, envelope = frame_of(call)
+    envelope.piece.total_bytes = total
+    return frame.SerializeToString()
+
+
+def piece(call: int, data: bytes) -> bytes:
+    frame, envelope = frame_of(call)
+    envelope.piece.data = data
+    return frame.SerializeToString()
+
+
+class Outgoing:
+    """What the peer allows a transfer of ours to send, and whether it is still wanted."""
+
+    __slots__ = ("_waiter", "allowed", "complete", "stopped")
+
+    def __init__(self) -> None:
+        self.allowed = 0
+        self.complete = False
+        """True once all of it may have left."""
+        self.stopped = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def grant(self, size: int) -> None:
+        self.allowed += size
+        self._wake()
+
+    def stop(self) -> None:
+        """The call has ended: nobody waits for the rest."""
+        self.stopped = True
+        self._wake()
+
+    async def changed(self) -> None:
+        """Return when more is allowed, or nothing is wanted any more."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Pool:
+    """The bytes that the transfers of several connections may announce together."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._size = size
+        self._waiting: dict[Incoming, None] = {}
+
+    @property
+    def reserved(self) -> int:
+        return self._size - self._free
+
+    def reserve(self, size: int, incoming: Incoming) -> bool:
+        """Take `size`; else False, and `incoming` hears of it when something is given back."""
+        if size > self._free:
+            self._waiting[incoming] = None
+            return False
+        self._free -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        self._free += size
+        waiting, self._waiting = self._waiting, {}
+        for incoming in waiting:
+            incoming.admit()
+
+    def forget(self, incoming: Incoming) -> None:
+        self._waiting.pop(incoming, None)
+
+
+class _Transfer:
+    """An envelope of which a part has come."""
+
+    __slots__ = ("came", "granted", "held", "parts", "seen", "total")
+
+    def __init__(self, total: int, *, held: bool) -> None:
+        self.total = total
+        self.held = held
+        """True while its reader is behind: it gets nothing until `resume`."""
+        self.parts: list[bytes] = []
+        self.came = 0
+        self.granted = 0
+        self.seen = -1
+        """What had come when it was last looked at."""
+
+
+class Incoming:
+    """The transfers one connection receives.
+
+    Args:
+        grant: tells the peer how many bytes more a call may send.
+        stalled: a transfer brought nothing for `STALL` seconds though it may; drop it and end its call.
+        clock: for that.
+        pool: what all connections of this side may hold; a pool of its own by default.
+    """
+
+    def __init__(
+        self,
+        grant: Callable[[int, int], None],
+        stalled: Callable[[int], None],
+        clock: Clock,
+        pool: Pool | None = None,
+    ) -> None:
+        self._grant = grant
+        self._stalled = stalled
+        self._clock = clock
+        self._pool = pool or Pool(MAX_ASSEMBLING)
+        self._active: dict[int, _Transfer] = {}
+        self._waiting: OrderedDict[int, _Transfer] = OrderedDict()
+        self._reserved = 0
+        self._timer: TimerHandle | None = None
+
+    def __contains__(self, call: int) -> bool:
+        return call in self._active or call in self._waiting
+
+    def begin(self, call: int, total: int, *, held: bool = False) -> None:
+        """Take note of an announcement.
+
+        Raises:
+            MessageTooLarge: nothing that large is taken.
+            InvalidMessage: a transfer of that call is going on.
+        """
+        if total > MAX_WIRE_BYTES:
+            raise MessageTooLarge(total, MAX_WIRE_BYTES)
+        if call in self:
+            raise InvalidMessage(path="piece", expected="one transfer of a call at a time")
+        self._waiting[call] = _Transfer(total, held=held)
+        self.admit()
+
+    def add(self, call: int, data: bytes) -> bytes | None:
+        """Take a piece; the whole envelope when it was the last.
+
+        Raises:
+            InvalidMessage: no transfer of that call is going on, or the piece is empty.
+            LimitExceeded: more than was allowed, or announced.
+        """
+        transfer = self._active.get(call) or self._waiting.get(call)
+        if transfer is None or not data:
+            raise InvalidMessage(path="piece", expected="a part of a transfer that was announced")
+        transfer.came += len(data)
+        if transfer.came > transfer.granted:
+            raise LimitExceeded("bytes granted to a transfer", transfer.granted, "Connect")
+        transfer.parts.append(data)
+        if transfer.came == transfer.total:
+            self.drop(call)
+            return b"".join(transfer.parts)
+        if transfer.granted - transfer.came <= WINDOW // 2:
+            self._allow(call, transfer)
+        return None
+
+    def resume(self, call: int) -> None:
+        """The reader of `call` has caught up."""
+        transfer = self._waiting.get(call)
+        if transfer is not None and transfer.held:
+            transfer.held = False
+            self.admit()
+
+    def drop(self, call: int) -> None:
+        """Forget the transfer of `call`, if there is one."""
+        transfer = self._active.pop(call, None)
+        self._waiting.pop(call, None)
+        if transfer is not None:
+            self._reserved -= transfer.total
+            self._pool.give_back(transfer.total)
+            self.admit()
+
+    def close(self) -> None:
+        """Forget all transfers."""
+        self._waiting.clear()
+        for call in tuple(self._active):
+            self.drop(call)
+        self._pool.forget(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def admit(self) -> None:
+        """Let those send whose announced bytes fit, first come first."""
+        for call, transfer in tuple(self._waiting.items()):
+            if transfer.held:
+                continue
+            fits = self._reserved + transfer.total <= MAX_ASSEMBLING
+            if not fits or not self._pool.reserve(transfer.total, self):
+                return
+            del self._waiting[call]
+            self._active[call] = transfer
+            self._reserved += transfer.total
+            self._allow(call, transfer)
+            if self._timer is None:
+                self._timer = self._clock.call_later(STALL, self._look)
+
+    def _allow(self, call: int, transfer: _Transfer) -> None:
+        more = min(transfer.total, transfer.came + WINDOW) - transfer.granted
+        if more > 0:
+            transfer.granted += more
+            self._grant(call, more)
+
+    def _look(self) -> None:
+        """Drop the transfers that brought nothing since they were last looked at."""
+        self._timer = None
+        for call, transfer in tuple(self._active.items()):
+            if transfer.came == transfer.seen:
+                self.drop(call)
+                self._stalled(call)
+            transfer.seen = transfer.came
+        if self._active and self._timer is None:
+            self._timer = self._clock.call_later(STALL, self._look)
