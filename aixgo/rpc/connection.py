@@ -74,7 +74,9 @@ class Call:
 
     async def changed(self) -> None:
         """Return when something came for it. One waiter at a time."""
-        self.waiter = asyncio.get_running_loop().create_future()
+        # The loop is asked for once per connection: before Python 3.12 that is a system call.
+        loop = asyncio.get_running_loop() if self.connection is None else self.connection.loop
+        self.waiter = loop.create_future()
         try:
             await self.waiter
         finally:
@@ -158,7 +160,8 @@ class Connection:
         self._limit = 0
         self._last = 0
         self._calls: dict[int, Call] = {}
-        self._greeting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.loop = asyncio.get_running_loop()
+        self._greeting: asyncio.Future[None] = self.loop.create_future()
         self._reader: asyncio.Task[None] | None = None
         self._conduit = Conduit(
             rpc,

@@ -339,6 +339,7 @@ class StreamLink:
         await self._channel.ready(self.address)
         if self._is_plain() or self._told_to_leave():
             return None
+        self._deadlines.loop = asyncio.get_running_loop()
         rpc = self._channel.connecting()
         most = self._settings.max_concurrent_calls
         connection = Connection(rpc, self.address, self._clock, self.traffic, most, self._gone)
