@@ -268,7 +268,7 @@ class Connection:
         if call.left or call.end is not None or call.parcel is None:
             return
         call.left = True
-        self._conduit.break_off(call.number)
+        self._conduit.stop(call.number)
         if self._conduit.outbox.withdraw(call.parcel):
             self._forget(call)
         elif call.context.remaining <= 0 and call.may_have_started:
@@ -422,8 +422,8 @@ class Connection:
 
     def _take_piece(self, call: Call, part: pb.Piece) -> None:
         incoming, number = self._conduit.incoming, call.number
-        if call.left:
-            return
+        if call.left and number not in incoming:
+            return  # nothing of it was asked for, and the server is told to break it off
         if part.total_bytes:
             behind = isinstance(call, StreamedCall) and call.unread_bytes > MAX_UNREAD
             incoming.begin(number, part.total_bytes, held=behind)

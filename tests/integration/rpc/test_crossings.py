@@ -1,0 +1,48 @@
+"""What crosses on the wire: a cancel and the end of its call, a request and a goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from aixgo.message import Message
+from aixgo.rpc.transports import open_link
+from aixgo.v1 import agent_service_pb2 as pb
+from tests.integration.rpc.raw_server import Peer, answer, raw_server
+from tests.unit.rpc.small_host import a_context
+
+
+def cut_up(envelope: pb.Envelope) -> tuple[pb.Envelope, pb.Envelope]:
+    """`envelope` as a transfer: what announces it, and its one piece."""
+    data = envelope.SerializeToString()
+    announced = pb.Envelope(call=envelope.call, piece=pb.Piece(total_bytes=len(data)))
+    return announced, pb.Envelope(call=envelope.call, piece=pb.Piece(data=data))
+
+
+async def test_a_place_is_free_again_when_the_last_piece_of_a_reply_crosses_the_cancel() -> None:
+    leaves = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.introduce(max_concurrent_calls=1)
+        asked = await peer.until("request")
+        announced, rest = cut_up(answer(asked))
+        await peer.write(announced)
+        await peer.until("credit")
+        leaves.set()
+        await peer.until("cancel")
+        await peer.write(rest)  # sent before the cancel came: for the server the call has ended
+        await peer.write(answer(await peer.until("request")))
+        await peer.wait()
+
+    async with asyncio.timeout(10), raw_server(script) as server:
+        link = open_link("stream", server.address)
+        try:
+            first = asyncio.create_task(link.call("echo", Message("first"), a_context()))
+            await leaves.wait()
+            first.cancel()
+            with suppress(asyncio.CancelledError):
+                await first
+            assert (await link.call("echo", Message("second"), a_context())).text == "second"
+        finally:
+            await link.aclose()
+        assert server.failures == []
