@@ -356,6 +356,8 @@ class Connection:
     def _stop_using(self, *, asked: bool) -> None:
         if self.usable:
             self.usable = False
+            # Who waits for a place here goes elsewhere, now and not when a call here has ended.
+            self._conduit.outbox.room.close(lambda: Unavailable("", LOST))
             self._gone(self, asked)
 
     # -- what comes -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from contextlib import suppress
 from aixgo.message import Message
 from aixgo.rpc.transports import open_link
 from aixgo.v1 import agent_service_pb2 as pb
-from tests.integration.rpc.raw_server import Peer, answer, raw_server
+from tests.integration.rpc.raw_server import Peer, answer, behave, raw_server
 from tests.unit.rpc.small_host import a_context
 
 
@@ -43,6 +43,35 @@ async def test_a_place_is_free_again_when_the_last_piece_of_a_reply_crosses_the_
             with suppress(asyncio.CancelledError):
                 await first
             assert (await link.call("echo", Message("second"), a_context())).text == "second"
+        finally:
+            await link.aclose()
+        assert server.failures == []
+
+
+async def test_a_call_that_waits_for_a_place_moves_on_when_its_server_says_goodbye() -> None:
+    waits, moved = asyncio.Event(), asyncio.Event()
+
+    async def leave(peer: Peer) -> None:
+        await peer.introduce(max_concurrent_calls=1)
+        asked = await peer.until("request")
+        await waits.wait()
+        await peer.write(pb.Envelope(go_away=pb.GoAway()))
+        await moved.wait()  # the call that holds the place here goes on
+        await peer.write(answer(asked))
+        await peer.wait()
+
+    async with asyncio.timeout(10), raw_server(leave, behave) as server:
+        link = open_link("stream", server.address)
+        try:
+            first = asyncio.create_task(link.call("echo", Message("first"), a_context()))
+            second = asyncio.create_task(link.call("echo", Message("second"), a_context()))
+            while not link.traffic.stalls_place:
+                await asyncio.sleep(0)
+            waits.set()
+            assert (await second).text == "second"
+            assert not first.done()
+            moved.set()
+            assert (await first).text == "first"
         finally:
             await link.aclose()
         assert server.failures == []
