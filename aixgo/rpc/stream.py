@@ -311,6 +311,8 @@ class StreamLink:
         """Wait for the one attempt to open a connection that runs, or start it."""
         if self._closed:
             raise RuntimeClosed(f"no longer connected to {self.address!r}")
+        if self._connection is not None:  # opened by another one since it was looked for
+            return self._connection
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(timeout))
             self._opening.add_done_callback(self._attempted)

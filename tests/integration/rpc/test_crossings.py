@@ -9,7 +9,7 @@ from aixgo.message import Message
 from aixgo.rpc.transports import open_link
 from aixgo.v1 import agent_service_pb2 as pb
 from tests.integration.rpc.raw_server import Peer, answer, behave, raw_server
-from tests.unit.rpc.small_host import a_context
+from tests.unit.rpc.small_host import SmallHost, a_context, serving
 
 
 def cut_up(envelope: pb.Envelope) -> tuple[pb.Envelope, pb.Envelope]:
@@ -75,3 +75,18 @@ async def test_a_call_that_waits_for_a_place_moves_on_when_its_server_says_goodb
         finally:
             await link.aclose()
         assert server.failures == []
+
+
+async def test_who_connects_while_a_stream_is_being_opened_opens_no_second_one() -> None:
+    async with asyncio.timeout(10), serving(SmallHost()) as (server, address):
+        link = open_link("stream", address)
+        try:
+            connecting = [asyncio.create_task(link.connect())]
+            while not connecting[0].done():
+                connecting.append(asyncio.create_task(link.connect()))
+                await asyncio.sleep(0)
+            await asyncio.gather(*connecting)
+            assert (await link.call("echo", Message("hello"), a_context())).text == "hello"
+        finally:
+            await link.aclose()
+        assert server.traffic.connections_opened == 1
