@@ -44,21 +44,16 @@ class Gate:
         if self.passable:
             return
         self._stalled()
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
         self._waiting.append(turn)
         try:
             await turn
-        except asyncio.CancelledError:
-            if turn.cancelled():
-                self._waiting.remove(turn)
-            else:
-                self._waiting.popleft()
-                self.knock()  # the turn came at the same moment: it is the next one's
-            raise
+        finally:
+            self._waiting.remove(turn)
+            loop.call_soon(self.knock)  # once this one has used what it waited for, or left
         if self._closed is not None:
             raise self._closed()
-        self._waiting.popleft()
-        self.knock()
 
     def knock(self) -> None:
         """Look again: what the gate waits for may be there."""
