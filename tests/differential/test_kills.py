@@ -137,8 +137,8 @@ class Leg:
         seen: list[object] = []
         async with asyncio.timeout(HANG):
             for caller in self._callers:
-                for target, payload in (("echo", "again"), ("b", DEEP)):
-                    seen.append(await _answered(caller, target, payload))  # noqa: PERF401
+                again = (("echo", "again"), ("b", DEEP))
+                seen += [await _answered(caller, target, payload) for target, payload in again]
                 seen += [(await caller.call("echo", number)).payload for number in range(3)]
         seen.append([_outstanding(caller) for caller in self._callers])
         return seen
@@ -161,7 +161,7 @@ class Leg:
                 given = task if held.kind == "stream" else deep
                 async with caller.stream(target, given) as read:
                     async for chunk in read:
-                        chunks.append(chunk.content)
+                        chunks.append(chunk.content)  # noqa: PERF401 - seen while it grows
 
 
 async def _error(work: Awaitable[object]) -> object:
