@@ -48,6 +48,30 @@ FOUND: tuple[Program, ...] = (
         )
         for kind in ("call", "stream")
     ),
+    # Usage of nothing but cached tokens counted as none where the wire carries an error.
+    (
+        (
+            Call(
+                "left.one",
+                Given(
+                    {
+                        "acts": [
+                            {
+                                "do": "parallel",
+                                "to": ["right.one"],
+                                "with": {
+                                    "acts": [
+                                        {"do": "charge", "usage": {"tokens_cached": 1}},
+                                        {"do": "raise", "kind": "AgentRefused"},
+                                    ]
+                                },
+                            }
+                        ]
+                    }
+                ),
+            ),
+        ),
+    ),
     # The caller of a stream leaves it while the agents on its way wait for its next chunk.
     (
         (
