@@ -19,6 +19,7 @@ import grpc
 
 from aixgo.context import CallContext, Clock
 from aixgo.errors import AixgoError, InvalidMessage, LimitExceeded, Unavailable
+from aixgo.ledger import Usage
 from aixgo.message import Message
 from aixgo.rpc.channel import being_cancelled
 from aixgo.rpc.codec import fill_context, fill_message, parse, read_usage
@@ -57,6 +58,8 @@ class Call:
         self.outgoing: Outgoing | None = None
         self.left = False
         """True once its caller no longer waits."""
+        self.counted = True
+        """False once nobody asks any more what it spent."""
         self.end: End | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -66,6 +69,10 @@ class Call:
         if self.outgoing is not None:
             return self.outgoing.complete
         return self.parcel is not None and self.parcel.taken
+
+    def charge(self, usage: Usage | None) -> None:
+        if self.counted:
+            self.context.charge(usage)
 
     def ended(self, end: End) -> None:
         self.end = end
@@ -338,11 +345,11 @@ class Connection:
             self._take_other(kind, envelope)
         elif kind == "reply":
             if call.left and envelope.reply.message.HasField("usage"):
-                call.context.charge(read_usage(envelope.reply.message.usage))
+                call.charge(read_usage(envelope.reply.message.usage))
             self._finish(call, envelope.reply)
         elif kind == "status":
             error, usage = read_end(envelope.status, call.context.agent)
-            call.context.charge(usage)
+            call.charge(usage)
             self._finish(call, error)
         elif kind == "credit":
             self._conduit.grant_pieces(call.number, envelope.credit.piece_bytes)

@@ -175,6 +175,8 @@ class StreamLink:
                     await call.changed()
         except TimeoutError:
             return
+        finally:
+            call.counted = False
 
     async def aclose(self) -> None:
         self._closed = True
@@ -267,6 +269,7 @@ class StreamLink:
     def stream_left(self, call: StreamedCall) -> None:
         """Count a streamed call out, and stop its callee if it has not ended."""
         self._outstanding -= 1
+        call.counted = False
         if call.connection is not None:
             call.connection.leave(call)
 
