@@ -7,6 +7,7 @@ BIN := .venv/bin
 DOC ?=
 MODEL ?=
 T ?=
+B ?=
 export DOC MODEL
 
 .PHONY: help demo test check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
@@ -30,8 +31,8 @@ check: lint types layers proto-check build ## Check everything but the tests: fo
 proto: venv ## Regenerate aixgo/v1 from proto/
 	@$(BIN)/python scripts/proto.py generate
 
-bench: venv ## Measure, and write docs/benchmarks.md
-	@$(BIN)/python -m tests.benchmarks
+bench: venv ## Measure, and write docs/benchmarks.md (B="--quick --only calls" measures a part, and only prints)
+	@$(BIN)/python -m tests.benchmarks $(B)
 
 docs: venv ## Rewrite the generated tables of docs/
 	@$(BIN)/python scripts/docs.py

@@ -23,6 +23,7 @@ Below: nothing. Above: everything.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self, TypeAlias, cast
@@ -470,13 +471,26 @@ def rebuild_error(
     with, so that class, text and retryability do not depend on where the agent runs.
     """
     cls = error_classes().get(kind, AgentFailed)
+    sound = {name: _sound(value) for name, value in fields.items() if not _endless(value)}
     try:
-        error = cls.from_fields(fields) if cls is not AgentFailed else AgentFailed(agent, error_id)
+        error = cls.from_fields(sound) if cls is not AgentFailed else AgentFailed(agent, error_id)
     except (TypeError, ValueError):  # a peer sent fields of the wrong shape
         error = AgentFailed(agent, error_id)
     error.agent = agent
     error.error_id = error_id
     return error
+
+
+def _sound(value: FieldValue) -> FieldValue:
+    """`value` without lone surrogates: an error must cross, whatever was put into it."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode(errors="replace").decode()
+    return value
+
+
+def _endless(value: FieldValue) -> bool:
+    """Whether it is a number JSON cannot hold, which then counts as not given."""
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

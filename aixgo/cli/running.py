@@ -174,7 +174,12 @@ async def open_run(
     if not distributed:
         placed = assemble(config, only={*leaves, *entry_names}, overrides=options.overrides)
         runtime: Runtime = (
-            DistributedRuntime(peers=peers, middleware=[progress.watch], stop_grace=STOP_GRACE)
+            DistributedRuntime(
+                peers=peers,
+                transport=config.deployment.transport,
+                middleware=[progress.watch],
+                stop_grace=STOP_GRACE,
+            )
             if peers
             else LocalRuntime(middleware=[progress.watch], stop_grace=STOP_GRACE)
         )
@@ -189,6 +194,7 @@ async def open_run(
         runtime = DistributedRuntime(
             peers={**peers, **fleet.peers},
             address=fleet.entry_address,
+            transport=config.deployment.transport,
             middleware=[progress.watch],
             stop_grace=STOP_GRACE,
         )

@@ -85,7 +85,12 @@ async def _serve(
         raise ConfigError(f"{config.path}: there is nothing to serve: it names no agent of its own")
     here = {item.name for item in placed}
     elsewhere = {n: a for n, a in {**config.deployment.peers, **peers}.items() if n not in here}
-    runtime = DistributedRuntime(peers=elsewhere, address=address, insecure=insecure)
+    runtime = DistributedRuntime(
+        peers=elsewhere,
+        address=address,
+        insecure=insecure,
+        transport=config.deployment.transport,
+    )
     await place(runtime, placed)
     async with stop_signal() as stopped, runtime:
         with _until_stdin_closes(stopped) if follow_stdin else _nothing():

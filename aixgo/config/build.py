@@ -106,9 +106,11 @@ async def open_runtime(
     """
     from aixgo.runtime.distributed import DistributedRuntime  # gRPC: a quarter of a second
 
-    peers = config.deployment.peers
+    peers, transport = config.deployment.peers, config.deployment.transport
     runtime: Runtime = (
-        DistributedRuntime(peers=peers, **options) if peers else LocalRuntime(**options)
+        DistributedRuntime(peers=peers, transport=transport, **options)
+        if peers
+        else LocalRuntime(**options)
     )
     await place(runtime, assemble(config, overrides=overrides))
     async with runtime:

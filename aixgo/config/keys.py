@@ -165,6 +165,12 @@ DEPLOYMENT_KEYS: Mapping[str, Key] = {
     ),
     "peers": Key("any", "agents served elsewhere, and where"),
     "listen": Key("text", "address `serve` listens on", default=""),
+    "transport": Key(
+        "text",
+        "how calls travel between processes: over one stream, or as RPCs of their own",
+        default="stream",
+        choices=("stream", "unary"),
+    ),
     "tls": Key("any", "encrypt connections", absent=TLS),
     "auth": Key("any", "who may call", absent=AUTH),
 }

@@ -57,6 +57,7 @@ class Deployment:
     mode: str = "local"
     peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listen: str = ""
+    transport: str = "stream"
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

@@ -243,7 +243,10 @@ class _Parser:
         if address := _text(given, "listen"):
             self._check_address(address, given.lines["listen"], "deployment.listen")
         return Deployment(
-            mode=_text(given, "mode") or "local", peers=peers, listen=_text(given, "listen")
+            mode=_text(given, "mode") or "local",
+            peers=peers,
+            listen=_text(given, "listen"),
+            transport=_text(given, "transport") or "stream",
         )
 
     # -- names and edges ------------------------------------------------------------------------------

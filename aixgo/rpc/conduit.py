@@ -89,15 +89,11 @@ class Conduit:
         self._pings = float(PINGS_AT_ONCE)
         self._pinged_at = clock.monotonic()
 
-    def start(self, name: str) -> None:
-        """Begin to write what is queued; `close` ends that."""
-        self._writer = asyncio.create_task(self._write_all(), name=name)
+    def start(self, name: str, hello: bytes) -> None:
+        """Begin to write: `hello` in a frame of its own, then what is queued. `close` ends that."""
+        self._writer = asyncio.create_task(self._write_all(hello), name=name)
         self.traffic.queues.add(self.outbox)
-
-    async def write(self, body: bytes) -> None:
-        """Write a frame right away; before `start`."""
-        self._note_sent(body, 1)
-        await self._open_pipe.write(body)
+        self.traffic.connections_opened += 1
 
     async def read(self, *, pause: bool) -> None:
         """Take envelopes until the peer closes its side.
@@ -122,8 +118,12 @@ class Conduit:
             if pause and self.outbox.overfull:
                 await self.outbox.room.wait()
 
-    async def close(self) -> None:
-        """Stop writing, and turn away whoever waits for something here."""
+    async def close(self, timeout: float = 0.0) -> None:
+        """Stop writing, and turn away whoever waits for something here.
+
+        gRPC cannot tell a client the status of an RPC while a write is under way, nor after one was
+        cancelled: `timeout` is how long the peer may take for the frame that is being written.
+        """
         gone = Unavailable("", "the connection was lost", "unknown")
         self.outbox.close(gone)
         self.incoming.close()
@@ -133,6 +133,7 @@ class Conduit:
         if self._view is not None:
             self._view.ended("closed")
         if self._writer is not None:
+            await asyncio.wait([self._writer], timeout=timeout)
             self._writer.cancel()
             await asyncio.wait([self._writer])
         # gRPC keeps the socket while somebody holds its RPC, and a conduit and its owner hold each other.
@@ -261,19 +262,20 @@ class Conduit:
 
     # -- the writer -----------------------------------------------------------------------------------
 
-    async def _write_all(self) -> None:
+    async def _write_all(self, hello: bytes) -> None:
         outbox, write = self.outbox, self._open_pipe.write
+        body, count = hello, 1
         try:
             while True:
-                if not await outbox.filled():
-                    await self._half_close()
-                    return
-                body, count = outbox.take(self.theirs.envelopes, self.theirs.frame_bytes)
                 if count:
                     self._note_sent(body, count)
                     self._writing_since = time.monotonic()
                     await write(body)
                     self._writing_since = math.inf
+                if not await outbox.filled():
+                    await self._half_close()
+                    return
+                body, count = outbox.take(self.theirs.envelopes, self.theirs.frame_bytes)
         except (grpc.aio.BaseError, grpc.RpcError, asyncio.InvalidStateError):
             # The RPC is over. Its reader learns why; whoever waits for room need not.
             outbox.close(Unavailable("", "the connection was lost", "unknown"))

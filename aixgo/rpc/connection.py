@@ -61,7 +61,8 @@ class Call:
         self.counted = True
         """False once nobody asks any more what it spent."""
         self.end: End | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        """What something that came for it ends."""
 
     @property
     def may_have_started(self) -> bool:
@@ -80,15 +81,15 @@ class Call:
 
     async def changed(self) -> None:
         """Return when something came for it. One waiter at a time."""
-        self._waiter = asyncio.get_running_loop().create_future()
+        self.waiter = asyncio.get_running_loop().create_future()
         try:
-            await self._waiter
+            await self.waiter
         finally:
-            self._waiter = None
+            self.waiter = None
 
     def wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
 
 
 class StreamedCall(Call):
@@ -134,6 +135,7 @@ class Connection:
 
     Args:
         rpc: the RPC, to which nothing was written yet.
+        most_calls: calls at once, if the peer takes more.
         gone: called once, when no new calls should be made here any more; True if the peer asked so.
     """
 
@@ -143,6 +145,7 @@ class Connection:
         address: str,
         clock: Clock,
         traffic: Traffic,
+        most_calls: int,
         gone: Callable[[Connection, bool], None],
     ) -> None:
         self.instance = ""
@@ -158,6 +161,7 @@ class Connection:
         self._clock = clock
         self._traffic = traffic
         self._gone = gone
+        self._most_calls = most_calls
         self._limit = 0
         self._last = 0
         self._calls: dict[int, Call] = {}
@@ -180,15 +184,34 @@ class Connection:
         return not self._calls
 
     async def open(self) -> bool:
-        """Exchange hellos; False if the peer serves no calls here. The caller bounds the wait."""
-        try:
-            await self._conduit.write(hello("", Limits()))
-        except (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
-            log.debug("%s took no hello", self._address)  # the reader learns why
+        """Exchange hellos; False if the peer serves no calls here. The caller bounds the wait.
+
+        Ours is the second: when a peer ends an RPC while it is written to, gRPC does not tell its status.
+        """
         self._reader = asyncio.create_task(self._read(), name=f"aixgo-read-{self._address}")
-        self._conduit.start(f"aixgo-write-{self._address}")
         await self._greeting
-        return self.usable
+        if not self.usable:
+            return False
+        self._conduit.start(f"aixgo-write-{self._address}", hello("", Limits()))
+        return True
+
+    def begin_now(
+        self, call: Call, method: pb.Method, target: str, message: Message | None
+    ) -> bool:
+        """Queue the request of `call`, unless it has to wait for something; then see `begin`.
+
+        Raises:
+            InvalidMessage, MessageTooLarge: it cannot be sent.
+        """
+        conduit = self._conduit
+        if not (self.usable and conduit.outbox.room.passable):
+            return False
+        body = self._encode(call, method, target, message)
+        if not conduit.fits(body):
+            return False
+        self._enter(call)
+        call.parcel = conduit.outbox.put(body)
+        return True
 
     async def begin(
         self, call: Call, method: pb.Method, target: str, message: Message | None
@@ -206,30 +229,36 @@ class Connection:
             await self._turn(call.context, target)
         if not self.usable:
             return False
-        number = self._last + 1
-        frame, envelope = frame_of(number)
+        body = self._encode(call, method, target, message)
+        if conduit.fits(body):
+            self._enter(call)
+            call.parcel = conduit.outbox.put(body)
+        else:
+            self._enter(call)
+            call.outgoing = Outgoing()
+            call.parcel = conduit.announce(call.number, body, call.outgoing)
+            with contextlib.suppress(Unavailable):  # lost: the end of the call says so
+                await conduit.transfer(call.number, body, call.outgoing)
+        return True
+
+    def _encode(self, call: Call, method: pb.Method, target: str, message: Message | None) -> bytes:
+        """The request of `call` under the next number."""
+        frame, envelope = frame_of(self._last + 1)
         request = envelope.request
         request.method = method
         request.target = target
         if message is not None:
             fill_message(request.message, message)
         fill_context(request.envelope, call.context)
-        body = frame.SerializeToString()
-        whole = conduit.fits(body)
+        return frame.SerializeToString()
+
+    def _enter(self, call: Call) -> None:
+        """Give `call` the next number and a place."""
+        self._last = number = self._last + 1
+        self._calls[number] = call
+        call.number = number
         call.connection = self
         call.context.at_instance = self.instance
-        call.number = self._last = number
-        self._calls[number] = call
-        if whole:
-            call.parcel = conduit.outbox.put(body)
-        else:
-            call.outgoing = Outgoing()
-            call.parcel = conduit.announce(number, body, call.outgoing)
-            with contextlib.suppress(
-                Unavailable
-            ):  # the connection was lost: the end of the call says so
-                await conduit.transfer(number, body, call.outgoing)
-        return True
 
     def give_back(self, call: StreamedCall) -> None:
         """A piece of `call` was read: allow the server another one, not each by itself."""
@@ -393,7 +422,7 @@ class Connection:
             self.refusal = exc
             raise
         self._conduit.agree(theirs)
-        self._limit = theirs.calls
+        self._limit = min(theirs.calls, self._most_calls)
         self.unserved = not theirs.calls
         self.usable = bool(theirs.calls)
         self._greeting.set_result(None)

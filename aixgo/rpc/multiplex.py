@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import random
 import time
 
 import grpc
@@ -59,6 +61,7 @@ class Connections:
         self.traffic = Traffic()
         self._desk = desk
         self._limits = Limits(calls=settings.max_concurrent_calls)
+        self._max_age = settings.max_connection_age
         self._pool = Pool(MAX_POOL)
         self._open: dict[asyncio.Task[object], ServedConnection] = {}
         self._timer: TimerHandle | None = None
@@ -73,6 +76,11 @@ class Connections:
         self._open[task] = connection
         if self._timer is None:
             self._check()
+        rotation = None
+        if not math.isinf(self._max_age):
+            age = self._max_age * random.uniform(0.9, 1.1)
+            clock = self._desk.host.clock
+            rotation = clock.call_later(age, lambda: connection.send_away("rotation"))
         try:
             error = await connection.run()
             if error is not None:
@@ -80,6 +88,8 @@ class Connections:
                 await _end(rpc, error)
         finally:
             del self._open[task]
+            if rotation is not None:
+                rotation.cancel()
 
     def _check(self) -> None:
         """Look at every connection now and then, while there are any."""
@@ -205,8 +215,8 @@ class ServedConnection:
         conduit = self._conduit
         timer = self._clock.call_later(HELLO_TIMEOUT, self._check_greeted)
         try:
-            await conduit.write(hello(self._desk.host.instance, self._limits))
-            conduit.start(f"aixgo-write-{self._peer}")
+            greeting = hello(self._desk.host.instance, self._limits)
+            conduit.start(f"aixgo-write-{self._peer}", greeting)
             if self._desk.host.draining:
                 self.send_away("draining")
             self._reader = asyncio.create_task(self._read(), name=f"aixgo-read-{self._peer}")
@@ -214,13 +224,11 @@ class ServedConnection:
             if error is None:
                 await conduit.flush(LINGER)
             return error
-        except (grpc.aio.BaseError, grpc.RpcError, asyncio.InvalidStateError):
-            return None  # the client left while it was greeted
         finally:
             timer.cancel()
             for task in tuple(self._tasks):
                 task.cancel()
-            await conduit.close()
+            await conduit.close(timeout=LINGER)
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=CLEANUP)
 

@@ -9,6 +9,7 @@ Below: errors. Above: server, unary.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from aixgo.errors import ConfigError
@@ -47,13 +48,24 @@ class WireSettings:
     max_concurrent_calls: int = 10_000
     """Calls one connection carries at once, each way; more wait. As RPCs of their own never more than 500."""
 
+    max_connection_age: float = math.inf
+    """How long a server lets a client use one stream before it asks it to open another, give or take a tenth.
+
+    For balancers that spread connections and not calls. Running calls finish where they are.
+    """
+
     def __post_init__(self) -> None:
         if self.keepalive_time < MIN_KEEPALIVE_TIME:
             raise ConfigError(
                 f"keepalive_time={self.keepalive_time!r}: at least {MIN_KEEPALIVE_TIME} s, "
                 "servers cut off who asks more often"
             )
-        for name in ("keepalive_timeout", "connect_timeout", "max_concurrent_calls"):
+        for name in (
+            "keepalive_timeout",
+            "connect_timeout",
+            "max_concurrent_calls",
+            "max_connection_age",
+        ):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}={getattr(self, name)!r}: it must be positive")
 

@@ -167,13 +167,15 @@ class Outbox:
         return parts[0] if len(parts) == 1 else b"".join(parts), len(parts)
 
     def close(self, error: AixgoError) -> None:
-        """Turn away everybody who waits for room or for a piece to leave, now and later."""
+        """Drop what waits, and turn away everybody who waits for room or for a piece to leave."""
         self._closed = error
         self.room.close(lambda: error)
         for piece in self._pieces:
             if not piece.left.done():
                 piece.left.set_result(None)
-        self._pieces.clear()
+        for queue in (self._control, self._calls, self._pieces):
+            queue.clear()
+        self.finish()
 
     def _wake(self) -> None:
         if self._idle is not None and not self._idle.done():

@@ -201,10 +201,15 @@ class StreamLink:
         call = Call(context)
         guard = guard_link(self._deadlines, context)
         self._outstanding += 1
+        connection = self._connection
         try:
-            if not await self._begin(call, method, target, message):
+            if (
+                connection is None
+                or context.idempotency_key
+                or not connection.begin_now(call, method, target, message)
+            ) and not await self._begin(call, method, target, message):
                 return None
-            while call.end is None:
+            if call.end is None:
                 await call.changed()
         except BaseException as exc:
             self._abort(call)
@@ -215,9 +220,10 @@ class StreamLink:
             self._outstanding -= 1
             if guard is not None:
                 guard.disarm()
-        if isinstance(call.end, AixgoError):
-            raise call.end
-        return call.end
+        end = call.end
+        if isinstance(end, AixgoError):
+            raise end
+        return end
 
     async def _begin(
         self, call: Call, method: pb.Method, target: str, message: Message | None
@@ -337,7 +343,8 @@ class StreamLink:
         if self._is_plain() or self._told_to_leave():
             return None
         rpc = self._channel.connecting()
-        connection = Connection(rpc, self.address, self._clock, self.traffic, self._gone)
+        most = self._settings.max_concurrent_calls
+        connection = Connection(rpc, self.address, self._clock, self.traffic, most, self._gone)
         try:
             async with asyncio.timeout(timeout):
                 usable = await connection.open()

@@ -30,6 +30,7 @@ class WireMetrics(TypedDict):
 
     connections: int
     """Open now, to peers and from peers."""
+    connections_opened: int
     frames_sent: int
     frames_received: int
     envelopes_sent: int
@@ -64,6 +65,7 @@ class Traffic:
     """The counters of one link or server; a new one counts nothing yet."""
 
     def __init__(self) -> None:
+        self.connections_opened = 0
         self.frames_sent = 0
         self.frames_received = 0
         self.envelopes_sent = 0
@@ -81,6 +83,7 @@ class Traffic:
     def metrics(self) -> WireMetrics:
         return {
             "connections": len(self.queues),
+            "connections_opened": self.connections_opened,
             "frames_sent": self.frames_sent,
             "frames_received": self.frames_received,
             "envelopes_sent": self.envelopes_sent,

@@ -1,14 +1,18 @@
-"""What leaves an agent when it raises: the same error, whichever runtime hosts it.
+"""What leaves an agent when it raises or streams: the same, whichever runtime hosts it.
 
 An error that crosses is rebuilt from its safe fields; everything else an agent can raise becomes
-`AgentFailed`. The traceback goes to this process's log under the id the caller is given.
+`AgentFailed`. The traceback goes to this process's log under the id the caller is given. A piece of a
+stream is checked here, because a StreamChunk, unlike a Message, takes anything when it is made.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
+from typing import cast
 
+from aixgo.domain import JSONValue, label, plain
 from aixgo.errors import (
     AgentFailed,
     AgentRefused,
@@ -17,8 +21,9 @@ from aixgo.errors import (
     new_error_id,
     rebuild_error,
 )
+from aixgo.message import Message, StreamChunk
 
-__all__ = ["being_cancelled", "leaving"]
+__all__ = ["being_cancelled", "leaving", "streamed"]
 
 log = logging.getLogger("aixgo.runtime")
 
@@ -43,6 +48,31 @@ def leaving(exc: BaseException, agent: str) -> AixgoError:
     error = AgentFailed(agent, new_error_id())
     log.error("agent %r failed [error id %s]", agent, error.error_id, exc_info=exc)
     return error
+
+
+def streamed(piece: object, agent: str) -> StreamChunk | Message:
+    """What readers get of a `piece` that `agent` streamed: nothing another process could not have.
+
+    Raises:
+        InvalidMessage: a text of the chunk is none, or its tool calls are not JSON.
+        TypeError: it is neither a StreamChunk nor a Message.
+    """
+    if isinstance(piece, Message):
+        return piece
+    if not isinstance(piece, StreamChunk):
+        raise TypeError(f"streamed a {type(piece).__name__}, neither a StreamChunk nor a Message")
+    label(piece.type, "chunk.type")
+    label(piece.content, "chunk.content")
+    label(piece.source, "chunk.source")
+    label(piece.status, "chunk.status")
+    for name in piece.path:
+        label(name, "chunk.path")
+    if piece.tool_calls:
+        calls = plain(piece.tool_calls, "chunk.tool_calls")
+        piece = replace(piece, tool_calls=cast("list[JSONValue]", calls))
+    if piece.error is not None:
+        piece = replace(piece, error=leaving(piece.error, agent))
+    return piece
 
 
 def being_cancelled() -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from aixgo.context import MAX_HOPS, CallContext, Clock, _current
+from aixgo.domain import label
 from aixgo.errors import DeadlineExceeded
 from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
@@ -50,8 +51,15 @@ class Contexts:
             DeadlineExceeded: no time is left; nothing was started.
             HopLimit: the path is as long as it may be.
             ConfigError: the timeout is no number of seconds.
+            InvalidMessage: the session or a key is not text that UTF-8 can hold.
         """
         now = self._clock.monotonic()
+        if session:
+            label(session, "session")
+        if idempotency_key:
+            label(idempotency_key, "idempotency_key")
+        if key:
+            label(key, "key")
         if timeout is not None:
             check_timeout(timeout)
         if parent is None:

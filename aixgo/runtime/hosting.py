@@ -23,7 +23,7 @@ from aixgo.mailboxes.memory import MemoryMailbox
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.runtime.admission import Slots
-from aixgo.runtime.boundary import being_cancelled, leaving
+from aixgo.runtime.boundary import being_cancelled, leaving, streamed
 from aixgo.runtime.contexts import RECEIVED
 from aixgo.runtime.idempotency import OncePerKey
 
@@ -226,7 +226,7 @@ class Hosted:
         """
         token = _current.set(context)
         try:
-            return _checked(await pieces.__anext__())
+            return streamed(await pieces.__anext__(), self.name)
         except StopAsyncIteration:
             raise
         except asyncio.CancelledError as exc:
@@ -434,12 +434,6 @@ class HostedStream:
             _current.reset(token)
             self._context.ended = True
             self._hosted.release()
-
-
-def _checked(piece: object) -> StreamChunk | Message:
-    if isinstance(piece, (StreamChunk, Message)):
-        return piece
-    raise TypeError(f"streamed a {type(piece).__name__}, neither a StreamChunk nor a Message")
 
 
 # The frames by which the loop watch finds out whose code blocks: each has a Hosted as its `self`.

@@ -12,7 +12,7 @@ __all__ = ["served"]
 
 
 @asynccontextmanager
-async def served(*agents: Agent, transport: str = "unary") -> AsyncIterator[DistributedRuntime]:
+async def served(*agents: Agent, transport: str = "stream") -> AsyncIterator[DistributedRuntime]:
     """Serve `agents` on a free port of this machine; gives a runtime to which each is a peer."""
     async with DistributedRuntime(*agents, address="127.0.0.1:0") as server:
         peers = dict.fromkeys(server.list_agents(), server.address)

@@ -1,143 +1,90 @@
-"""`make bench`: measures every row and writes docs/benchmarks.md, the one table."""
+"""`make bench`: measures every part and writes docs/benchmarks.md, the one page.
 
+`--quick` measures briefly and `--only calls --only fan` a part; both only print.
+"""
+
+import argparse
 import os
 import platform
-import socket
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from pathlib import Path
 
-from tests.benchmarks import peers
-from tests.benchmarks.harness import ROOT, Row, compare, program, server, side
+from tests.benchmarks.calls import call_rows
+from tests.benchmarks.harness import Pace, Row, Table
+from tests.benchmarks.load import chunk_rows, fan_rows, flood_table, idle_table, tail_rows
+from tests.benchmarks.local import import_rows, local_rows
+from tests.benchmarks.processes import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
-ROUNDS = 15  # of each comparison; a round of calls takes a few tenths of a second
+FULL = Pace(rounds=7, seconds=0.25)
+QUICK = Pace(rounds=3, seconds=0.1)
+
+PARTS: dict[str, Callable[[Pace], Iterable[Row | Table]]] = {
+    "local": local_rows,
+    "calls": call_rows,
+    "chunks": chunk_rows,
+    "tail": tail_rows,
+    "fan": fan_rows,
+    "imports": import_rows,
+    "flood": flood_table,
+    "idle": idle_table,
+}
 
 HEADER = """\
 # Benchmarks
 
-Written by `make bench`. Every figure is from one run on one machine, and only the ratios travel. The
-two sides of a row take turns in that run, each in a process of its own; a ratio is the median of the
-rounds, with the middle half of them in brackets. ≤ compares times, ours / theirs; ≥ says how many
-times faster aixgo is, theirs / ours.
+Written by `make bench`. Every figure is from one run on one machine, and only the ratios travel. All sides of a
+row take turns in that run, each in a process of its own; a ratio is the median of the rounds, with the middle
+half of them in brackets. ≤ compares times, ours / theirs; ≥ says how many times faster aixgo is, theirs / ours.
 
 {machine}
 
-| work | compared with | aixgo | other | ratio | goal |
+| work | compared with | ratio | goal | aixgo | other |
 |---|---|---|---|---|---|
 """
 
 LEGEND = """
 - *local call*: what the runtime adds to the agent's own time, tracing off; an echo of a short text.
-- *unary call*: `DistributedRuntime(transport="unary")` and `serve` in another process, against a bare
-  grpc.aio client and server that exchange the same protobuf message. Times are per call; with more
-  callers the calls overlap.
+- *aixgo stream*, *aixgo unary*: `DistributedRuntime` with that transport, and `serve` in another process; an echo
+  of 200 B. Times are per call; with more callers the calls overlap. *no EE*: see the last tables.
+- *raw grpc.aio*: a bare client and server that exchange the same protobuf message, one RPC per call; *stream*: one
+  message per call over one RPC. *raw TCP*: the same messages behind their lengths on asyncio's sockets, answered
+  as they are read, with no limits, deadlines or errors. *autogen-core gRPC*: its host, a worker that serves and
+  one that calls.
+- *token chunk*: the time for each chunk of a streamed reply. *first chunk*: from the call until it is there.
 - *import* and `--help`: whole processes, from start to exit.
 """
 
 
 def main() -> None:
-    """Measure all rows, then write the page; a row that fails stops the run before anything is written."""
-    rows = [row.markdown() for row in (*local_rows(), *unary_rows(), *import_rows())]
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(HEADER.format(machine=machine()) + "\n".join(rows) + "\n" + LEGEND)
+    """Measure, then write the page; a part that fails stops the run before anything is written."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="measure briefly, and only print")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="measure this part, and only print"
+    )
+    given = parser.parse_args()
+    pace = QUICK if given.quick else FULL
+    results = [each for name in given.only or PARTS for each in PARTS[name](pace)]
+    if given.quick or given.only:
+        return
+    rows = [each.markdown() for each in results if isinstance(each, Row)]
+    tables = [each.markdown() for each in results if isinstance(each, Table)]
+    first = HEADER.format(machine=machine()) + "\n".join(rows) + "\n" + LEGEND
+    PAGE.write_text("\n".join((first, *tables)))
     print(f"Wrote {PAGE.relative_to(ROOT)}")
-
-
-def local_rows() -> Iterator[Row]:
-    """A local call against the agent's own method, and against the nearest peer's in-process runtime."""
-    with side("local_call") as ours, side("bare_execute") as bare:
-        calls = 20_000
-        row = compare(
-            "local call",
-            ours.round(1, calls),
-            "`await agent.execute(message)`",
-            bare.round(1, calls),
-            goal="≤ 3 µs added",
-            rounds=ROUNDS,
-            faster=False,
-        )
-        yield row.noting(f"{(row.ours - row.theirs) * 1e6:.2f} µs added")
-        against, goal = "autogen-core's SingleThreadedAgentRuntime", "≥ 40×"
-        python = peers.autogen()
-        if python is None:
-            yield Row(work="local call", against=against, goal=goal, note="could not be installed")
-            return
-        with side("autogen_local", python=python) as theirs:
-            yield compare(
-                "local call",
-                ours.round(1, calls),
-                against,
-                theirs.round(1, calls // 20),
-                goal=goal,
-                rounds=ROUNDS,
-                faster=True,
-            )
-
-
-def unary_rows() -> Iterator[Row]:
-    """A unary distributed call against raw grpc.aio, server in another process."""
-    with ExitStack() as stack:
-        our_address, raw_address = free_address(), free_address()
-        stack.enter_context(server("serve_echo", our_address))
-        stack.enter_context(server("raw_grpc", "server", raw_address))
-        ours = stack.enter_context(side("remote_call", our_address, "unary"))
-        raw = stack.enter_context(side("raw_grpc", raw_address))
-        for callers, calls in ((1, 400), (16, 1600), (64, 1920)):
-            yield compare(
-                f"unary call, {callers} caller{'s' * (callers > 1)}",
-                ours.round(callers, calls),
-                "raw grpc.aio",
-                raw.round(callers, calls),
-                goal="≤ 1.3×",
-                rounds=ROUNDS,
-                faster=False,
-            )
-
-
-def import_rows() -> Iterator[Row]:
-    """What starting costs."""
-    command = Path(sys.executable).with_name("aixgo")
-    importing = program(sys.executable, "-c", "import aixgo")
-    asyncio = program(sys.executable, "-c", "import asyncio")
-    base = '`python -c "import asyncio"`'
-    for work, ours, goal in (
-        ("`import aixgo`", importing, "≤ 1.5×"),
-        ("`aixgo --help`", program(command, "--help"), "≤ 3×"),
-    ):
-        yield compare(work, ours, base, asyncio, goal=goal, rounds=ROUNDS, faster=False)
-    python = peers.autogen()
-    if python is not None:
-        autogen = program(python, "-c", "import autogen_core")
-        yield compare(
-            "`import aixgo`",
-            importing,
-            "`import autogen_core`",
-            autogen,
-            goal="≥ 3×",
-            rounds=ROUNDS,
-            faster=True,
-        )
-
-
-def free_address() -> str:
-    """A loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def machine() -> str:
     """The shape of the machine and the versions that took part."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("aixgo", "grpcio", "protobuf"))
+    names = ("aixgo", "grpcio", "protobuf", "uvloop")
+    libraries = ", ".join(f"{name} {version(name)}" for name in names)
     shape = f"{len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.machine()}"
     experiments = os.environ.get("GRPC_EXPERIMENTS") or "unset"
     return (
         f"{shape}, {platform.python_implementation()} {platform.python_version()}, {libraries}, "
-        f"autogen-core 0.7.5, GRPC_EXPERIMENTS {experiments}."
+        f"autogen-core 0.7.5 with grpcio 1.70.0, GRPC_EXPERIMENTS {experiments} unless said."
     )
 
 

@@ -5,13 +5,13 @@ import sys
 import venv
 from pathlib import Path
 
-from tests.benchmarks.harness import ROOT
+from tests.benchmarks.processes import ROOT
 
 AUTOGEN = Path(__file__).with_name("autogen-requirements.txt")
 
 
 def autogen() -> Path | None:
-    """The interpreter of an environment with autogen-core, or None when it cannot be installed."""
+    """The interpreter of an environment with autogen-core and -ext, or None when it cannot be installed."""
     return _environment(ROOT / ".cache" / "autogen-venv", AUTOGEN)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,15 @@ async def test_an_unknown_name_is_refused_with_the_nearest_one(world: World) -> 
         error = await failure(world.rt, "ecko", "hello")
     assert isinstance(error, AgentNotFound)
     assert str(error) == "no agent is called 'ecko'; did you mean 'echo'?"
+
+
+@everywhere
+@pytest.mark.parametrize("name", ["session", "key", "idempotency_key"])
+async def test_what_travels_with_a_call_must_be_text(world: World, name: str) -> None:
+    options: dict[str, Any] = {name: "\ud800"}
+    with pytest.raises(InvalidMessage) as refused:
+        await world.rt.call("echo", "hello", **options)
+    assert refused.value.path == name
 
 
 @everywhere

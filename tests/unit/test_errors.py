@@ -190,3 +190,10 @@ def test_a_deadline_is_also_a_timeout_of_the_standard_library() -> None:
 def test_an_unknown_agent_names_the_nearest_known_one() -> None:
     assert "did you mean 'writer'?" in str(AgentNotFound("wirter", ["reader", "writer"]))
     assert "did you mean" not in str(AgentNotFound("zebra", ["reader", "writer"]))
+
+
+def test_what_no_wire_could_carry_is_made_sound_when_an_error_is_rebuilt() -> None:
+    refused = rebuild_error("AgentRefused", {"text": "ä \ud800"})
+    limited = rebuild_error("RateLimited", {"provider": "acme", "retry_after": float("nan")})
+    assert isinstance(limited, RateLimited)
+    assert (str(refused), limited.retry_after) == ("ä ?", 0.0)

@@ -1,18 +1,23 @@
 """The same agent called through a LocalRuntime."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import cast
 
 from aixgo import LocalRuntime, Message
-from tests.benchmarks.side import Call, measure
+from tests.benchmarks.side import Call, Work, measure, works_of
 from tests.benchmarks.sides.echo import echo
 
 
 @asynccontextmanager
-async def local() -> AsyncIterator[Call]:
-    message = Message("hello")
+async def local() -> AsyncIterator[Mapping[str, Work]]:
     async with LocalRuntime(echo) as runtime:
-        yield lambda: runtime.call("echo", message)
+
+        def prepare(target: str, text: str) -> Call:
+            message = Message(text)
+            return lambda: runtime.call(target, message)
+
+        yield works_of(prepare, lambda reply: cast("Message", reply).text)
 
 
 if __name__ == "__main__":

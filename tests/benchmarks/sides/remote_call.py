@@ -1,19 +1,59 @@
-"""The same agent called through a DistributedRuntime; arguments: address, transport."""
+"""The agents called through a DistributedRuntime; arguments: address, transport, and how many more echoes."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import cast
 
 from aixgo import DistributedRuntime, Message
-from tests.benchmarks.side import Call, measure
+from aixgo.rpc.transports import open_link
+from tests.benchmarks.side import Call, Figures, Work, chunks, measure, works_of
+
+AGENTS = ("echo", "jitter", "tasks", "tokens")
 
 
 @asynccontextmanager
-async def remote() -> AsyncIterator[Call]:
-    address, transport = sys.argv[1:]
-    message = Message("hello")
-    async with DistributedRuntime(peers={"echo": address}, transport=transport) as runtime:
-        yield lambda: runtime.call("echo", message)
+async def remote() -> AsyncIterator[Mapping[str, Work]]:
+    address, transport = sys.argv[1:3]
+    more = [f"echo-{index}" for index in range(int(sys.argv[3]))] if len(sys.argv) > 3 else []
+    peers = dict.fromkeys((*AGENTS, *more), address)
+    async with (
+        DistributedRuntime(peers=peers, transport=transport) as runtime,
+        AsyncExitStack() as links,
+    ):
+
+        def prepare(target: str, text: str) -> Call:
+            message = Message(text)
+            return lambda: runtime.call(target, message)
+
+        async def pieces(length: int) -> AsyncIterator[object]:
+            async with runtime.stream("tokens", str(length)) as stream:
+                async for chunk in stream:
+                    yield chunk
+
+        async def fan() -> Figures:
+            start = time.perf_counter()
+            outcomes = await runtime.call_parallel(more, "x" * 200)
+            took = time.perf_counter() - start
+            return {"seconds": took, "failed": len(outcomes.errors)}
+
+        async def idle(number: int) -> Figures:
+            for _ in range(number):
+                link = open_link(transport, address)
+                links.push_async_callback(link.aclose)
+                await link.connect()
+            there = await runtime.call("tasks", "")
+            return {"tasks": len(asyncio.all_tasks()), "server_tasks": int(there.text)}
+
+        yield {
+            **works_of(prepare, lambda reply: cast("Message", reply).text),
+            "chunks": partial(chunks, pieces),
+            "fan": fan,
+            "idle": idle,
+        }
 
 
 if __name__ == "__main__":

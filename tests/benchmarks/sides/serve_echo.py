@@ -1,10 +1,30 @@
-"""The echo agent as a service; argument: address."""
+"""The agents as a service; argument: how many more echoes there are, named echo-0, echo-1, ….
 
-import asyncio
+It prints its address.
+"""
+
 import sys
 
-from aixgo import serve
-from tests.benchmarks.sides.echo import echo
+from aixgo import Agent, Message, agent, serve
+from tests.benchmarks.side import run
+from tests.benchmarks.sides.echo import echo, jitter, tasks, tokens
+
+
+def another(index: int) -> Agent:
+    @agent(name=f"echo-{index}", role="echoes")
+    async def echoes(message: Message) -> Message:
+        return message
+
+    return echoes
+
 
 if __name__ == "__main__":
-    asyncio.run(serve(echo, address=sys.argv[1]))
+    more = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    run(
+        serve(
+            *(echo, jitter, tasks, tokens),
+            *map(another, range(more)),
+            address="127.0.0.1:0",
+            ready=lambda runtime: print(runtime.address, flush=True),
+        )
+    )

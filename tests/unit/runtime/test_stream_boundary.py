@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from aixgo import DistributedRuntime, LocalRuntime
-from aixgo.errors import AgentFailed
+from aixgo.errors import AgentFailed, InvalidMessage, ProviderError
 from aixgo.message import Message, StreamChunk
 from aixgo.runtime.base import Runtime
 
@@ -71,3 +71,50 @@ async def test_a_stream_that_is_none_fails_the_same_from_another_process(wrong: 
             await read(rt, wrong.name)
         assert failed.value.error_id
         assert failed.value.agent == wrong.name
+
+
+class GivesChunk(Streamer):
+    def __init__(self, chunk: StreamChunk) -> None:
+        super().__init__("chunk")
+        self._chunk = chunk
+
+    async def stream(self, message: Message) -> AsyncIterator[StreamChunk]:
+        yield self._chunk
+
+
+async def chunk_read(chunk: StreamChunk) -> StreamChunk:
+    """What the reader of an agent that streams `chunk` gets."""
+    async with LocalRuntime(GivesChunk(chunk)) as rt, rt.stream("chunk", "hello") as chunks:
+        return await anext(chunks)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "path"),
+    [
+        (StreamChunk(content="\ud800"), "chunk.content"),
+        (StreamChunk(type="\ud800"), "chunk.type"),
+        (StreamChunk(path=("a", "\ud800")), "chunk.path"),
+        (StreamChunk(tool_calls=[float("nan")]), "chunk.tool_calls[0]"),
+    ],
+)
+async def test_a_chunk_no_other_process_could_have_is_the_agents_error(
+    chunk: StreamChunk, path: str
+) -> None:
+    with pytest.raises(InvalidMessage) as raised:
+        await chunk_read(chunk)
+    assert (raised.value.path, raised.value.agent) == (path, "chunk")
+    assert raised.value.error_id
+
+
+async def test_the_error_in_a_chunk_leaves_without_its_text() -> None:
+    got = await chunk_read(StreamChunk(type="error", error=ProviderError("secret", provider="p")))
+    assert isinstance(got.error, ProviderError)
+    assert (got.error.provider, got.error.agent) == ("p", "chunk")
+    assert "secret" not in str(got.error)
+
+
+async def test_what_a_reader_does_to_the_tool_calls_of_a_chunk_stays_there() -> None:
+    given = StreamChunk(type="tool_call", tool_calls=[{"name": "t"}])
+    got = await chunk_read(given)
+    got.tool_calls.append("scribble")
+    assert given.tool_calls == [{"name": "t"}]

@@ -1,0 +1,73 @@
+"""What one process costs: local calls, and starting."""
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from tests.benchmarks import peers
+from tests.benchmarks.harness import Pace, Round, Row, compare
+from tests.benchmarks.processes import Side, program, side
+
+CALLS = 20_000  # of a round
+
+
+def local_rows(pace: Pace) -> Iterator[Row]:
+    """A local call against the agent's own method, and against the nearest peer's in-process runtime."""
+    rounds = pace.rounds * 2
+    with side("local_call") as ours, side("bare_execute") as bare:
+        row = compare(
+            "local call",
+            _round(ours, CALLS),
+            "`await agent.execute(message)`",
+            _round(bare, CALLS),
+            goal="≤ 3 µs added",
+            rounds=rounds,
+            faster=False,
+        )
+        yield row.noting(f"{(row.ours - row.theirs) * 1e6:.2f} µs added")
+        against, goal = "autogen-core's SingleThreadedAgentRuntime", "≥ 40×"
+        python = peers.autogen()
+        if python is None:
+            yield Row(work="local call", against=against, goal=goal, note="could not be installed")
+            return
+        with side("autogen", "local", python=python) as theirs:
+            yield compare(
+                "local call",
+                _round(ours, CALLS),
+                against,
+                _round(theirs, CALLS // 20),
+                goal=goal,
+                rounds=rounds,
+                faster=True,
+            )
+
+
+def _round(caller: Side, calls: int) -> Round:
+    return lambda: caller.ask("count", callers=1, calls=calls)["seconds"] / calls
+
+
+def import_rows(pace: Pace) -> Iterator[Row]:
+    """What starting costs."""
+    rounds = pace.rounds * 2
+    command = Path(sys.executable).with_name("aixgo")
+    importing = partial(program, sys.executable, "-c", "import aixgo")
+    asyncio = partial(program, sys.executable, "-c", "import asyncio")
+    base = '`python -c "import asyncio"`'
+    for work, ours, goal in (
+        ("`import aixgo`", importing, "≤ 1.5×"),
+        ("`aixgo --help`", partial(program, command, "--help"), "≤ 3×"),
+    ):
+        yield compare(work, ours, base, asyncio, goal=goal, rounds=rounds, faster=False)
+    python = peers.autogen()
+    if python is not None:
+        autogen = partial(program, python, "-c", "import autogen_core")
+        yield compare(
+            "`import aixgo`",
+            importing,
+            "`import autogen_core`",
+            autogen,
+            goal="≥ 3×",
+            rounds=rounds,
+            faster=True,
+        )
