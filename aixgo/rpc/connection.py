@@ -19,6 +19,7 @@ import grpc
 
 from aixgo.context import CallContext, Clock
 from aixgo.errors import AixgoError, InvalidMessage, LimitExceeded, Unavailable
+from aixgo.ledger import Usage
 from aixgo.message import Message
 from aixgo.rpc.channel import being_cancelled
 from aixgo.rpc.codec import fill_context, fill_message, parse, read_usage
@@ -57,6 +58,8 @@ class Call:
         self.outgoing: Outgoing | None = None
         self.left = False
         """True once its caller no longer waits."""
+        self.counted = True
+        """False once nobody asks any more what it spent."""
         self.end: End | None = None
         self.waiter: asyncio.Future[None] | None = None
         """What something that came for it ends."""
@@ -67,6 +70,10 @@ class Call:
         if self.outgoing is not None:
             return self.outgoing.complete
         return self.parcel is not None and self.parcel.taken
+
+    def charge(self, usage: Usage | None) -> None:
+        if self.counted:
+            self.context.charge(usage)
 
     def ended(self, end: End) -> None:
         self.end = end
@@ -271,7 +278,7 @@ class Connection:
         if call.left or call.end is not None or call.parcel is None:
             return
         call.left = True
-        self._conduit.break_off(call.number)
+        self._conduit.stop(call.number)
         if self._conduit.outbox.withdraw(call.parcel):
             self._forget(call)
         elif call.context.remaining <= 0 and call.may_have_started:
@@ -359,6 +366,8 @@ class Connection:
     def _stop_using(self, *, asked: bool) -> None:
         if self.usable:
             self.usable = False
+            # Who waits for a place here goes elsewhere, now and not when a call here has ended.
+            self._conduit.outbox.room.close(lambda: Unavailable("", LOST))
             self._gone(self, asked)
 
     # -- what comes -----------------------------------------------------------------------------------
@@ -370,11 +379,11 @@ class Connection:
             self._take_other(kind, envelope)
         elif kind == "reply":
             if call.left and envelope.reply.message.HasField("usage"):
-                call.context.charge(read_usage(envelope.reply.message.usage))
+                call.charge(read_usage(envelope.reply.message.usage))
             self._finish(call, envelope.reply)
         elif kind == "status":
             error, usage = read_end(envelope.status, call.context.agent)
-            call.context.charge(usage)
+            call.charge(usage)
             self._finish(call, error)
         elif kind == "credit":
             self._conduit.grant_pieces(call.number, envelope.credit.piece_bytes)
@@ -425,8 +434,8 @@ class Connection:
 
     def _take_piece(self, call: Call, part: pb.Piece) -> None:
         incoming, number = self._conduit.incoming, call.number
-        if call.left:
-            return
+        if call.left and number not in incoming:
+            return  # nothing of it was asked for, and the server is told to break it off
         if part.total_bytes:
             behind = isinstance(call, StreamedCall) and call.unread_bytes > MAX_UNREAD
             incoming.begin(number, part.total_bytes, held=behind)
