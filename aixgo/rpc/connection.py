@@ -40,6 +40,8 @@ MAX_UNREAD = 1024 * 1024  # bytes a stream's reader may be behind before large c
 CLOSING = 1.0  # seconds the peer has to end an RPC that carries nothing any more
 LOST = "the connection was lost"
 
+_IN_ORDER = frozenset(("reply", "chunk", "delivery", "admitted"))
+
 Rpc = grpc.aio.StreamStreamCall[bytes, bytes]
 End = pb.Reply | AixgoError
 
@@ -68,6 +70,10 @@ class Call:
             return self.outgoing.complete
         return self.parcel is not None and self.parcel.taken
 
+    def may_bring(self, kind: str) -> bool:
+        """Whether `kind`, of those that come in an order, may come now."""
+        return kind == "reply"
+
     def ended(self, end: End) -> None:
         self.end = end
         self.wake()
@@ -88,8 +94,10 @@ class Call:
 class StreamedCall(Call):
     """A call whose reply comes in pieces: chunks, or the messages of a mailbox."""
 
-    def __init__(self, context: CallContext, window: int) -> None:
+    def __init__(self, context: CallContext, window: int, part: str) -> None:
         super().__init__(context)
+        self.part = part
+        """What it comes in: "chunk" or "delivery"."""
         self.admitted = False
         self.unread: deque[message_pb2.StreamChunk | pb.Delivery] = deque()
         self.unread_bytes = 0
@@ -112,6 +120,11 @@ class StreamedCall(Call):
             self.unread.append(part)
             self.unread_bytes += part.ByteSize()
             self.wake()
+
+    def may_bring(self, kind: str) -> bool:
+        if self.part == "delivery":
+            return kind == "delivery"
+        return kind == "admitted" or (self.admitted and kind != "delivery")
 
     def read(self) -> message_pb2.StreamChunk | pb.Delivery:
         """Take the oldest piece."""
@@ -365,6 +378,10 @@ class Connection:
         call = self._calls.get(envelope.call)
         if call is None:
             self._take_other(kind, envelope)
+        elif kind in _IN_ORDER and (
+            envelope.call in self._conduit.incoming or not call.may_bring(kind)
+        ):
+            raise InvalidMessage(path=kind, expected="what comes next of this call")
         elif kind == "reply":
             if call.left and envelope.reply.message.HasField("usage"):
                 call.context.charge(read_usage(envelope.reply.message.usage))
@@ -377,10 +394,8 @@ class Connection:
             self._conduit.grant_pieces(call.number, envelope.credit.piece_bytes)
         elif kind == "piece":
             self._take_piece(call, envelope.piece)
-        elif isinstance(call, StreamedCall) and kind == "chunk":
-            call.take(envelope.chunk)
-        elif isinstance(call, StreamedCall) and kind == "delivery":
-            call.take(envelope.delivery)
+        elif isinstance(call, StreamedCall) and kind in ("chunk", "delivery"):
+            call.take(envelope.chunk if kind == "chunk" else envelope.delivery)
         elif isinstance(call, StreamedCall) and kind == "admitted":
             call.admitted = True
             call.wake()
@@ -425,10 +440,11 @@ class Connection:
         if call.left:
             return
         if part.total_bytes:
+            if part.data:
+                raise InvalidMessage(path="piece", expected="an announcement without data")
             behind = isinstance(call, StreamedCall) and call.unread_bytes > MAX_UNREAD
             incoming.begin(number, part.total_bytes, held=behind)
-        whole = incoming.add(number, part.data) if part.data or not part.total_bytes else None
-        if whole is not None:
+        elif (whole := incoming.add(number, part.data)) is not None:
             envelope = parse(pb.Envelope, whole)
             kind = envelope.WhichOneof("frame")
             if envelope.call != number or kind not in ("chunk", "delivery", "reply", "status"):
