@@ -18,7 +18,7 @@ from typing import Protocol
 import grpc
 
 from aixgo.context import Clock
-from aixgo.errors import LimitExceeded, MessageTooLarge, Unavailable
+from aixgo.errors import InvalidMessage, LimitExceeded, MessageTooLarge, Unavailable
 from aixgo.rpc.frames import OURS, Limits, credit, pong, read_frame
 from aixgo.rpc.options import MAX_WIRE_BYTES
 from aixgo.rpc.outbox import Outbox, Parcel
@@ -105,6 +105,7 @@ class Conduit:
             AixgoError: the peer broke the rules.
         """
         traffic, read, take = self.traffic, self._open_pipe.read, self._take
+        first = True
         while isinstance(body := await read(), bytes):
             frame = read_frame(body, OURS)
             envelopes = frame.envelopes
@@ -113,6 +114,9 @@ class Conduit:
             traffic.envelopes_received += len(envelopes)
             if self._view is not None:
                 self._view.received(len(body), frame)
+            if first and len(envelopes) != 1:
+                raise InvalidMessage(path="frame", expected="a hello and nothing else first")
+            first = False
             for envelope in envelopes:
                 take(envelope)
             if pause and self.outbox.overfull:

@@ -41,6 +41,8 @@ MAX_UNREAD = 1024 * 1024  # bytes a stream's reader may be behind before large c
 CLOSING = 1.0  # seconds the peer has to end an RPC that carries nothing any more
 LOST = "the connection was lost"
 
+_IN_ORDER = frozenset(("reply", "chunk", "delivery", "admitted"))
+
 Rpc = grpc.aio.StreamStreamCall[bytes, bytes]
 End = pb.Reply | AixgoError
 
@@ -75,6 +77,10 @@ class Call:
         if self.counted:
             self.context.charge(usage)
 
+    def may_bring(self, kind: str) -> bool:
+        """Whether `kind`, of those that come in an order, may come now."""
+        return kind == "reply"
+
     def ended(self, end: End) -> None:
         self.end = end
         self.wake()
@@ -97,8 +103,10 @@ class Call:
 class StreamedCall(Call):
     """A call whose reply comes in pieces: chunks, or the messages of a mailbox."""
 
-    def __init__(self, context: CallContext, window: int) -> None:
+    def __init__(self, context: CallContext, window: int, part: str) -> None:
         super().__init__(context)
+        self.part = part
+        """What it comes in: "chunk" or "delivery"."""
         self.admitted = False
         self.unread: deque[message_pb2.StreamChunk | pb.Delivery] = deque()
         self.unread_bytes = 0
@@ -121,6 +129,11 @@ class StreamedCall(Call):
             self.unread.append(part)
             self.unread_bytes += part.ByteSize()
             self.wake()
+
+    def may_bring(self, kind: str) -> bool:
+        if self.part == "delivery":
+            return kind == "delivery"
+        return kind == "admitted" or (self.admitted and kind != "delivery")
 
     def read(self) -> message_pb2.StreamChunk | pb.Delivery:
         """Take the oldest piece."""
@@ -377,6 +390,10 @@ class Connection:
         call = self._calls.get(envelope.call)
         if call is None:
             self._take_other(kind, envelope)
+        elif kind in _IN_ORDER and (
+            envelope.call in self._conduit.incoming or not call.may_bring(kind)
+        ):
+            raise InvalidMessage(path=kind, expected="what comes next of this call")
         elif kind == "reply":
             if call.left and envelope.reply.message.HasField("usage"):
                 call.charge(read_usage(envelope.reply.message.usage))
@@ -389,10 +406,8 @@ class Connection:
             self._conduit.grant_pieces(call.number, envelope.credit.piece_bytes)
         elif kind == "piece":
             self._take_piece(call, envelope.piece)
-        elif isinstance(call, StreamedCall) and kind == "chunk":
-            call.take(envelope.chunk)
-        elif isinstance(call, StreamedCall) and kind == "delivery":
-            call.take(envelope.delivery)
+        elif isinstance(call, StreamedCall) and kind in ("chunk", "delivery"):
+            call.take(envelope.chunk if kind == "chunk" else envelope.delivery)
         elif isinstance(call, StreamedCall) and kind == "admitted":
             call.admitted = True
             call.wake()
@@ -437,10 +452,11 @@ class Connection:
         if call.left and number not in incoming:
             return  # nothing of it was asked for, and the server is told to break it off
         if part.total_bytes:
+            if part.data:
+                raise InvalidMessage(path="piece", expected="an announcement without data")
             behind = isinstance(call, StreamedCall) and call.unread_bytes > MAX_UNREAD
             incoming.begin(number, part.total_bytes, held=behind)
-        whole = incoming.add(number, part.data) if part.data or not part.total_bytes else None
-        if whole is not None:
+        elif (whole := incoming.add(number, part.data)) is not None:
             envelope = parse(pb.Envelope, whole)
             kind = envelope.WhichOneof("frame")
             if envelope.call != number or kind not in ("chunk", "delivery", "reply", "status"):

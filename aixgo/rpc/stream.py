@@ -125,7 +125,7 @@ class StreamLink:
 
         What is under way unread is at most the chunk window of a connection, 64 chunks.
         """
-        call = StreamedCall(context, OURS.chunks)
+        call = StreamedCall(context, OURS.chunks, "chunk")
         guard = guard_link(self._deadlines, context)
         self._outstanding += 1
         try:
@@ -148,7 +148,7 @@ class StreamLink:
         return await self._unary.stream(target, message, context)
 
     async def receive(self, name: str, context: CallContext) -> AsyncIterator[Message]:
-        call = StreamedCall(context, window=1)
+        call = StreamedCall(context, 1, "delivery")
         self._outstanding += 1
         try:
             if await self._begin(call, pb.METHOD_RECEIVE, name, None):
