@@ -26,7 +26,10 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from aixgo.ledger import Usage
 
 __all__ = [
     "AgentError",
@@ -358,7 +361,10 @@ class DeadlineExceeded(AixgoError, TimeoutError):
 
 
 class ProviderError(AixgoError):
-    """A model provider did not answer as asked. `provider` and `code` say which and how."""
+    """A model provider did not answer as asked. `provider` and `code` say which and how.
+
+    `usage` is what the failed call spent, where that is known; it stays in the process.
+    """
 
     status = "UNAVAILABLE"
     fields: ClassVar[tuple[str, ...]] = ("provider", "code")
@@ -366,6 +372,7 @@ class ProviderError(AixgoError):
     def __init__(self, text: str = "", *, provider: str = "", code: str = "") -> None:
         self.provider = provider
         self.code = code
+        self.usage: Usage | None = None
         super().__init__(text or f"the model provider {provider!r} failed ({code or self.status})")
 
 

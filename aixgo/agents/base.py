@@ -12,7 +12,14 @@ from typing import Protocol, Self
 from aixgo.contract import Agent
 from aixgo.keys import Key, read_keys
 from aixgo.message import JSONValue
-from aixgo.providers import ChatMessage, CompletionRequest, Provider, choose_model, resolve_model
+from aixgo.providers import (
+    ChatMessage,
+    CompletionRequest,
+    Model,
+    Provider,
+    choose_model,
+    resolve_model,
+)
 
 __all__ = ["MODEL_KEYS", "ConfiguredAgent", "ModelUse", "own_keys"]
 
@@ -50,7 +57,7 @@ class ModelUse:
     max_tokens: int | None = None
     given: Provider | None = None
     """Used instead of the provider the name stands for."""
-    _opened: tuple[Provider, str] | None = None
+    _opened: tuple[Model, str] | None = None
 
     @property
     def name(self) -> str:
@@ -59,15 +66,19 @@ class ModelUse:
             return self.model or self.given.name
         return choose_model(self.model)
 
-    def open(self) -> Provider:
-        """The provider.
+    def open(self) -> Model:
+        """The model, ready to be asked.
 
         Raises:
             ConfigError: this version has no such model.
         """
         if self._opened is None:
             name = self.name
-            self._opened = (self.given, name) if self.given is not None else resolve_model(name)
+            provider, name = (self.given, name) if self.given is not None else resolve_model(name)
+            self._opened = (
+                provider if isinstance(provider, Model) else Model(provider),
+                name,
+            )
         return self._opened[0]
 
     def request(

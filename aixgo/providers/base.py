@@ -1,17 +1,22 @@
-"""The contract of a model provider: requests in, completions out, every token charged.
+"""The contract of a model provider: requests in, completions out.
 
-The text a request is about is its last user message; `instructions` say what to do with it. They are
-distinct, so that a provider can tell them apart without reading either. Below: context, message. Above:
-agents. Each other module of this folder is one provider and holds `PROVIDER`, its class.
+A provider says what a completion used; what that costs, whom it is charged to and whether the budget allows
+it is decided by `Model`, which is what agents call. The text a request is about is its last user message;
+`instructions` say what to do with it, so that a provider can tell them apart without reading either.
+
+Below: context, message, middleware. Above: agents. Each other module of this folder is one provider and holds
+`PROVIDER`, a function or class that makes one.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
-from aixgo.context import CallContext
+import msgspec
+
+from aixgo.errors import OutputInvalid
 from aixgo.ledger import Usage
 from aixgo.message import JSONValue
 
@@ -20,20 +25,70 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "Delta",
+    "Image",
     "Provider",
+    "Role",
     "StopReason",
-    "charge",
+    "ToolCall",
+    "ToolSpec",
 ]
 
-StopReason: TypeAlias = Literal["end", "max_tokens", "filtered"]
+Role: TypeAlias = Literal["user", "assistant", "tool", "system"]
+StopReason: TypeAlias = Literal["end", "max_tokens", "filtered", "tool_calls", "stop_sequence"]
+
+
+@dataclass(slots=True, frozen=True)
+class Image:
+    """A picture in a message: its bytes, or a URL the vendor fetches."""
+
+    data: bytes = b""
+    media_type: str = "image/png"
+    url: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class ToolCall:
+    """A model asks for a tool. `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+
+    def parsed(self) -> dict[str, JSONValue]:
+        """The arguments as an object.
+
+        Raises:
+            OutputInvalid: the model wrote something else.
+        """
+        try:
+            return msgspec.json.decode(self.arguments or "{}", type=dict[str, JSONValue])
+        except (msgspec.MsgspecError, RecursionError) as exc:
+            raise OutputInvalid(f"the arguments of {self.name!r} are not a JSON object") from exc
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class ToolSpec:
+    """A tool as a model sees it; `parameters` is the JSON Schema of its arguments, an object."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, JSONValue] = field(default_factory=lambda: {"type": "object"})
 
 
 @dataclass(slots=True, frozen=True)
 class ChatMessage:
-    """One turn of a conversation."""
+    """One turn of a conversation.
 
-    role: Literal["user", "assistant"]
-    content: str
+    An assistant's may ask for tools; each result is a message of its own with the role "tool" and the id of
+    what it answers. `thinking` holds a vendor's reasoning blocks as it gave them, to be sent back unchanged.
+    """
+
+    role: Role
+    content: str = ""
+    images: tuple[Image, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    thinking: tuple[Mapping[str, JSONValue], ...] = ()
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -48,9 +103,21 @@ class CompletionRequest:
     messages: Sequence[ChatMessage]
     instructions: str = ""
     output_schema: Mapping[str, JSONValue] | None = None
+    tools: Sequence[ToolSpec] = ()
+    tool_choice: str = "auto"
+    """"auto", "none", "required", or the name of the tool that must be called."""
     temperature: float | None = None
     """None leaves it to the model; 0 is sent."""
+    top_p: float | None = None
     max_tokens: int | None = None
+    """Of the answer."""
+    stop: Sequence[str] = ()
+    """Texts at which the model stops."""
+    seed: int | None = None
+    reasoning_effort: str = ""
+    """"low", "medium" or "high", for models that think; empty leaves it to the model."""
+    extra: Mapping[str, JSONValue] = field(default_factory=dict)
+    """Fields of the vendor's own request, sent as they are."""
 
     @property
     def text(self) -> str:
@@ -60,9 +127,11 @@ class CompletionRequest:
 
 @dataclass(slots=True, frozen=True)
 class Delta:
-    """A piece of a completion; the pieces joined are its text."""
+    """A piece of a completion: text, thinking, or one whole tool call. The texts joined are its text."""
 
-    content: str
+    content: str = ""
+    thinking: str = ""
+    tool_call: ToolCall | None = None
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -73,7 +142,11 @@ class Completion:
     model: str
     provider: str
     usage: Usage
+    """Tokens and one call; the provider leaves `cost_nanos` at 0 unless the vendor named the price."""
     stop_reason: StopReason = "end"
+    tool_calls: tuple[ToolCall, ...] = ()
+    thinking: tuple[Mapping[str, JSONValue], ...] = ()
+    """Reasoning blocks of the vendor, for `ChatMessage.thinking`."""
     offline: bool = False
 
     def facts(self) -> dict[str, JSONValue]:
@@ -85,9 +158,15 @@ class Completion:
             found["offline"] = True
         return found
 
+    def as_message(self) -> ChatMessage:
+        """The turn to keep in the history."""
+        return ChatMessage(
+            "assistant", self.text, tool_calls=self.tool_calls, thinking=self.thinking
+        )
+
 
 class Provider(Protocol):
-    """A source of completions. It charges the current call for what it spends, failures included."""
+    """A source of completions. Write one with a single method, `complete`: see `as_provider`."""
 
     @property
     def name(self) -> str: ...
@@ -96,7 +175,7 @@ class Provider(Protocol):
         """The answer as a whole.
 
         Raises:
-            ProviderError: the one that says whether trying again helps.
+            ProviderError: the one that says whether trying again helps. Its `usage` is what was spent.
         """
         ...
 
@@ -109,12 +188,5 @@ class Provider(Protocol):
         ...
 
     def models(self) -> Sequence[str]:
-        """The models it knows of."""
+        """The models it knows of; empty if any name may do."""
         ...
-
-
-def charge(usage: Usage) -> None:
-    """Count `usage` on the call this code runs in, if it runs in one."""
-    context = CallContext.maybe_current()
-    if context is not None:
-        context.charge(usage)

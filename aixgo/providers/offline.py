@@ -17,7 +17,7 @@ from aixgo.ledger import Usage
 from aixgo.message import JSONValue
 from aixgo.providers import _text as reading
 from aixgo.providers._shape import Filler
-from aixgo.providers.base import Completion, CompletionRequest, Delta, StopReason, charge
+from aixgo.providers.base import Completion, CompletionRequest, Delta, StopReason
 
 __all__ = ["PROVIDER", "OfflineProvider"]
 
@@ -49,7 +49,6 @@ class OfflineProvider:
             tokens_completion=self.count_tokens(answer),
             calls=1,
         )
-        charge(usage)
         return Completion(
             text=answer,
             model=request.model,

@@ -11,7 +11,7 @@ import msgspec
 from aixgo.errors import AixgoError
 from aixgo.ledger import Usage
 from aixgo.message import JSONValue
-from aixgo.providers import Completion, CompletionRequest, Delta, charge
+from aixgo.providers import Completion, CompletionRequest, Delta
 
 __all__ = ["ScriptExhausted", "ScriptedProvider", "ScriptedStream"]
 
@@ -55,7 +55,6 @@ class ScriptedProvider:
     async def complete(self, request: CompletionRequest) -> Completion:
         """The next answer as a whole."""
         pieces, error = self._next(request)
-        charge(self._usage)
         if error is not None:
             raise error
         return self._completion(request, pieces)
@@ -63,7 +62,6 @@ class ScriptedProvider:
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Delta | Completion]:
         """The next answer: its pieces, then the whole."""
         pieces, error = self._next(request)
-        charge(self._usage)
         for piece in pieces:
             yield Delta(piece)
         if error is not None:

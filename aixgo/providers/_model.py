@@ -1,0 +1,143 @@
+"""A model as agents use it: a provider with all that every call of it gets.
+
+A call descends: middleware, first outermost → the meter (is there money, what did it use, what does that cost,
+whom is it charged to) → the provider. Retries are middleware, so each attempt is metered by itself.
+
+Below: base, pricing. Above: agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Protocol, TypeAlias, cast
+
+from aixgo.context import CallContext
+from aixgo.errors import ProviderError
+from aixgo.ledger import Usage
+from aixgo.middleware import Middleware, compose
+from aixgo.providers.base import Completion, CompletionRequest, Delta, Provider
+
+__all__ = ["CompletionStream", "Model", "ModelCall", "ModelMiddleware", "ModelReply"]
+
+
+class CompletionStream(Protocol):
+    """A completion that arrives in pieces: iterate it, then read `final`."""
+
+    def __aiter__(self) -> AsyncIterator[Delta]: ...
+
+    async def __anext__(self) -> Delta: ...
+
+    async def aclose(self) -> None:
+        """Stop the model. Harmless at any time, also twice."""
+        ...
+
+    @property
+    def final(self) -> Completion | None:
+        """The whole completion, once the iteration ended; None before."""
+        ...
+
+
+class ModelCall:
+    """A request on its way to its provider. `streaming` says which reply is expected."""
+
+    __slots__ = ("provider", "request", "streaming")
+
+    def __init__(self, provider: Provider, request: CompletionRequest, *, streaming: bool) -> None:
+        self.provider = provider
+        self.request = request
+        self.streaming = streaming
+
+
+ModelReply: TypeAlias = Completion | CompletionStream
+ModelMiddleware: TypeAlias = Middleware[ModelCall, ModelReply]
+
+
+class Model:
+    """One model of one provider; implements `Provider`, so that it can stand wherever one does."""
+
+    def __init__(self, provider: Provider, middleware: Sequence[ModelMiddleware] = ()) -> None:
+        self.provider = provider
+        self._chain = compose(middleware, _meter)
+
+    @property
+    def name(self) -> str:
+        return self.provider.name
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """The answer as a whole, charged to the current call.
+
+        Raises:
+            ProviderError: the model did not answer.
+        """
+        call = ModelCall(self.provider, request, streaming=False)
+        return cast("Completion", await self._chain(call))
+
+    async def stream(self, request: CompletionRequest) -> AsyncIterator[Delta | Completion]:
+        """The answer in pieces, then as a whole; charged to the current call at its end."""
+        call = ModelCall(self.provider, request, streaming=True)
+        pieces = cast("CompletionStream", await self._chain(call))
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+            if pieces.final is not None:
+                yield pieces.final
+
+    def count_tokens(self, text: str) -> int:
+        return self.provider.count_tokens(text)
+
+    def models(self) -> Sequence[str]:
+        return self.provider.models()
+
+
+async def _meter(call: ModelCall) -> ModelReply:
+    """Ask the provider, and charge what it used to the call this code runs in."""
+    if call.streaming:
+        return _MeteredStream(call)
+    try:
+        completion = await call.provider.complete(call.request)
+    except ProviderError as exc:
+        _charge(exc.usage)
+        raise
+    _charge(completion.usage)
+    return completion
+
+
+class _MeteredStream:
+    """The pieces of a provider's stream; charged once, however it ends."""
+
+    def __init__(self, call: ModelCall) -> None:
+        self._pieces = call.provider.stream(call.request)
+        self._final: Completion | None = None
+
+    @property
+    def final(self) -> Completion | None:
+        return self._final
+
+    def __aiter__(self) -> _MeteredStream:
+        return self
+
+    async def __anext__(self) -> Delta:
+        try:
+            piece = await self._pieces.__anext__()
+        except ProviderError as exc:
+            _charge(exc.usage)
+            raise
+        if isinstance(piece, Delta):
+            return piece
+        self._final = piece
+        _charge(piece.usage)
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        close = getattr(self._pieces, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _charge(usage: Usage | None) -> None:
+    """Count `usage` on the call this code runs in, if it runs in one."""
+    context = CallContext.maybe_current()
+    if context is not None:
+        context.charge(usage)
