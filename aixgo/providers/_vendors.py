@@ -55,6 +55,12 @@ class Vendor:
         """The variable to name when there is no key."""
         return self.key_variables[0] if self.key_variables else ""
 
+    def address(self) -> str:
+        """Where it is: the environment's address, else its own."""
+        url = _first(self.base_url_variables) or self.base_url
+        bare = "://" not in url and "OLLAMA_HOST" in self.base_url_variables
+        return _ollama_url(url) if bare else url
+
     def key(self) -> str:
         """Its key from the environment, or ""."""
         return _first(self.key_variables)
@@ -79,7 +85,7 @@ _ROWS = (
         base_url_variables=("OPENAI_BASE_URL",),
         key_variables=("OPENAI_API_KEY",),
         names=r"gpt-|chatgpt-|o\d(-|$)",
-        examples=("gpt-5", "gpt-5-mini", "gpt-4.1", "gpt-4o", "gpt-4o-mini", "o3", "o4-mini"),
+        examples=("gpt-5.4", "gpt-5.4-mini", "gpt-4.1", "gpt-4o", "gpt-4o-mini", "o3", "o4-mini"),
         max_tokens_field="max_completion_tokens",
     ),
     Vendor(
@@ -96,7 +102,7 @@ _ROWS = (
         base_url_variables=("ANTHROPIC_BASE_URL",),
         key_variables=("ANTHROPIC_API_KEY",),
         names="claude",
-        examples=("claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"),
+        examples=("claude-opus-5", "claude-sonnet-5", "claude-haiku-4-5"),
     ),
     Vendor(
         name="gemini",
@@ -201,9 +207,7 @@ def endpoint_of(vendor: Vendor, base_url: str = "", api_key: str = "") -> Endpoi
     Raises:
         ConfigError: there is no key and it wants one, or the address is none.
     """
-    url = base_url or _first(vendor.base_url_variables) or vendor.base_url
-    if "://" not in url and "OLLAMA_HOST" in vendor.base_url_variables:
-        url = _ollama_url(url)
+    url = base_url or vendor.address()
     if not re.match(r"https?://[^/\s]+", url):
         raise ConfigError(f"the address of {vendor.name!r} has to be an http(s) URL")
     key = api_key or vendor.key()
