@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Protocol, cast
@@ -130,7 +131,7 @@ def _dollars(value: JSONValue) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-def _table(lines: list[tuple[str, ...]]) -> None:
+def _table(lines: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print(

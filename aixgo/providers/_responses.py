@@ -166,11 +166,10 @@ def _call(item: object) -> ToolCall | None:
 
 def _stop(reply: object, calls: list[ToolCall]) -> StopReason:
     details = getattr(reply, "incomplete_details", None)
-    match getattr(details, "reason", None):
-        case "max_output_tokens":
-            return "max_tokens"
-        case "content_filter":
-            return "filtered"
+    if getattr(details, "reason", None) == "content_filter":
+        return "filtered"
+    if getattr(reply, "status", None) == "incomplete":
+        return "max_tokens"
     return "tool_calls" if calls else "end"
 
 

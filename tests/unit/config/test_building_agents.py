@@ -224,6 +224,20 @@ def test_a_model_nobody_has_is_refused_before_anything_starts(
             ),
             "cloud:phi",
         ),
+        (
+            (
+                "agents: [{name: a, role: chat, model: fast}]\n"
+                "model_services: [{name: fast, provider: own, model: m, address: 'box:1/v1'}]"
+            ),
+            "own:m@http://box:1/v1",
+        ),
+        (
+            (
+                "agents: [{name: a, role: chat, model: fast}]\n"
+                "model_services: [{name: fast, provider: own, config: {endpoint: 'https://b/v1'}}]"
+            ),
+            "own:fast@https://b/v1",
+        ),
     ],
 )
 def test_the_model_is_the_one_that_was_named(
