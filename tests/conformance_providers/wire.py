@@ -59,6 +59,8 @@ class WireServer:
         self.started = asyncio.Event()
         """Set when a request arrived."""
         self._server: asyncio.Server | None = None
+        self._open: set[asyncio.WriteTransport] = set()
+        self._serving: set[asyncio.Task[object]] = set()
 
     def forget(self) -> None:
         """Start again: no answers, nothing asked."""
@@ -79,14 +81,23 @@ class WireServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        for transport in tuple(self._open):
+            transport.abort()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        self._open.add(writer.transport)
         try:
             while await self._exchange(reader, writer):
                 pass
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the client is gone, which is its right
         finally:
+            self._open.discard(writer.transport)
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
