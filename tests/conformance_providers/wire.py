@@ -58,6 +58,8 @@ class WireServer:
         """Set when a client closed its connection before its answer was complete."""
         self.started = asyncio.Event()
         """Set when a request arrived."""
+        self.connections = 0
+        """How many were made to it."""
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.WriteTransport] = set()
         self._serving: set[asyncio.Task[object]] = set()
@@ -86,6 +88,7 @@ class WireServer:
         await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         task = asyncio.current_task()
         assert task is not None
         self._serving.add(task)
