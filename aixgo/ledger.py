@@ -50,7 +50,14 @@ class Usage:
 
     def __bool__(self) -> bool:
         """True when anything was spent."""
-        return bool(self.calls or self.cost_nanos or self.tokens_prompt or self.tokens_completion)
+        return bool(
+            self.calls
+            or self.cost_nanos
+            or self.tokens_prompt
+            or self.tokens_completion
+            or self.tokens_cached
+            or self.tokens_reasoning
+        )
 
     def as_metadata(self) -> dict[str, int | float]:
         """The keys a result's metadata shows."""

@@ -230,6 +230,13 @@ class Conduit:
             if self._outgoing.get(call) is outgoing:
                 del self._outgoing[call]
 
+    def stop(self, call: int) -> None:
+        """Its caller has left: send no more of `call`, and ask for no more of it."""
+        if self._outgoing and call in self._outgoing:
+            self._outgoing[call].stop()
+        if call in self.incoming:
+            self.incoming.stop(call)
+
     def break_off(self, call: int) -> None:
         """The call has ended: drop its transfers in both directions."""
         if self._outgoing and call in self._outgoing:

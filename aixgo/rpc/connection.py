@@ -19,6 +19,7 @@ import grpc
 
 from aixgo.context import CallContext, Clock
 from aixgo.errors import AixgoError, InvalidMessage, LimitExceeded, Unavailable
+from aixgo.ledger import Usage
 from aixgo.message import Message
 from aixgo.rpc.channel import being_cancelled
 from aixgo.rpc.codec import fill_context, fill_message, parse, read_usage
@@ -59,6 +60,8 @@ class Call:
         self.outgoing: Outgoing | None = None
         self.left = False
         """True once its caller no longer waits."""
+        self.counted = True
+        """False once nobody asks any more what it spent."""
         self.end: End | None = None
         self.waiter: asyncio.Future[None] | None = None
         """What something that came for it ends."""
@@ -74,13 +77,19 @@ class Call:
         """Whether `kind`, of those that come in an order, may come now."""
         return kind == "reply"
 
+    def charge(self, usage: Usage | None) -> None:
+        if self.counted:
+            self.context.charge(usage)
+
     def ended(self, end: End) -> None:
         self.end = end
         self.wake()
 
     async def changed(self) -> None:
         """Return when something came for it. One waiter at a time."""
-        self.waiter = asyncio.get_running_loop().create_future()
+        # The loop is asked for once per connection: before Python 3.12 that is a system call.
+        loop = asyncio.get_running_loop() if self.connection is None else self.connection.loop
+        self.waiter = loop.create_future()
         try:
             await self.waiter
         finally:
@@ -171,7 +180,8 @@ class Connection:
         self._limit = 0
         self._last = 0
         self._calls: dict[int, Call] = {}
-        self._greeting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.loop = asyncio.get_running_loop()
+        self._greeting: asyncio.Future[None] = self.loop.create_future()
         self._reader: asyncio.Task[None] | None = None
         self._conduit = Conduit(
             rpc,
@@ -281,7 +291,7 @@ class Connection:
         if call.left or call.end is not None or call.parcel is None:
             return
         call.left = True
-        self._conduit.break_off(call.number)
+        self._conduit.stop(call.number)
         if self._conduit.outbox.withdraw(call.parcel):
             self._forget(call)
         elif call.context.remaining <= 0 and call.may_have_started:
@@ -369,6 +379,8 @@ class Connection:
     def _stop_using(self, *, asked: bool) -> None:
         if self.usable:
             self.usable = False
+            # Who waits for a place here goes elsewhere, now and not when a call here has ended.
+            self._conduit.outbox.room.close(lambda: Unavailable("", LOST))
             self._gone(self, asked)
 
     # -- what comes -----------------------------------------------------------------------------------
@@ -384,11 +396,11 @@ class Connection:
             raise InvalidMessage(path=kind, expected="what comes next of this call")
         elif kind == "reply":
             if call.left and envelope.reply.message.HasField("usage"):
-                call.context.charge(read_usage(envelope.reply.message.usage))
+                call.charge(read_usage(envelope.reply.message.usage))
             self._finish(call, envelope.reply)
         elif kind == "status":
             error, usage = read_end(envelope.status, call.context.agent)
-            call.context.charge(usage)
+            call.charge(usage)
             self._finish(call, error)
         elif kind == "credit":
             self._conduit.grant_pieces(call.number, envelope.credit.piece_bytes)
@@ -437,8 +449,8 @@ class Connection:
 
     def _take_piece(self, call: Call, part: pb.Piece) -> None:
         incoming, number = self._conduit.incoming, call.number
-        if call.left:
-            return
+        if call.left and number not in incoming:
+            return  # nothing of it was asked for, and the server is told to break it off
         if part.total_bytes:
             if part.data:
                 raise InvalidMessage(path="piece", expected="an announcement without data")

@@ -418,10 +418,16 @@ class ServedConnection:
 
     async def _end(self, call: _Call, end: bytes) -> None:
         """Send the end of `call`, which keeps its place until that is queued."""
+        conduit = self._conduit
+        if len(end) <= conduit.theirs.frame_bytes and conduit.outbox.room.passable:
+            conduit.outbox.put(end)
+            call.ended = True
+            self._forget(call)
+            return
         guard = self._guard_transfer(call, end)
         try:
             try:
-                await self._conduit.send(call.number, end)
+                await conduit.send(call.number, end)
             except asyncio.CancelledError:  # while it waited, or in the middle of its transfer
                 late = guard is not None and guard.absorbed()
                 end = call.ending(DeadlineExceeded(call.served.target) if late else None)

@@ -106,10 +106,12 @@ class Pool:
 class _Transfer:
     """An envelope of which a part has come."""
 
-    __slots__ = ("came", "granted", "parts", "seen", "total")
+    __slots__ = ("came", "granted", "parts", "seen", "total", "wanted")
 
     def __init__(self, total: int) -> None:
         self.total = total
+        self.wanted = True
+        """False once its reader has left: what it was granted may come, and it gets no more."""
         self.parts: list[bytes] = []
         self.came = 0
         self.granted = 0
@@ -179,7 +181,7 @@ class Incoming:
         if transfer.came == transfer.total:
             self.drop(call)
             return b"".join(transfer.parts)
-        if transfer.granted - transfer.came <= WINDOW // 2:
+        if transfer.wanted and transfer.granted - transfer.came <= WINDOW // 2:
             self._allow(call, transfer)
         return None
 
@@ -189,6 +191,17 @@ class Incoming:
         if transfer is not None:
             self._waiting[call] = transfer
             self.admit()
+
+    def stop(self, call: int) -> None:
+        """The reader of `call` has left: grant no more.
+
+        What was granted may be under way, be the last of it, and be the end of its call.
+        """
+        transfer = self._active.get(call)
+        if transfer is not None:
+            transfer.wanted = False
+        else:
+            self.drop(call)
 
     def drop(self, call: int) -> None:
         """Forget the transfer of `call`, if there is one."""

@@ -91,6 +91,7 @@ class Stage:
         self.ran: Counter[str] = Counter()
         """How often the body of each node of the program ran, at which agent, and how it ended."""
         self.reports: defaultdict[str, list[seen.Seen]] = defaultdict(list)
+        """What each of them found in its context."""
         self.changed = asyncio.Event()
         self._arrived: Counter[str] = Counter()
         self._read: Counter[str] = Counter()
@@ -185,6 +186,7 @@ class Quiet:
     def _echo(self, message: Message) -> Message:
         assert _stage is not None
         _stage.ran[f"echo at {self.name}"] += 1
+        _stage.reports[f"echo at {self.name}"].append(seen.context(CallContext.current(), message))
         if message.type == "as it is":
             return message
         content_type = message.content_type if isinstance(message.payload, bytes) else ""
@@ -201,6 +203,7 @@ class Quiet:
         assert _stage is not None, "an actor outlived the program it is in"
         part = _Part(_stage, script, message, CallContext.current(), trace)
         part.stage.ran[f"{part.label} began"] += 1
+        part.stage.reports[part.label].append(seen.context(part.context, message))
         how = "answered"
         try:
             for act in script["acts"]:
@@ -227,9 +230,7 @@ class Quiet:
         assert caller is not None
         match act["do"]:
             case "report":
-                found = seen.context(part.context, part.message)
-                part.stage.reports[part.label].append(found)
-                return found
+                return seen.context(part.context, part.message)
             case "charge":
                 part.context.charge(Usage(**act["usage"]))
             case "narrow":

@@ -42,7 +42,7 @@ async def outcome(world: World, program: Program, run: str) -> object:
             for number, steps in enumerate(program)
         ]
         reports = {
-            label: sorted(found, key=lambda each: str(each["key"]))
+            label: sorted(found, key=_without_ids)  # several may have run at the same time
             for label, found in sorted(stage.reports.items())
         }
         found = {"rounds": rounds, "reports": reports, "ran": dict(sorted(stage.ran.items()))}
@@ -217,6 +217,12 @@ class _Round:
         each.entry["dead"] = [
             [seen.message(letter.message), seen.error(letter.error)] for letter in dead
         ]
+
+
+def _without_ids(report: seen.Seen) -> str:
+    received: Any = report["received"]
+    same = {**report, "received": {**received, "id": ""}, "hops": ""}
+    return str(same)
 
 
 def _message(given: Given) -> Message:

@@ -251,7 +251,8 @@ _say = st.one_of(
         st.sampled_from(ODD_CHUNKS),
     ),
 )
-_simple = st.one_of(_report, _report, _charge, _say, _say, _pad, _raise, _narrow)
+_simple = st.one_of(_report, _report, _charge, _charge, _say, _say, _pad, _raise, _narrow)
+_fails = st.one_of(st.tuples(_raise), st.tuples(_charge, _raise)).map(list)
 
 
 @st.composite
@@ -263,6 +264,8 @@ def _scripts(draw: st.DrawFn, depth: int = 2, *, keyed: bool = True) -> Script:
             acts.append(draw(_simple))
         else:
             acts.append(draw(_inner_calls(depth - 1, keyed=keyed)))
+    if draw(st.integers(0, 3)) == 0:
+        acts += draw(_fails)
     script: Script = {"acts": acts}
     if draw(st.booleans()):
         script |= {"final": True, "kind": draw(_kinds), "metadata": draw(_metadata)}
@@ -292,7 +295,7 @@ def _inner_calls(draw: st.DrawFn, depth: int, *, keyed: bool) -> Act:
         "do": kind,
         "to": draw(_any_name),
         **draw(_scripts(depth, keyed=keyed).map(_with) | _payloads),
-        "catch": draw(st.booleans()),
+        "catch": draw(st.sampled_from([True, True, False])),
         **draw(_nothing | _nothing | _sound_options),
     }
     if kind == "stream" and draw(st.booleans()):

@@ -1,4 +1,10 @@
-"""Random programs of calls, streams, cancels, deadlines, keys and mail have one outcome on every runtime."""
+"""Random programs of calls, streams, cancels, deadlines, keys and mail have one outcome on every runtime.
+
+`AIXGO_PROGRAMS` says how many are run. A failure prints the program, as short as Hypothesis could make it,
+how its outcome differs from the local one, and a line with `@reproduce_failure`, which put above the test
+runs that very program again; so does running the test again on the same machine. With
+`--hypothesis-seed=N` a whole run is the same again. What was found is kept in `found`.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +15,23 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from tests.differential.actors import ERRORS, ODD_CHUNKS
+from tests.differential.found import FOUND
 from tests.differential.interpreter import outcome
 from tests.differential.programs import Call, Given, Program, programs
 from tests.differential.worlds import LEGS, World, open_world
 
 COUNT = int(os.environ.get("AIXGO_PROGRAMS", "60"))
+
+Test = TypeVar("Test", bound=Callable[..., None])
 
 _runs = itertools.count()
 
@@ -63,6 +73,18 @@ def legs() -> Iterator[Legs]:
     logging.getLogger("aixgo").setLevel(logging.NOTSET)
 
 
+def run_first(examples: tuple[Program, ...]) -> Callable[[Test], Test]:
+    """Have a test of programs begin with these."""
+
+    def add(test: Test) -> Test:
+        for program in reversed(examples):
+            test = example(program=program)(test)
+        return test
+
+    return add
+
+
+@run_first(FOUND)
 @settings(
     max_examples=COUNT,
     deadline=None,

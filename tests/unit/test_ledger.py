@@ -1,5 +1,7 @@
 """The ledger: exact sums, and budgets that make sense."""
 
+from dataclasses import fields
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,3 +64,9 @@ def test_a_budget_counts_money_in_whole_nano_dollars() -> None:
     assert Budget(usd=0.1).nanos == 100_000_000
     assert Budget(usd=0).nanos == 0
     assert Budget(tokens=5).nanos is None
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Usage)])
+def test_a_usage_with_anything_in_it_counts_as_spent(field: str) -> None:
+    assert Usage(**{field: 1})
+    assert not Usage(**{field: 0})
