@@ -18,7 +18,7 @@ from typing import Protocol
 import grpc
 
 from aixgo.context import Clock
-from aixgo.errors import LimitExceeded, MessageTooLarge, Unavailable
+from aixgo.errors import InvalidMessage, LimitExceeded, MessageTooLarge, Unavailable
 from aixgo.rpc.frames import OURS, Limits, credit, pong, read_frame
 from aixgo.rpc.options import MAX_WIRE_BYTES
 from aixgo.rpc.outbox import Outbox, Parcel
@@ -105,6 +105,7 @@ class Conduit:
             AixgoError: the peer broke the rules.
         """
         traffic, read, take = self.traffic, self._open_pipe.read, self._take
+        first = True
         while isinstance(body := await read(), bytes):
             frame = read_frame(body, OURS)
             envelopes = frame.envelopes
@@ -113,6 +114,9 @@ class Conduit:
             traffic.envelopes_received += len(envelopes)
             if self._view is not None:
                 self._view.received(len(body), frame)
+            if first and len(envelopes) != 1:
+                raise InvalidMessage(path="frame", expected="a hello and nothing else first")
+            first = False
             for envelope in envelopes:
                 take(envelope)
             if pause and self.outbox.overfull:
@@ -225,6 +229,13 @@ class Conduit:
         finally:
             if self._outgoing.get(call) is outgoing:
                 del self._outgoing[call]
+
+    def stop(self, call: int) -> None:
+        """Its caller has left: send no more of `call`, and ask for no more of it."""
+        if self._outgoing and call in self._outgoing:
+            self._outgoing[call].stop()
+        if call in self.incoming:
+            self.incoming.stop(call)
 
     def break_off(self, call: int) -> None:
         """The call has ended: drop its transfers in both directions."""

@@ -19,6 +19,7 @@ import grpc
 
 from aixgo.context import CallContext, Clock
 from aixgo.errors import AixgoError, InvalidMessage, LimitExceeded, Unavailable
+from aixgo.ledger import Usage
 from aixgo.message import Message
 from aixgo.rpc.channel import being_cancelled
 from aixgo.rpc.codec import fill_context, fill_message, parse, read_usage
@@ -40,6 +41,8 @@ MAX_UNREAD = 1024 * 1024  # bytes a stream's reader may be behind before large c
 CLOSING = 1.0  # seconds the peer has to end an RPC that carries nothing any more
 LOST = "the connection was lost"
 
+_IN_ORDER = frozenset(("reply", "chunk", "delivery", "admitted"))
+
 Rpc = grpc.aio.StreamStreamCall[bytes, bytes]
 End = pb.Reply | AixgoError
 
@@ -57,6 +60,8 @@ class Call:
         self.outgoing: Outgoing | None = None
         self.left = False
         """True once its caller no longer waits."""
+        self.counted = True
+        """False once nobody asks any more what it spent."""
         self.end: End | None = None
         self.waiter: asyncio.Future[None] | None = None
         """What something that came for it ends."""
@@ -68,13 +73,23 @@ class Call:
             return self.outgoing.complete
         return self.parcel is not None and self.parcel.taken
 
+    def charge(self, usage: Usage | None) -> None:
+        if self.counted:
+            self.context.charge(usage)
+
+    def may_bring(self, kind: str) -> bool:
+        """Whether `kind`, of those that come in an order, may come now."""
+        return kind == "reply"
+
     def ended(self, end: End) -> None:
         self.end = end
         self.wake()
 
     async def changed(self) -> None:
         """Return when something came for it. One waiter at a time."""
-        self.waiter = asyncio.get_running_loop().create_future()
+        # The loop is asked for once per connection: before Python 3.12 that is a system call.
+        loop = asyncio.get_running_loop() if self.connection is None else self.connection.loop
+        self.waiter = loop.create_future()
         try:
             await self.waiter
         finally:
@@ -88,8 +103,10 @@ class Call:
 class StreamedCall(Call):
     """A call whose reply comes in pieces: chunks, or the messages of a mailbox."""
 
-    def __init__(self, context: CallContext, window: int) -> None:
+    def __init__(self, context: CallContext, window: int, part: str) -> None:
         super().__init__(context)
+        self.part = part
+        """What it comes in: "chunk" or "delivery"."""
         self.admitted = False
         self.unread: deque[message_pb2.StreamChunk | pb.Delivery] = deque()
         self.unread_bytes = 0
@@ -112,6 +129,11 @@ class StreamedCall(Call):
             self.unread.append(part)
             self.unread_bytes += part.ByteSize()
             self.wake()
+
+    def may_bring(self, kind: str) -> bool:
+        if self.part == "delivery":
+            return kind == "delivery"
+        return kind == "admitted" or (self.admitted and kind != "delivery")
 
     def read(self) -> message_pb2.StreamChunk | pb.Delivery:
         """Take the oldest piece."""
@@ -158,7 +180,8 @@ class Connection:
         self._limit = 0
         self._last = 0
         self._calls: dict[int, Call] = {}
-        self._greeting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.loop = asyncio.get_running_loop()
+        self._greeting: asyncio.Future[None] = self.loop.create_future()
         self._reader: asyncio.Task[None] | None = None
         self._conduit = Conduit(
             rpc,
@@ -268,7 +291,7 @@ class Connection:
         if call.left or call.end is not None or call.parcel is None:
             return
         call.left = True
-        self._conduit.break_off(call.number)
+        self._conduit.stop(call.number)
         if self._conduit.outbox.withdraw(call.parcel):
             self._forget(call)
         elif call.context.remaining <= 0 and call.may_have_started:
@@ -356,6 +379,8 @@ class Connection:
     def _stop_using(self, *, asked: bool) -> None:
         if self.usable:
             self.usable = False
+            # Who waits for a place here goes elsewhere, now and not when a call here has ended.
+            self._conduit.outbox.room.close(lambda: Unavailable("", LOST))
             self._gone(self, asked)
 
     # -- what comes -----------------------------------------------------------------------------------
@@ -365,22 +390,24 @@ class Connection:
         call = self._calls.get(envelope.call)
         if call is None:
             self._take_other(kind, envelope)
+        elif kind in _IN_ORDER and (
+            envelope.call in self._conduit.incoming or not call.may_bring(kind)
+        ):
+            raise InvalidMessage(path=kind, expected="what comes next of this call")
         elif kind == "reply":
             if call.left and envelope.reply.message.HasField("usage"):
-                call.context.charge(read_usage(envelope.reply.message.usage))
+                call.charge(read_usage(envelope.reply.message.usage))
             self._finish(call, envelope.reply)
         elif kind == "status":
             error, usage = read_end(envelope.status, call.context.agent)
-            call.context.charge(usage)
+            call.charge(usage)
             self._finish(call, error)
         elif kind == "credit":
             self._conduit.grant_pieces(call.number, envelope.credit.piece_bytes)
         elif kind == "piece":
             self._take_piece(call, envelope.piece)
-        elif isinstance(call, StreamedCall) and kind == "chunk":
-            call.take(envelope.chunk)
-        elif isinstance(call, StreamedCall) and kind == "delivery":
-            call.take(envelope.delivery)
+        elif isinstance(call, StreamedCall) and kind in ("chunk", "delivery"):
+            call.take(envelope.chunk if kind == "chunk" else envelope.delivery)
         elif isinstance(call, StreamedCall) and kind == "admitted":
             call.admitted = True
             call.wake()
@@ -422,13 +449,14 @@ class Connection:
 
     def _take_piece(self, call: Call, part: pb.Piece) -> None:
         incoming, number = self._conduit.incoming, call.number
-        if call.left:
-            return
+        if call.left and number not in incoming:
+            return  # nothing of it was asked for, and the server is told to break it off
         if part.total_bytes:
+            if part.data:
+                raise InvalidMessage(path="piece", expected="an announcement without data")
             behind = isinstance(call, StreamedCall) and call.unread_bytes > MAX_UNREAD
             incoming.begin(number, part.total_bytes, held=behind)
-        whole = incoming.add(number, part.data) if part.data or not part.total_bytes else None
-        if whole is not None:
+        elif (whole := incoming.add(number, part.data)) is not None:
             envelope = parse(pb.Envelope, whole)
             kind = envelope.WhichOneof("frame")
             if envelope.call != number or kind not in ("chunk", "delivery", "reply", "status"):

@@ -168,6 +168,8 @@ class Desk:
         )
         if not request.HasField("message"):
             raise InvalidMessage(expected="a Message", path="message")
+        if served.context.remaining <= 0:
+            raise DeadlineExceeded(target)
         return read_message(request.message)
 
 

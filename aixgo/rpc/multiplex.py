@@ -18,6 +18,7 @@ import time
 import grpc
 
 from aixgo.context import TimerHandle
+from aixgo.deadlines import Guard
 from aixgo.errors import (
     AixgoError,
     DeadlineExceeded,
@@ -417,19 +418,38 @@ class ServedConnection:
 
     async def _end(self, call: _Call, end: bytes) -> None:
         """Send the end of `call`, which keeps its place until that is queued."""
+        conduit = self._conduit
+        if len(end) <= conduit.theirs.frame_bytes and conduit.outbox.room.passable:
+            conduit.outbox.put(end)
+            call.ended = True
+            self._forget(call)
+            return
+        guard = self._guard_transfer(call, end)
         try:
             try:
-                await self._conduit.send(call.number, end)
+                await conduit.send(call.number, end)
             except asyncio.CancelledError:  # while it waited, or in the middle of its transfer
-                end = call.ending(None)
+                late = guard is not None and guard.absorbed()
+                end = call.ending(DeadlineExceeded(call.served.target) if late else None)
                 if not call.ended:
                     self._conduit.outbox.put(end)
             except AixgoError as exc:  # too large to be sent; or the connection was lost
                 if not call.ended:
                     self._conduit.outbox.put(call.ending(exc))
         finally:
+            if guard is not None:
+                guard.disarm()
             call.ended = True
             self._forget(call)
+
+    def _guard_transfer(self, call: _Call, end: bytes) -> Guard | None:
+        """A guard against a caller that grants nothing to a large end, until the deadline of `call`."""
+        context = call.served.context
+        if context is None or call.task is None or len(end) <= self._conduit.theirs.frame_bytes:
+            return None
+        if math.isinf(context.deadline):
+            return None
+        return self._desk.deadlines.arm(context.deadline, call.task)
 
     def _finish(self, call: _Call, end: bytes) -> None:
         """End `call` now, whatever its agent does."""

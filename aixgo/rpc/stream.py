@@ -125,7 +125,7 @@ class StreamLink:
 
         What is under way unread is at most the chunk window of a connection, 64 chunks.
         """
-        call = StreamedCall(context, OURS.chunks)
+        call = StreamedCall(context, OURS.chunks, "chunk")
         guard = guard_link(self._deadlines, context)
         self._outstanding += 1
         try:
@@ -148,7 +148,7 @@ class StreamLink:
         return await self._unary.stream(target, message, context)
 
     async def receive(self, name: str, context: CallContext) -> AsyncIterator[Message]:
-        call = StreamedCall(context, window=1)
+        call = StreamedCall(context, 1, "delivery")
         self._outstanding += 1
         try:
             if await self._begin(call, pb.METHOD_RECEIVE, name, None):
@@ -175,6 +175,8 @@ class StreamLink:
                     await call.changed()
         except TimeoutError:
             return
+        finally:
+            call.counted = False
 
     async def aclose(self) -> None:
         self._closed = True
@@ -273,6 +275,7 @@ class StreamLink:
     def stream_left(self, call: StreamedCall) -> None:
         """Count a streamed call out, and stop its callee if it has not ended."""
         self._outstanding -= 1
+        call.counted = False
         if call.connection is not None:
             call.connection.leave(call)
 
@@ -311,6 +314,8 @@ class StreamLink:
         """Wait for the one attempt to open a connection that runs, or start it."""
         if self._closed:
             raise RuntimeClosed(f"no longer connected to {self.address!r}")
+        if self._connection is not None:  # opened by another one since it was looked for
+            return self._connection
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(timeout))
             self._opening.add_done_callback(self._attempted)
@@ -339,6 +344,7 @@ class StreamLink:
         await self._channel.ready(self.address)
         if self._is_plain() or self._told_to_leave():
             return None
+        self._deadlines.loop = asyncio.get_running_loop()
         rpc = self._channel.connecting()
         most = self._settings.max_concurrent_calls
         connection = Connection(rpc, self.address, self._clock, self.traffic, most, self._gone)

@@ -106,12 +106,12 @@ class Pool:
 class _Transfer:
     """An envelope of which a part has come."""
 
-    __slots__ = ("came", "granted", "held", "parts", "seen", "total")
+    __slots__ = ("came", "granted", "parts", "seen", "total", "wanted")
 
-    def __init__(self, total: int, *, held: bool) -> None:
+    def __init__(self, total: int) -> None:
         self.total = total
-        self.held = held
-        """True while its reader is behind: it gets nothing until `resume`."""
+        self.wanted = True
+        """False once its reader has left: what it was granted may come, and it gets no more."""
         self.parts: list[bytes] = []
         self.came = 0
         self.granted = 0
@@ -142,11 +142,13 @@ class Incoming:
         self._pool = pool or Pool(MAX_ASSEMBLING)
         self._active: dict[int, _Transfer] = {}
         self._waiting: OrderedDict[int, _Transfer] = OrderedDict()
+        self._held: dict[int, _Transfer] = {}
+        """Those whose reader is behind: they get nothing until `resume`."""
         self._reserved = 0
         self._timer: TimerHandle | None = None
 
     def __contains__(self, call: int) -> bool:
-        return call in self._active or call in self._waiting
+        return call in self._active or call in self._waiting or call in self._held
 
     def begin(self, call: int, total: int, *, held: bool = False) -> None:
         """Take note of an announcement.
@@ -159,7 +161,7 @@ class Incoming:
             raise MessageTooLarge(total, MAX_WIRE_BYTES)
         if call in self:
             raise InvalidMessage(path="piece", expected="one transfer of a call at a time")
-        self._waiting[call] = _Transfer(total, held=held)
+        (self._held if held else self._waiting)[call] = _Transfer(total)
         self.admit()
 
     def add(self, call: int, data: bytes) -> bytes | None:
@@ -169,7 +171,7 @@ class Incoming:
             InvalidMessage: no transfer of that call is going on, or the piece is empty.
             LimitExceeded: more than was allowed, or announced.
         """
-        transfer = self._active.get(call) or self._waiting.get(call)
+        transfer = self._active.get(call) or self._waiting.get(call) or self._held.get(call)
         if transfer is None or not data:
             raise InvalidMessage(path="piece", expected="a part of a transfer that was announced")
         transfer.came += len(data)
@@ -179,21 +181,33 @@ class Incoming:
         if transfer.came == transfer.total:
             self.drop(call)
             return b"".join(transfer.parts)
-        if transfer.granted - transfer.came <= WINDOW // 2:
+        if transfer.wanted and transfer.granted - transfer.came <= WINDOW // 2:
             self._allow(call, transfer)
         return None
 
     def resume(self, call: int) -> None:
         """The reader of `call` has caught up."""
-        transfer = self._waiting.get(call)
-        if transfer is not None and transfer.held:
-            transfer.held = False
+        transfer = self._held.pop(call, None)
+        if transfer is not None:
+            self._waiting[call] = transfer
             self.admit()
+
+    def stop(self, call: int) -> None:
+        """The reader of `call` has left: grant no more.
+
+        What was granted may be under way, be the last of it, and be the end of its call.
+        """
+        transfer = self._active.get(call)
+        if transfer is not None:
+            transfer.wanted = False
+        else:
+            self.drop(call)
 
     def drop(self, call: int) -> None:
         """Forget the transfer of `call`, if there is one."""
         transfer = self._active.pop(call, None)
         self._waiting.pop(call, None)
+        self._held.pop(call, None)
         if transfer is not None:
             self._reserved -= transfer.total
             self._pool.give_back(transfer.total)
@@ -202,6 +216,7 @@ class Incoming:
     def close(self) -> None:
         """Forget all transfers."""
         self._waiting.clear()
+        self._held.clear()
         for call in tuple(self._active):
             self.drop(call)
         self._pool.forget(self)
@@ -210,9 +225,8 @@ class Incoming:
 
     def admit(self) -> None:
         """Let those send whose announced bytes fit, first come first."""
-        for call, transfer in tuple(self._waiting.items()):
-            if transfer.held:
-                continue
+        while self._waiting:
+            call, transfer = next(iter(self._waiting.items()))
             fits = self._reserved + transfer.total <= MAX_ASSEMBLING
             if not fits or not self._pool.reserve(transfer.total, self):
                 return

@@ -159,6 +159,9 @@ class Peer:
         for address in addresses:
             if address not in self._named and address not in self._here:
                 self._here[address] = replicas.acquire(address)
+        self._read: PeerInfo | None = None
+        self._described: AgentDescription | None = None
+        """What `_read` says about the agent."""
         self._resolved_at = float("-inf")
         self._resolving: asyncio.Task[None] | None = None
         self._turn = 0
@@ -176,9 +179,14 @@ class Peer:
     def description(self) -> AgentDescription | None:
         """What the first replica that was reached says about the agent."""
         for replica in self._here.values():
-            for agent in replica.info.agents if replica.info is not None else ():
-                if agent.name == self.name:
-                    return agent
+            info = replica.info
+            if info is None:
+                continue
+            if info is not self._read:  # every call asks, and a peer may host thousands of agents
+                named = (agent for agent in info.agents if agent.name == self.name)
+                self._read, self._described = info, next(named, None)
+            if self._described is not None:
+                return self._described
         return None
 
     async def call(self, message: Message, context: CallContext) -> Message:

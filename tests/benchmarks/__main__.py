@@ -66,7 +66,11 @@ def main() -> None:
     )
     given = parser.parse_args()
     pace = QUICK if given.quick else FULL
-    results = [each for name in given.only or PARTS for each in PARTS[name](pace)]
+    results: list[Row | Table] = []
+    for name in given.only or PARTS:
+        for each in PARTS[name](pace):
+            print(each.markdown(), flush=True)
+            results.append(each)
     if given.quick or given.only:
         return
     rows = [each.markdown() for each in results if isinstance(each, Row)]

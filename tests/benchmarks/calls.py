@@ -69,7 +69,7 @@ def call_rows(pace: Pace) -> Iterator[Row | Table]:
         here = [start(stack, name) for name in existing(EVERYBODY)]
         varied = [
             Contender(who + variant, other.client, other.servers)
-            for who in existing(VARIED)
+            for who in VARIED
             for variant, env in VARIANTS.items()
             for other in (start(stack, who, env),)
         ]

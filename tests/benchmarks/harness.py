@@ -79,9 +79,7 @@ class Table:
     lines: list[Sequence[str]] = field(default_factory=list)
 
     def add(self, *cells: str) -> None:
-        """Append a line, and show it."""
         self.lines.append(cells)
-        print(_line(cells), flush=True)
 
     def markdown(self) -> str:
         rule = ["---"] * len(self.head)
@@ -114,7 +112,7 @@ def row_of(
     faster: bool,
 ) -> Row:
     """A row from the seconds of the same rounds: ours / theirs, or theirs / ours when ``faster``."""
-    row = Row(
+    return Row(
         work=work,
         against=against,
         goal=goal,
@@ -122,8 +120,6 @@ def row_of(
         theirs=statistics.median(theirs),
         ratio=Ratio.of(theirs, ours) if faster else Ratio.of(ours, theirs),
     )
-    print(row.markdown(), flush=True)
-    return row
 
 
 def compare(

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from tests.benchmarks.calls import SMALL
-from tests.benchmarks.contenders import RAW, STREAM, UNARY, Contender, existing, start
+from tests.benchmarks.contenders import RAW, STREAM, UNARY, Contender, start
 from tests.benchmarks.harness import Pace, Row, Table, by_turns, row_of, shown
 from tests.benchmarks.side import Figures
 
@@ -21,7 +21,7 @@ CHUNKS = 200  # of one stream
 def chunk_rows(pace: Pace) -> Iterator[Row]:
     """Token chunks against gRPC's own streaming, and the first one against a plain call."""
     with ExitStack() as stack:
-        who = [start(stack, name) for name in existing(WHO)]
+        who = [start(stack, name) for name in WHO]
         raw = who[-1]
         for streams, goal in ((1, "≥ 3×"), (16, "–")):
             columns = by_turns(
@@ -74,7 +74,7 @@ def tail_rows(pace: Pace) -> Iterator[Row]:
     """The slowest percent of small calls, alone and while one more caller passes 4 MiB messages."""
     seconds = pace.seconds * 3  # a percent of them must be many
     with ExitStack() as stack:
-        for each in [start(stack, name) for name in existing(WHO)]:
+        for each in [start(stack, name) for name in WHO]:
             each.calls(4, SMALL, seconds / 4, big=1)  # warms
             busy, quiet = by_turns(
                 (
@@ -98,32 +98,28 @@ def tail_rows(pace: Pace) -> Iterator[Row]:
 def fan_rows(pace: Pace) -> Iterator[Row]:
     """A thousand agents of one peer called at once, against a thousand bare calls."""
     with ExitStack() as stack:
-        *ours, raw = [start(stack, name, agents=TARGETS) for name in existing(WHO)]
-        rounds = [*(partial(_fan_time, each) for each in ours), partial(_bare_fan_time, raw)]
-        columns = by_turns(rounds, pace.rounds + 1)
-        for each, column in zip(ours, columns, strict=False):
-            yield row_of(
+        *ours, raw = [start(stack, name, agents=TARGETS) for name in WHO]
+        runs = [partial(_fan, each) for each in ours]
+        columns = by_turns([*runs, partial(_fan, raw, number=TARGETS)], pace.rounds + 1)
+        seconds = [[figures["seconds"] for figures in column] for column in columns]
+        for each, column, times in zip(ours, columns, seconds, strict=False):
+            row = row_of(
                 f"`call_parallel` to {TARGETS:,} agents of a peer, {each.name}",
-                column[1:],  # the first one reaches the peer and warms
+                times[1:],  # the first one reaches the peer and warms
                 f"{TARGETS:,} calls of {raw.name}",
-                columns[-1][1:],
+                seconds[-1][1:],
                 goal="–",
                 faster=True,
             )
+            frames = statistics.median(figures["frames"] for figures in column)
+            yield row.noting(f"{frames:.0f} frames written") if frames else row
 
 
-def _fan_time(who: Contender) -> float:
-    return _complete(who, who.client.ask("fan"))
-
-
-def _complete(who: Contender, figures: Figures) -> float:
+def _fan(who: Contender, **arguments: int) -> Figures:
+    figures = who.client.ask("fan", **arguments)
     if figures["failed"]:
         raise RuntimeError(f"{who.name}: {figures['failed']:.0f} of a fan-out failed")
-    return figures["seconds"]
-
-
-def _bare_fan_time(who: Contender) -> float:
-    return _complete(who, who.client.ask("fan", number=TARGETS))
+    return figures
 
 
 def flood_table(_: Pace) -> Iterator[Table]:
@@ -134,7 +130,7 @@ def flood_table(_: Pace) -> Iterator[Table]:
         "Three times in a row, made without any limit by the caller; each with 200 B of its own, to an agent that "
         "takes 0–4 ms. Failures and wrong replies are of all three; memory is resident: before → peak.",
     )
-    for name in existing(WHO):
+    for name in WHO:
         with ExitStack() as stack:
             who = start(stack, name)
             who.calls(1, SMALL, 0.2)
@@ -165,7 +161,7 @@ def idle_table(_: Pace) -> Iterator[Table]:
         f"{LINKS} more connections from one process to one other, connected and left alone: the growth, for each. "
         "Threads are those of all connections together.",
     )
-    for name in existing(WHO):
+    for name in WHO:
         with ExitStack() as stack:
             who = start(stack, name)
             who.calls(16, SMALL, 0.2)

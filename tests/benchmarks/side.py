@@ -95,13 +95,19 @@ async def calls(
 
     async def caller() -> None:
         nonlocal failed
-        while (began := time.perf_counter()) < end:
+        now = time.perf_counter()
+        while True:  # at least once, however short the round and slow the machine
+            began = now
             try:
                 await call()
             except Exception:
                 failed += 1
+                now = time.perf_counter()
             else:
-                times.append(time.perf_counter() - began)
+                now = time.perf_counter()
+                times.append(now - began)
+            if now >= end:
+                return
 
     async def big_caller(call: Call) -> None:
         nonlocal big_calls
@@ -156,12 +162,14 @@ async def chunks(
 
     async def reader() -> None:
         nonlocal received
-        while (began := time.perf_counter()) < end:
+        began = start
+        while not firsts or began < end:
             first = 0.0
             async for _ in pieces(length):
                 received += 1
                 first = first or time.perf_counter() - began
             firsts.append(first)
+            began = time.perf_counter()
 
     await asyncio.gather(*(reader() for _ in range(streams)))
     took = time.perf_counter() - start

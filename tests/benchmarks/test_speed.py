@@ -10,13 +10,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from aixgo.rpc.transports import TRANSPORTS
 from tests.benchmarks.contenders import STREAM, UNARY, Contender, start
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("stream" not in TRANSPORTS, reason="there is no stream transport"),
-]
+pytestmark = pytest.mark.slow
 
 SECONDS = 0.12  # of a round of one side
 ROUNDS = 10  # at most, and one before that warms

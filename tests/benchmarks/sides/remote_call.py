@@ -35,10 +35,14 @@ async def remote() -> AsyncIterator[Mapping[str, Work]]:
                     yield chunk
 
         async def fan() -> Figures:
+            written = runtime.metrics()["wire"]["frames_sent"]
             start = time.perf_counter()
             outcomes = await runtime.call_parallel(more, "x" * 200)
-            took = time.perf_counter() - start
-            return {"seconds": took, "failed": len(outcomes.errors)}
+            return {
+                "seconds": time.perf_counter() - start,
+                "failed": len(outcomes.errors),
+                "frames": runtime.metrics()["wire"]["frames_sent"] - written,
+            }
 
         async def idle(number: int) -> Figures:
             for _ in range(number):

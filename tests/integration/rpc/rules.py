@@ -150,6 +150,8 @@ class ClientRules:
             return
         call = self.opened.get(number)
         if call is None:
+            if piece.total_bytes:  # too late to open it, and too early to cross its end
+                self.may.add(MALFORMED)
             return
         if call.cancelled or call.method is not None:
             self.may.update((MALFORMED, TOO_MUCH))  # against the rules unless it has ended

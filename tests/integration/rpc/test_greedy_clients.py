@@ -127,16 +127,16 @@ async def test_credits_without_end_do_not_add_up_to_anything() -> None:
         assert ended or (following is not None and following.call == 2)
 
 
-@pytest.mark.parametrize(
-    "envelopes",
-    [
-        pytest.param([request(0, "nobody")], id="refused requests"),
-        pytest.param([request(0, text="x" * 4000)], id="answered requests"),
-        pytest.param([announcement(0, 1000), pb.Envelope(cancel=pb.Cancel())], id="transfers"),
-    ],
-)
+FLOODS: dict[str, list[pb.Envelope]] = {
+    "refused requests": [request(0, "x" * 128)],
+    "answered requests": [request(0, text="x" * 4000)],
+    "transfers": [announcement(0, 1000), pb.Envelope(cancel=pb.Cancel())],
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 async def test_a_client_that_asks_and_never_reads_is_read_no_further(
-    envelopes: list[pb.Envelope],
+    flood: list[pb.Envelope],
 ) -> None:
     """What the server keeps for it is bounded, because it takes no more questions then."""
     async with scene() as stage, raw_client(stage.address) as client:
@@ -145,11 +145,11 @@ async def test_a_client_that_asks_and_never_reads_is_read_no_further(
 
         async def ask() -> None:
             nonlocal number
-            while number < 400_000:
+            while number < 150_000:
                 asked = []
                 for _ in range(50):
                     number += 1
-                    for envelope in envelopes:
+                    for envelope in flood:
                         envelope.call = number
                         asked.append(pb.Envelope.FromString(envelope.SerializeToString()))
                 await client.write(*asked)
@@ -161,7 +161,6 @@ async def test_a_client_that_asks_and_never_reads_is_read_no_further(
             await asyncio.wait((asking,), timeout=0.5)
             assert stage.wire["queued_bytes"] < 16 * MIB
             assert stage.wire["queued_envelopes"] < 20_000
-        assert not asking.done() or await client.ended() is not grpc.StatusCode.OK
         assert rss() - before < 96 * MIB
         asking.cancel()
         await asyncio.wait((asking,))

@@ -206,7 +206,6 @@ HARMLESS: dict[str, pb.Envelope] = {
     "a cancel of a call that ended": pb.Envelope(call=1, cancel=pb.Cancel()),
     "a credit for a call that ended": pb.Envelope(call=1, credit=pb.Credit(chunks=5)),
     "piece credit for a call that ended": pb.Envelope(call=1, credit=pb.Credit(piece_bytes=5)),
-    "an announcement for a call that ended": piece(1, total=10),
     "a piece for a call that ended": piece(1, data=b"x"),
     "a cancel of a number that was left out": pb.Envelope(call=2, cancel=pb.Cancel()),
     "credit without a transfer": pb.Envelope(call=4, credit=pb.Credit(piece_bytes=2**63)),

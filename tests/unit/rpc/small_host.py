@@ -9,10 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from aixgo.context import CallContext, Clock, SystemClock
 from aixgo.contract import AgentDescription
 from aixgo.errors import AgentNotFound, AixgoError, DeadlineExceeded
+from aixgo.ledger import Usage
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
+from aixgo.rpc.base import Link
 from aixgo.rpc.options import WireSettings
 from aixgo.rpc.server import Server
+from aixgo.rpc.transports import open_link
 from aixgo.rpc.unary import UnaryLink
 
 Work = Callable[[Message, CallContext], Awaitable[Message]]
@@ -70,6 +73,26 @@ class SmallHost:
         return [AgentDescription(name=name, role=f"{name}s") for name in names]
 
 
+class Holding:
+    """Work that goes on until `finish` is set, and tells how far it came; it spends one call."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.finish = asyncio.Event()
+        self.stopped = asyncio.Event()
+        """Set once it was cancelled."""
+
+    async def __call__(self, message: Message, context: CallContext) -> Message:
+        context.charge(Usage(calls=1))
+        self.started.set()
+        try:
+            await self.finish.wait()
+        except asyncio.CancelledError:
+            self.stopped.set()
+            raise
+        return message.reply("done")
+
+
 class Production:
     """A `ReplyStream` over an async generator that ends with a Message."""
 
@@ -106,10 +129,13 @@ def a_context(target: str = "echo", *, timeout: float = 10.0, **options: object)
 
 @asynccontextmanager
 async def serving(
-    host: SmallHost, address: str = "127.0.0.1:0"
+    host: SmallHost,
+    address: str = "127.0.0.1:0",
+    settings: WireSettings | None = None,
+    kind: type[Server] = Server,
 ) -> AsyncIterator[tuple[Server, str]]:
     """A server of `host`, and the address it is bound to."""
-    server = Server(host, address)
+    server = kind(host, address, settings=settings)
     bound = await server.start()
     try:
         yield server, bound
@@ -119,11 +145,14 @@ async def serving(
 
 @asynccontextmanager
 async def linked(
-    host: SmallHost, address: str = "127.0.0.1:0", settings: WireSettings | None = None
-) -> AsyncIterator[UnaryLink]:
-    """A link to a server of `host`."""
-    async with serving(host, address) as (_, bound):
-        link = UnaryLink(bound, SystemClock(), settings=settings)
+    host: SmallHost,
+    address: str = "127.0.0.1:0",
+    settings: WireSettings | None = None,
+    transport: str = "unary",
+) -> AsyncIterator[Link]:
+    """A link to a server of `host`; both have `settings`."""
+    async with serving(host, address, settings) as (_, bound):
+        link = open_link(transport, bound, settings=settings)
         try:
             await link.connect()
             yield link
