@@ -20,7 +20,19 @@ from hypothesis import strategies as st
 
 from tests.differential.actors import ERRORS, EXITS, MAIL, ODD_CHUNKS, QUIET, SPEAKING, Act, Script
 
-__all__ = ["DEADLINE", "Call", "Fan", "Given", "Join", "Mail", "Parked", "Program", "Step"]
+__all__ = [
+    "DEADLINE",
+    "LONG",
+    "Call",
+    "Fan",
+    "Given",
+    "Join",
+    "Mail",
+    "Mode",
+    "Parked",
+    "Program",
+    "Step",
+]
 __all__ += ["prepared", "programs"]
 
 DEADLINE = 20.0007  # seconds of a deadline that passes; never at the edge of a runtime's tick
@@ -287,7 +299,7 @@ def _inner_calls(draw: st.DrawFn, depth: int, *, keyed: bool) -> Act:
         return {
             "do": "stream",
             "to": draw(st.sampled_from(SPEAKING)),
-            "with": _stays(count),
+            "with": _stays(count + draw(st.integers(0, 3))),
             "take": count,
             "pass": draw(st.booleans()),
         }
