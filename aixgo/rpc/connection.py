@@ -73,13 +73,13 @@ class Call:
             return self.outgoing.complete
         return self.parcel is not None and self.parcel.taken
 
-    def may_bring(self, kind: str) -> bool:
-        """Whether `kind`, of those that come in an order, may come now."""
-        return kind == "reply"
-
     def charge(self, usage: Usage | None) -> None:
         if self.counted:
             self.context.charge(usage)
+
+    def may_bring(self, kind: str) -> bool:
+        """Whether `kind`, of those that come in an order, may come now."""
+        return kind == "reply"
 
     def ended(self, end: End) -> None:
         self.end = end
