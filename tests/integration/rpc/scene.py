@@ -143,7 +143,7 @@ async def scene(timeout: float | None = 25.0, places: int = 300) -> AsyncIterato
         async with made.runtime as rt:
             made.address = rt.address
             async with raw_client(made.address) as good:
-                await good.write(request(1, "held", "from the first"))
+                await good.write(request(1, "held", "from the first", timeout=3600))
                 await made.entered.wait()
                 yield made
                 await made.only(1)
