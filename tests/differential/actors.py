@@ -183,7 +183,7 @@ class Quiet:
             return self._echo(message)
         trace: list[object] = []
         async with aclosing(self._play(message, script, trace)) as chunks:
-            said = [chunk.content async for chunk in chunks]
+            said = [seen.short(chunk.content) async for chunk in chunks]
         trace.append(said)
         return _answer(script, trace)
 

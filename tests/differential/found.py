@@ -91,6 +91,29 @@ FOUND: tuple[Program, ...] = (
             ),
         ),
     ),
+    # A chunk without a type got one on the wire only.
+    ((Call("left.one", Given({"acts": [{"do": "say", "kind": ""}]}), "stream"),),),
+    # Spending nothing was something locally, and took the place of cost keys an agent had written.
+    (
+        (
+            Call(
+                "left.one",
+                Given(
+                    {
+                        "acts": [
+                            {
+                                "do": "call",
+                                "to": "right.one",
+                                "with": {"acts": [{"do": "charge", "usage": {"calls": 0}}]},
+                            }
+                        ],
+                        "final": True,
+                        "metadata": {"cost_usd": 9, "tokens_total": "many"},
+                    }
+                ),
+            ),
+        ),
+    ),
     # The caller of a stream leaves it while the agents on its way wait for its next chunk.
     (
         (
