@@ -367,6 +367,8 @@ class StreamLink:
         if connection.unserved:
             self._without = self.instance
             return None
+        if self._told_to_leave():  # as it greeted
+            return None
         self._channel.lost()
         if isinstance(connection.refusal, IncompatiblePeer):
             raise connection.refusal
