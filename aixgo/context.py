@@ -200,8 +200,13 @@ class CallContext:
         return self.spent
 
     def charge(self, usage: Usage | None) -> None:
-        """Count spending that no Provider reports, on this call and so on everyone above it."""
+        """Count spending that no Provider reports, on this call and so on everyone above it.
+
+        Raises:
+            ConfigError: a count is no whole number.
+        """
         if usage is not None:
+            usage.check()
             self.usage.add(usage)
 
     def now(self) -> float:

@@ -150,6 +150,11 @@ class Conduit:
         return self._pipe
 
     @property
+    def started(self) -> bool:
+        """Whether anything was, or will be, written."""
+        return self._writer is not None
+
+    @property
     def writing_for(self) -> float:
         """Seconds the writer has waited for the peer to make room."""
         return time.monotonic() - self._writing_since

@@ -79,13 +79,13 @@ class Call:
             return self.outgoing.complete
         return self.parcel is not None and self.parcel.taken
 
-    def charge(self, usage: Usage | None) -> None:
-        if self.counted:
-            self.context.charge(usage)
-
     def may_bring(self, kind: str) -> bool:
         """Whether `kind`, of those that come in an order, may come now."""
         return kind == "reply"
+
+    def charge(self, usage: Usage | None) -> None:
+        if self.counted:
+            self.context.charge(usage)
 
     def ended(self, end: End) -> None:
         self.end = end
@@ -173,6 +173,8 @@ class Connection:
         """Who answers; known once opened."""
         self.usable = False
         """Whether calls should be made here."""
+        self.told_to_leave = False
+        """Whether the peer asked for no new calls here."""
         self.refusal: AixgoError | None = None
         """Why the server ended it, if it said so."""
         self.unserved = False
@@ -313,7 +315,7 @@ class Connection:
             self._cancel_rpc()
             await self._conduit.close()
             return
-        if self.idle:
+        if self.idle and self._conduit.started:
             self._conduit.finish()
             await asyncio.wait([self._reader], timeout=CLOSING)
         self._cancel_rpc()
@@ -386,6 +388,7 @@ class Connection:
     def _stop_using(self, *, asked: bool) -> None:
         if self.usable:
             self.usable = False
+            self.told_to_leave = asked
             # Who waits for a place here goes elsewhere, now and not when a call here has ended.
             self._conduit.outbox.room.close(lambda: Unavailable("", LOST))
             self._gone(self, asked)
@@ -441,6 +444,8 @@ class Connection:
             raise InvalidMessage(path=kind, expected="what belongs to a connection")
 
     def _greet(self, said: pb.Hello) -> None:
+        if self._greeting.cancelled():
+            return  # it came when nobody waited for it any more
         if self._greeting.done():
             raise InvalidMessage(path="hello", expected="one hello")
         try:

@@ -367,7 +367,7 @@ class StreamLink:
         if connection.unserved:
             self._without = self.instance
             return None
-        if self._told_to_leave():  # as it greeted
+        if connection.told_to_leave:  # right after its hello
             return None
         self._channel.lost()
         if isinstance(connection.refusal, IncompatiblePeer):

@@ -53,7 +53,7 @@ async def test_a_request_in_transfer_is_answered() -> None:
 
 
 async def test_transfers_that_were_only_announced_cost_nothing_and_delay_nobody() -> None:
-    async with scene() as stage, raw_client(stage.address) as client:
+    async with scene(places=10_000) as stage, raw_client(stage.address) as client:
         before = rss()
         places = client.theirs.max_concurrent_calls
         for first in range(1, places + 1, 100):
@@ -181,7 +181,7 @@ async def test_a_rule_broken_by_a_client_that_does_not_read_stops_its_agents() -
 
 
 async def test_calls_that_are_cancelled_at_once_do_not_pile_up() -> None:
-    async with scene() as stage, raw_client(stage.address) as client:
+    async with scene(places=10_000) as stage, raw_client(stage.address) as client:
         for first in range(1, 20_001, 50):
             asked = []
             for number in range(first, first + 50):

@@ -25,10 +25,12 @@ from aixgo.rpc.codec import (
     CodecCheck,
     fill_context,
     fill_message,
+    fill_usage,
     parse,
     read_context,
     read_error,
     read_message,
+    read_usage,
 )
 from aixgo.v1 import message_pb2 as pb
 
@@ -79,6 +81,18 @@ def test_usage_arrives_exactly_and_gives_the_cost_keys(usage: Usage) -> None:
     assert got.usage == usage
     assert got.source == "writer"
     assert got.metadata["cost_usd"] == usage.cost_usd
+
+
+@pytest.mark.parametrize(
+    ("given", "arrives"),
+    [(2**64, 2**63 - 1), (-(2**64), 1 - 2**63), (1.5, 1), ("many", 0), (math.nan, 0)],
+)
+def test_a_count_the_wire_cannot_hold_does_not_keep_a_reply_from_its_caller(
+    given: int, arrives: int
+) -> None:
+    proto = pb.Usage()
+    fill_usage(proto, Usage(tokens_prompt=given, calls=1))
+    assert read_usage(proto) == Usage(tokens_prompt=arrives, calls=1)
 
 
 def test_a_usage_of_zero_is_not_the_same_as_none() -> None:
