@@ -17,42 +17,9 @@ from aixgo.rpc.traffic import Traffic
 from aixgo.rpc.transfers import PIECE_BYTES, STALL, WINDOW
 from aixgo.v1 import agent_service_pb2 as pb
 from tests.unit.manual_clock import ManualClock
+from tests.unit.rpc.fake_pipe import FakePipe, run
 
 HELLO = hello("peer", Limits(calls=10))
-
-
-class FakePipe:
-    """Frames a test puts in, and frames it finds written; `stuck` holds up the writer."""
-
-    def __init__(self) -> None:
-        self.coming: asyncio.Queue[object] = asyncio.Queue()
-        self.written: list[bytes] = []
-        self.stuck = False
-        self.failure: Exception | None = None
-        self.half_closed = False
-        self._free = asyncio.Event()
-
-    async def read(self) -> object:
-        return await self.coming.get()
-
-    async def write(self, message: bytes, /) -> None:
-        if self.failure is not None:
-            raise self.failure
-        self.written.append(message)
-        if self.stuck:
-            await self._free.wait()
-
-    def free(self) -> None:
-        self.stuck = False
-        self._free.set()
-
-    async def half_close(self) -> None:
-        self.half_closed = True
-
-    def envelopes(self) -> list[pb.Envelope]:
-        """All that was written after the hello."""
-        frames = [pb.ConnectRequest.FromString(body) for body in self.written[1:]]
-        return [envelope for frame in frames for envelope in frame.envelopes]
 
 
 class Side:
@@ -71,7 +38,7 @@ class Side:
             clock=self.clock,
             traffic=self.traffic,
             view=None,
-            half_close=self.pipe.half_close,
+            half_close=self.pipe.done_writing,
         )
 
     def start(self) -> None:
@@ -92,12 +59,6 @@ async def side() -> AsyncIterator[Side]:
         yield side
         side.pipe.free()
         await side.conduit.close()
-
-
-async def run() -> None:
-    """Let every task that can run do so."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 def large(call: int, size: int) -> bytes:
