@@ -348,6 +348,7 @@ class StreamLink:
         rpc = self._channel.connecting()
         most = self._settings.max_concurrent_calls
         connection = Connection(rpc, self.address, self._clock, self.traffic, most, self._gone)
+        usable = False
         try:
             async with asyncio.timeout(timeout):
                 usable = await connection.open()
@@ -357,9 +358,10 @@ class StreamLink:
                     await self._channel.describe()
         except TimeoutError:
             usable = False
-        except BaseException:
+        except BaseException as exc:
             await connection.aclose()
-            raise
+            if not (isinstance(exc, Unavailable) and connection.told_to_leave):
+                raise
         if usable and connection.usable:
             self._connection = connection
             return connection
@@ -367,7 +369,8 @@ class StreamLink:
         if connection.unserved:
             self._without = self.instance
             return None
-        if connection.told_to_leave:  # right after its hello
+        if connection.told_to_leave:  # right after its hello: ask whoever answers now
+            await self._channel.ready(self.address)
             return None
         self._channel.lost()
         if isinstance(connection.refusal, IncompatiblePeer):
