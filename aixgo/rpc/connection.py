@@ -18,7 +18,13 @@ from collections.abc import Callable
 import grpc
 
 from aixgo.context import CallContext, Clock
-from aixgo.errors import AixgoError, InvalidMessage, LimitExceeded, Unavailable
+from aixgo.errors import (
+    AixgoError,
+    IncompatiblePeer,
+    InvalidMessage,
+    LimitExceeded,
+    Unavailable,
+)
 from aixgo.ledger import Usage
 from aixgo.message import Message
 from aixgo.rpc.channel import being_cancelled
@@ -353,8 +359,9 @@ class Connection:
         except AixgoError as exc:
             log.warning("%s broke the rules of the wire: %s", self._address, exc)
         except grpc.aio.AioRpcError as exc:
-            self.unserved = exc.code() is grpc.StatusCode.UNIMPLEMENTED
             self.refusal = read_failure(exc, self._address)[0]
+            # One that serves `Connect` in another version names it.
+            self.unserved = isinstance(self.refusal, IncompatiblePeer) and not self.refusal.theirs
         except asyncio.CancelledError:
             if being_cancelled():
                 raise

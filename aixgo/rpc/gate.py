@@ -31,7 +31,7 @@ class Gate:
     @property
     def passable(self) -> bool:
         """Whether `wait` would return at once: it is open, and nobody came earlier."""
-        return not self._waiting and self._is_open()
+        return self._closed is None and not self._waiting and self._is_open()
 
     async def wait(self) -> None:
         """Return when it is this waiter's turn; use what was waited for before awaiting anything else.

@@ -206,12 +206,12 @@ class Incoming:
     def drop(self, call: int) -> None:
         """Forget the transfer of `call`, if there is one."""
         transfer = self._active.pop(call, None)
-        self._waiting.pop(call, None)
-        self._held.pop(call, None)
         if transfer is not None:
             self._reserved -= transfer.total
             self._pool.give_back(transfer.total)
-            self.admit()
+        elif self._held.pop(call, None) is None:
+            self._waiting.pop(call, None)
+        self.admit()
 
     def close(self) -> None:
         """Forget all transfers."""
