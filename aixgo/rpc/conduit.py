@@ -192,20 +192,6 @@ class Conduit:
             raise MessageTooLarge(len(body), MAX_WIRE_BYTES)
         return False
 
-    async def send(self, call: int, body: bytes) -> None:
-        """Queue an encoded envelope of `call` when there is room, in pieces if need be.
-
-        Raises:
-            MessageTooLarge: nothing carries that much.
-            AixgoError: the connection was closed.
-        """
-        if not self.outbox.room.passable:
-            await self.outbox.room.wait()
-        if self.fits(body):
-            self.outbox.put(body)
-        else:
-            await self.send_in_pieces(call, body)
-
     async def send_in_pieces(self, call: int, body: bytes) -> None:
         """Send an encoded envelope of `call` as a transfer, however small; returns when it has left."""
         outgoing = Outgoing()

@@ -427,7 +427,14 @@ class ServedConnection:
         guard = self._guard_transfer(call, end)
         try:
             try:
-                await conduit.send(call.number, end)
+                if not conduit.outbox.room.passable:
+                    await conduit.outbox.room.wait()
+                if call.ended:  # cancelled, and its caller was told without waiting
+                    return
+                if conduit.fits(end):
+                    conduit.outbox.put(end)
+                else:
+                    await conduit.send_in_pieces(call.number, end)
             except asyncio.CancelledError:  # while it waited, or in the middle of its transfer
                 late = guard is not None and guard.absorbed()
                 end = call.ending(DeadlineExceeded(call.served.target) if late else None)
