@@ -330,9 +330,8 @@ class Connection:
 
     async def _turn(self, context: CallContext, target: str) -> None:
         """Wait for a place and for room; the guard of the call bounds it."""
-        if len(self._calls) >= self._limit and any(
-            hop.instance == self.instance for hop in context.hops
-        ):
+        full = self.usable and len(self._calls) >= self._limit
+        if full and any(hop.instance == self.instance for hop in context.hops):
             raise LimitExceeded("calls of one connection", self._limit, target)
         with contextlib.suppress(Unavailable):  # lost meanwhile: it is not usable any more
             await self._conduit.outbox.room.wait()

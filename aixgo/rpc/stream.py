@@ -341,16 +341,18 @@ class StreamLink:
             Unavailable: it cannot be reached, or does not greet.
             IncompatiblePeer: it speaks another major version.
         """
+        began = self._clock.monotonic()
         await self._channel.ready(self.address)
         if self._is_plain() or self._told_to_leave():
             return None
+        left = timeout - (self._clock.monotonic() - began)
         self._deadlines.loop = asyncio.get_running_loop()
         rpc = self._channel.connecting()
         most = self._settings.max_concurrent_calls
         connection = Connection(rpc, self.address, self._clock, self.traffic, most, self._gone)
         usable = False
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(left):
                 usable = await connection.open()
                 if (
                     usable and connection.instance != self.instance

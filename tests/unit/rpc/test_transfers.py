@@ -184,9 +184,11 @@ def test_whatever_happens_the_pool_is_kept_to_and_nobody_waits_for_nothing(
         going = [incoming._active for incoming in (each.incoming for each in receivers)]
         announced = sum(transfer.total for active in going for transfer in active.values())
         assert announced == pool.reserved <= 100
-        for receiver in receivers:
-            first = next(iter(receiver.incoming._waiting.values()), None)
-            assert first is None or pool.reserved + first.total > 100
+        waiting = {each.incoming for each in receivers if each.incoming._waiting}
+        assert waiting == set(pool._waiting)
+        for incoming in list(pool._waiting)[:1]:
+            first = next(iter(incoming._waiting.values()))
+            assert pool.reserved + first.total > 100
     for receiver in receivers:
         receiver.incoming.close()
     assert pool.reserved == 0
