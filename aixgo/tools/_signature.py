@@ -141,7 +141,7 @@ def _field(parameter: inspect.Parameter, hint: object, told: str) -> tuple[objec
     default: object = ... if parameter.default is parameter.empty else parameter.default
     places = (default, *_annotations(hint))
     if told and not any(getattr(part, "description", None) for part in places):
-        hint = typing.Annotated[hint, Field(description=told)]  # type: ignore[valid-type]
+        hint = typing.Annotated[hint, Field(description=told)]
     return hint, default
 
 
