@@ -86,7 +86,7 @@ class Signature:
 
     def _make_model(self, fields: Mapping[str, object], where: str) -> type[BaseModel]:
         config = ConfigDict(
-            extra="allow" if self._takes_any else "forbid", alias_generator=self._names.__getitem__
+            extra="allow" if self._takes_any else "forbid", alias_generator=self._alias
         )
         try:
             return cast(
@@ -98,6 +98,9 @@ class Signature:
             raise ConfigError(
                 f"{where}: a parameter has a type no model can write: {reason}"
             ) from exc
+
+    def _alias(self, field: str) -> str:
+        return self._names.get(field, field)  # fields of dataclasses are asked about too
 
     def _make_schema(self, where: str) -> dict[str, JSONValue]:
         try:

@@ -100,7 +100,7 @@ class FunctionTool(Generic[P, R]):
         self.description = description
         self.timeout = timeout
         self._signature: Signature = Signature(function, f"@tool {name!r}")
-        self._given = parameters
+        self.given_parameters = parameters
         self.parameters = self._signature.schema if parameters is None else parameters
         self._threads: DaemonThreads | None = None
         check_tool(self)
@@ -113,7 +113,8 @@ class FunctionTool(Generic[P, R]):
 
     async def run(self, arguments: Mapping[str, JSONValue]) -> object:
         """Call the function with `arguments`, converted."""
-        if self._given is not None and (wrong := problems(dict(arguments), self._given)):
+        given = self.given_parameters
+        if given is not None and (wrong := problems(dict(arguments), given)):
             raise ArgumentsInvalid("; ".join(wrong))
         bound = self._signature.bind(arguments)
         call = cast("Callable[..., object]", self.function)
