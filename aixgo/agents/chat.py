@@ -127,6 +127,11 @@ class ChatAgent:
         """The model that answers."""
         return self._use.name
 
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """What the model may call."""
+        return tuple(self._tools)
+
     async def start(self, caller: Caller) -> None:  # noqa: ARG002 - the contract's signature
         """Find the model's provider, so that a wrong model fails the start and not the first call."""
         self._use.open()
