@@ -63,12 +63,14 @@ class Conversation:
     def keep(self, turns: Sequence[ChatMessage]) -> None:
         """Remember `turns` and nothing else; what is too much is dropped from the front.
 
-        What is left begins with a message of the user, so that no result of a tool stands without its call.
+        What is left begins with a message of the user, so that no result of a tool stands without its call;
+        messages of the system stay before it.
         """
         kept = list(turns[-self._limit :])
         if len(kept) < len(turns):
             first = next((i for i, turn in enumerate(kept) if turn.role == "user"), len(kept))
-            kept = [turn for turn in turns[: -self._limit] if turn.role == "system"] + kept[first:]
+            rules = [turn for turn in turns[: -self._limit] if turn.role == "system"]
+            kept = rules[: self._limit // 2] + kept[first:]
         self.turns = kept
 
 

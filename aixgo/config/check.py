@@ -15,7 +15,7 @@ from aixgo.config.roles import agent_keys, pattern_class, role_class, root_keys,
 from aixgo.config.typos import typo_of
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.keys import Key
-from aixgo.loading import kinds
+from aixgo.loading import installed, kinds
 from aixgo.message import JSONValue
 
 __all__ = ["Findings", "check_agent", "check_orchestration", "check_root"]
@@ -130,7 +130,7 @@ def _check_tools(block: Block, role: str, path: str, findings: Findings) -> None
             findings.fault(item.lines["name"], f"{where}.name", f"two tools are called {name!r}")
         if isinstance(name, str):
             seen.add(name)
-        if not item.get("code"):
+        if not item.get("code") and installed("tools", str(name)) is None:
             findings.notices.append(
                 f"{findings.file}:{item.line}: {where}: the tool {name!r} has no code, so no model is offered it"
             )

@@ -19,6 +19,7 @@ from typing import cast
 from aixgo.contract import Agent
 from aixgo.errors import ConfigError
 from aixgo.keys import duration_seconds
+from aixgo.loading import installed
 from aixgo.message import JSONValue
 from aixgo.tools.base import TIMEOUT, FunctionTool, Tool, as_tool, tool
 
@@ -92,18 +93,25 @@ def agent_from_code(
 def tools_from_code(entries: Sequence[Mapping[str, JSONValue]], folder: Path) -> list[Tool]:
     """The tools of an agent's entry that have code, under the names the file gives them.
 
-    `code` names a function or a tool. What the entry says (description, input_schema, timeout) comes before
+    `code` names a function or a tool; without it, an installed package may have registered one under the
+    tool's name. What the entry says (description, input_schema, timeout) comes before
     what the function's signature and docstring do.
 
     Raises:
         ConfigError: there is no such code, or no tool can be made of it.
     """
-    return [_tool(entry, folder) for entry in entries if entry.get("code")]
+    made = []
+    for entry in entries:
+        reference = str(entry.get("code") or "")
+        name = str(entry["name"])
+        found = load_code(reference, folder) if reference else installed("tools", name)
+        if found is not None:
+            made.append(_tool(entry, found, reference or name))
+    return made
 
 
-def _tool(entry: Mapping[str, JSONValue], folder: Path) -> Tool:
-    reference, name = str(entry["code"]), str(entry["name"])
-    found = load_code(reference, folder)
+def _tool(entry: Mapping[str, JSONValue], found: object, reference: str) -> Tool:
+    name = str(entry["name"])
     own = found if isinstance(found, FunctionTool) else None
     if own is None and isinstance(found, Tool) and not isinstance(found, type):
         if others := sorted({"description", "input_schema", "timeout"} & entry.keys()):

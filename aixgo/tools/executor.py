@@ -90,6 +90,11 @@ class Toolbox:
             if bound.expired():
                 return _failed(f"{name!r} did not finish within {found.timeout:g} seconds")
             return _raised(name, exc)
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return _raised(name, exc)  # nobody cancelled us: the tool raised it itself
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - the model decides what follows from it
             return _raised(name, exc)
         return self._shown(name, result)

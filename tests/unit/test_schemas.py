@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
@@ -81,6 +88,37 @@ def test_what_does_not_fit_is_said_with_its_place(
 )
 def test_what_fits_has_no_problems(value: JSONValue, schema: dict[str, JSONValue]) -> None:
     assert problems(value, schema) == []
+
+
+@dataclass
+class Leaf:
+    kind: Literal["leaf"]
+    value: int | float | str | None
+    tags: dict[str, list[bool]]
+
+
+@dataclass
+class Branch:
+    kind: Literal["branch"]
+    children: list[Leaf | Branch]
+    pair: tuple[int, str] = (0, "")
+
+
+leaves = st.builds(
+    Leaf,
+    value=st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+)
+trees = st.recursive(
+    leaves, lambda inner: st.builds(Branch, children=st.lists(inner, max_size=3)), max_leaves=8
+)
+ADAPTER: TypeAdapter[Leaf | Branch] = TypeAdapter(Leaf | Branch)
+
+
+@settings(max_examples=60, deadline=None)
+@given(trees)
+def test_a_value_of_a_type_fits_the_schema_of_the_type(value: Leaf | Branch) -> None:
+    plain = msgspec.json.decode(ADAPTER.dump_json(value))
+    assert problems(plain, ADAPTER.json_schema()) == []
 
 
 def test_only_the_first_few_problems_are_given() -> None:

@@ -105,6 +105,22 @@ def test_a_tool_without_code_is_warned_about_and_not_offered(tmp_path: Path) -> 
     assert list(placed.agent.tools) == []
 
 
+def test_an_installed_package_brings_tools_by_an_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "lexicon-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lexicon\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[aixgo.tools]\nlook_up = lexicon_tools:look_up\n")
+    (tmp_path / "lexicon_tools.py").write_text(TOOLS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = load_config(written(tmp_path, "[{name: look_up}]"))
+    [placed] = assemble(config)
+    assert config.warnings == ()
+    assert isinstance(placed.agent, ReActAgent)
+    assert [found.description for found in placed.agent.tools] == ["Looks a word up."]
+
+
 def test_a_role_that_calls_no_tools_says_so(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, "[{name: find, code: './tools.py:look_up'}]", "logger"))
     assert any("a logger calls no tools" in warning for warning in config.warnings)

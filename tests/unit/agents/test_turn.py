@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from aixgo import LocalRuntime, Message, tool
+from aixgo import Caller, LocalRuntime, Message, tool
 from aixgo.agents import ChatAgent
 from aixgo.errors import DeadlineExceeded, ProviderUnavailable
 from aixgo.ledger import Usage
@@ -74,11 +74,39 @@ async def test_a_stream_gives_text_and_tool_calls_as_they_come() -> None:
     )
 
 
-async def test_tool_calls_cross_the_wire_as_objects() -> None:
-    agent = ChatAgent("chat", tools=[add], provider=ScriptedProvider([ADD, "5"]))
-    async with served(agent) as rt, rt.stream("chat", "2 + 3?") as chunks:
-        found = [chunk.tool_calls async for chunk in chunks if chunk.type == "tool_call"]
-    assert found == [[{"id": "1", "name": "add", "arguments": {"a": 2, "b": 3}}]]
+@pytest.mark.parametrize("transport", ["stream", "unary"])
+@pytest.mark.parametrize("name", ["chat", "research.lead", "Backend Dev"])
+async def test_tool_calls_cross_the_wire_as_objects(name: str, transport: str) -> None:
+    agent = ChatAgent(name, tools=[add], provider=ScriptedProvider([ADD, "5"]))
+    async with served(agent, transport=transport) as rt, rt.stream(name, "2 + 3?") as chunks:
+        found = [chunk async for chunk in chunks]
+        assert chunks.final is not None
+        assert chunks.final.metadata["tool_calls"] == ["add"]
+    calls, answer = found
+    assert calls.tool_calls == [{"id": "1", "name": "add", "arguments": {"a": 2, "b": 3}}]
+    assert (answer.content, answer.source) == ("5", name)
+
+
+@pytest.mark.parametrize("transport", ["stream", "unary"])
+async def test_a_caller_that_leaves_cancels_tools_behind_a_server(transport: str) -> None:
+    started, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    agent = ChatAgent("chat", tools=[wait], provider=ScriptedProvider([ToolCall("1", "wait")]))
+    async with served(agent, transport=transport) as rt:
+        call = asyncio.create_task(rt.call("chat", "go"))
+        await asyncio.wait_for(started.wait(), 5)
+        call.cancel()
+        await asyncio.wait_for(cancelled.wait(), 5)
+        with pytest.raises(asyncio.CancelledError):
+            await call
 
 
 async def test_tools_of_one_round_run_at_once_and_answer_in_order() -> None:
@@ -179,6 +207,20 @@ async def test_the_deadline_of_a_call_ends_its_tools() -> None:
         with pytest.raises(DeadlineExceeded):
             await asyncio.wait_for(call, 5)
         await asyncio.wait_for(cancelled.wait(), 5)
+
+
+async def test_tools_that_call_agents_at_once_share_the_call_they_serve() -> None:
+    inner = ChatAgent("inner", provider=ScriptedProvider(["yes"], cycle=True))
+
+    async def ask(question: str, caller: Caller) -> str:
+        return (await caller.call("inner", question)).text
+
+    calls = [ToolCall(str(n), "ask", '{"question": "really?"}') for n in range(3)]
+    provider = ScriptedProvider([calls, "sure"])
+    async with LocalRuntime(ChatAgent("chat", tools=[ask], provider=provider), inner) as rt:
+        reply = await rt.call("chat", "go")
+    assert [turn.content for turn in provider.requests[1].messages[-3:]] == ["yes"] * 3
+    assert reply.usage.calls == 5
 
 
 async def test_a_stream_that_is_left_closes_the_model() -> None:

@@ -139,12 +139,25 @@ async def test_a_result_that_contains_itself_is_an_error() -> None:
     assert (await told(give)).startswith("error: ")
 
 
-async def test_cancelling_passes_through() -> None:
+async def test_a_tool_that_says_it_was_cancelled_when_nobody_did_is_an_error() -> None:
     async def cancelled() -> None:
         raise asyncio.CancelledError
 
+    assert (await told(cancelled)).startswith("error: CancelledError")
+
+
+async def test_cancelling_passes_through() -> None:
+    started = asyncio.Event()
+
+    async def wait() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(told(wait))
+    await asyncio.wait_for(started.wait(), 5)
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await told(cancelled)
+        await task
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
