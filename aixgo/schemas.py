@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, TypeAlias, TypeGuard, cast
 
 import msgspec
@@ -23,6 +24,11 @@ __all__ = ["check_schema", "problems"]
 Schema: TypeAlias = "Mapping[str, JSONValue]"
 
 MOST_PROBLEMS = 5  # a model mends a few faults at a time
+MAX_PROBLEM = 500  # characters of one problem
+MAX_REASON = 160  # characters of why one alternative does not fit
+MAX_STEPS = (
+    300_000  # parts held against parts: nested alternatives multiply, and this blocks the loop
+)
 MAX_DEPTH = 200  # steps down a schema; one that refers to itself without end stops here
 
 MAPPED: Final = ("properties", "patternProperties", "$defs", "definitions")
@@ -54,12 +60,11 @@ TYPES: Final[Mapping[str, Callable[[JSONValue], bool]]] = {
 
 def problems(value: JSONValue, schema: Schema) -> list[str]:
     """What is wrong with `value`, each with its path; empty when it fits. At most five are given."""
-    found: list[str] = []
-    for problem in _Walk(schema).check(value, schema, ""):
-        found.append(problem)
-        if len(found) == MOST_PROBLEMS:
-            break
-    return found
+    try:
+        found = islice(_Walk(schema).check(value, schema, ""), MOST_PROBLEMS)
+        return [problem[:MAX_PROBLEM] for problem in found]
+    except _TooMuch:
+        return ["the value cannot be checked: it has too many parts for its schema"]
 
 
 def check_schema(schema: object, where: str) -> None:
@@ -129,12 +134,17 @@ def _referred(root: object, ref: object) -> object:
     return found
 
 
+class _TooMuch(Exception):
+    """A check would take too long."""
+
+
 class _Walk:
     """One check of one value."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root
         self._depth = 0
+        self._steps = 0
 
     def check(self, value: JSONValue, schema: object, path: str) -> Iterator[str]:
         """What is wrong with `value`, which stands at `path`."""
@@ -142,6 +152,9 @@ class _Walk:
             if schema is False:
                 yield f"{_at(path)} must not be there"
             return
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise _TooMuch
         self._depth += 1
         try:
             if self._depth > MAX_DEPTH:
@@ -208,29 +221,33 @@ class _Walk:
     def _combined(self, value: JSONValue, schema: Schema, path: str) -> Iterator[str]:
         for part in _parts(schema, "allOf"):
             yield from self.check(value, part, path)
-        if branches := _parts(schema, "anyOf"):
-            yield from self._any_of(value, branches, path)
-        if branches := _parts(schema, "oneOf"):
-            fitting = sum(self._fits(value, part) for part in branches)
-            if fitting > 1:
-                yield f"{_at(path)} fits {fitting} of the alternatives; it must fit one"
-            elif not fitting:
-                yield from self._any_of(value, branches, path)
+        for word in ("anyOf", "oneOf"):
+            if branches := _parts(schema, word):
+                yield from self._alternatives(value, branches, path, word == "oneOf")
         if "not" in schema and self._fits(value, schema["not"]):
             yield f"{_at(path)} is what it must not be"
         if "if" in schema:
             word = "then" if self._fits(value, schema["if"]) else "else"
             yield from self.check(value, schema.get(word, True), path)
 
-    def _any_of(self, value: JSONValue, branches: Sequence[JSONValue], path: str) -> Iterator[str]:
+    def _alternatives(
+        self, value: JSONValue, branches: Sequence[JSONValue], path: str, only_one: bool
+    ) -> Iterator[str]:
         """Nothing if a branch fits, else why each of them does not."""
         reasons: list[str] = []
+        fitting = 0
         for part in branches:
             reason = next(self.check(value, part, path), None)
-            if reason is None:
+            if reason is not None:
+                reasons.append(reason[:MAX_REASON])  # of alternatives within alternatives
+                continue
+            fitting += 1
+            if not only_one:
                 return
-            reasons.append(reason)
-        yield f"{_at(path)} fits none of the alternatives: {'; or '.join(dict.fromkeys(reasons))}"
+        if fitting > 1:
+            yield f"{_at(path)} fits {fitting} of the alternatives; it must fit one"
+        elif not fitting:
+            yield f"{_at(path)} fits none of the alternatives: {'; or '.join(dict.fromkeys(reasons))}"
 
 
 def _wrong_type(value: JSONValue, schema: Schema, path: str) -> str:

@@ -19,7 +19,6 @@ __all__ = ["Output", "read_output"]
 
 T = TypeVar("T")
 
-FENCED = re.compile(r"\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
 MOST_PROBLEMS = 5  # a model mends a few faults at a time
 
 
@@ -61,9 +60,8 @@ class Output:
         Raises:
             ValueError: what is wrong with it, for the model.
         """
-        fenced = FENCED.fullmatch(text)
         try:
-            value = cast("JSONValue", msgspec.json.decode(fenced[1] if fenced else text))
+            value = cast("JSONValue", msgspec.json.decode(_unfenced(text)))
         except RecursionError as exc:
             raise ValueError("it is nested too deeply") from exc
         if self._wrapped and isinstance(value, dict) and list(value) == ["value"]:
@@ -98,6 +96,14 @@ def read_output(reply: Message, wanted: object) -> object:
     if isinstance(payload, bytes):
         raise ValueError("the reply is bytes, not a value")  # noqa: TRY004 - like every misfit
     return Output(wanted).object_of(payload)
+
+
+def _unfenced(text: str) -> str:
+    """`text` without the code fence some models put around JSON."""
+    inner = text.strip()
+    if len(inner) > 6 and inner.startswith("```") and inner.endswith("```"):
+        return inner[3:-3].partition("\n")[2]
+    return text
 
 
 def _adapter(wanted: object) -> _Adapter:

@@ -130,6 +130,20 @@ def test_a_schema_that_refers_to_itself_without_end_is_a_problem_not_a_crash() -
     assert "without end" in problems(1, endless)[0]
 
 
+def test_alternatives_that_multiply_are_given_up_and_not_waited_for() -> None:
+    node: dict[str, JSONValue] = {
+        "anyOf": [
+            {"properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+            {"properties": {"a": {"$ref": "#"}}, "required": ["a"], "type": "object"},
+        ]
+    }
+    value: JSONValue = 1
+    for _ in range(60):
+        value = {"a": value}
+    value = {"a": value, "b": {"a": []}}
+    assert problems(value, {**node, "type": "object"}) != []
+
+
 @pytest.mark.parametrize(
     ("schema", "why"),
     [
