@@ -44,7 +44,7 @@ class Signature:
         hints = _hints(function, where)
         told = dict(_argument_lines(inspect.getdoc(function) or ""))
         fields: dict[str, object] = {}
-        for parameter in inspect.signature(function).parameters.values():
+        for parameter in _parameters(function, where):
             hint = hints.get(parameter.name, object)
             if hint is Caller:
                 self._only_async(where, "a Caller")
@@ -136,6 +136,18 @@ def _hints(function: Callable[..., object], where: str) -> dict[str, object]:
         return typing.get_type_hints(source, include_extras=True)
     except NameError as exc:
         raise ConfigError(f"{where}: the annotation {exc.name!r} cannot be resolved") from exc
+
+
+def _parameters(function: Callable[..., object], where: str) -> list[inspect.Parameter]:
+    try:
+        found = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(f"{where}: its parameters cannot be read: {exc}") from exc
+    if found and found[0].name == "self" and "." in getattr(function, "__qualname__", ""):
+        raise ConfigError(
+            f"{where}: is a method without its object; make a tool of `object.method`"
+        )
+    return found
 
 
 def _field(parameter: inspect.Parameter, hint: object, told: str) -> tuple[object, object]:

@@ -187,7 +187,7 @@ def as_tool(given: Tool | Callable[..., object]) -> Tool:
     if isinstance(given, Tool) and not isinstance(given, type):
         check_tool(given)
         return given
-    if not callable(given):
+    if isinstance(given, type) or not callable(given):
         raise ConfigError(f"{given!r} is no tool: give a function or something made by @tool")
     return tool(given)
 

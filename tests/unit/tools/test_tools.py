@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from aixgo import CallContext, Caller, LocalRuntime, agent, tool
 from aixgo.errors import ConfigError
-from aixgo.tools import ArgumentsInvalid, FunctionTool, Tool
+from aixgo.tools import ArgumentsInvalid, FunctionTool, Tool, as_tool
 
 
 @dataclass
@@ -179,9 +179,17 @@ def wants_a_function(what: Callable[[], int]) -> None: ...
 def sync_with_caller(caller: Caller) -> None: ...
 
 
+class Shop:
+    def price(self, item: str) -> str:
+        return f"{item}: 3"
+
+
 @pytest.mark.parametrize(
     ("function", "why"),
     [
+        (Shop.price, "a method without its object"),
+        (print, "'args' cannot be given by name"),
+        (dict.fromkeys, "parameters cannot be read|cannot be given by name"),
         (generator, "a generator cannot be a tool"),
         (by_position, "'value' cannot be given by name"),
         (unnamed, "'values' cannot be given by name"),
@@ -195,6 +203,16 @@ def test_a_signature_no_model_can_call_is_refused_when_the_tool_is_made(
 ) -> None:
     with pytest.raises(ConfigError, match=why):
         tool(function)
+
+
+async def test_a_method_of_an_object_is_a_tool() -> None:
+    assert await tool(Shop().price).run({"item": "tea"}) == "tea: 3"
+
+
+@pytest.mark.parametrize("given", [Shop, int, "price", 7])
+def test_a_class_or_a_value_is_no_tool(given: object) -> None:
+    with pytest.raises(ConfigError, match="is no tool"):
+        as_tool(given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["two words", "x" * 65, "naïve", "a.b"])
