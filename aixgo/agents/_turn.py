@@ -123,13 +123,18 @@ class Turn:
         With an output the text comes only with the Answer, because before it is checked it may be wrong.
         """
         steps: list[Step] = []
-        messages = list(self.request.messages)
+        request = self.request
+        if len(self.tools):
+            request = replace(request, tools=specs(self.tools))
+        messages = list(request.messages)
         while True:
             if (context := CallContext.maybe_current()) is not None:
                 context.check_deadline()
             is_last = len(steps) >= self.max_rounds
+            if is_last:
+                request = replace(request, tool_choice="none")
             completion: Completion | None = None
-            async with aclosing(self._ask(messages, streaming, is_last)) as pieces:
+            async with aclosing(self._ask(request, streaming)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Completion):
                         completion = piece
@@ -141,15 +146,19 @@ class Turn:
                 step = Step(completion.text, await self._run(completion.tool_calls))
                 steps.append(step)
                 messages += [completion.as_message(), *_results(step)]
+                request = replace(request, messages=tuple(messages))
                 yield step
                 continue
             stopped_by = "max_rounds" if completion.tool_calls else ""
-            said = replace(completion.as_message(), tool_calls=())
-            messages.append(said)  # a call without a result would make the conversation invalid
+            said = completion.as_message()
+            if said.tool_calls:  # a call without a result would make the conversation invalid
+                said = replace(said, tool_calls=())
+            messages.append(said)
             try:
                 value = self.output.read(said.content) if self.output else said.content
             except ValueError as exc:
                 messages.append(self._repair(completion, exc))
+                request = replace(request, messages=tuple(messages))
                 continue
             yield Answer(
                 value=value,
@@ -161,12 +170,9 @@ class Turn:
             return
 
     async def _ask(
-        self, messages: Sequence[ChatMessage], streaming: bool, is_last: bool
+        self, request: CompletionRequest, streaming: bool
     ) -> AsyncGenerator[Delta | Completion, None]:
         """One request, its pieces and its completion; what a failed one spent is counted."""
-        request = replace(self.request, messages=tuple(messages), tools=specs(self.tools))
-        if is_last and len(self.tools):
-            request = replace(request, tool_choice="none")
         try:
             if streaming and self.output is None:
                 async with aclosing(_closable(self.model.stream(request))) as pieces:
