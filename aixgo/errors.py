@@ -4,7 +4,7 @@
 AixgoError
 ├─ ConfigError ── MissingExtra
 ├─ InvalidMessage · MessageTooLarge
-├─ AgentError ── AgentNotFound · AgentExists · AgentNotReady · AgentFailed · AgentRefused · NotBound
+├─ AgentError ── AgentNotFound · AgentExists · AgentNotReady · AgentFailed · AgentRefused · NotBound · SessionBusy
 ├─ DeliveryError ── MailboxFull · DeliveryExpired · Unavailable · IncompatiblePeer · KeyConflict · RuntimeClosed
 ├─ DeadlineExceeded (also TimeoutError)
 ├─ ProviderError ── ProviderUnavailable · RateLimited · RequestRejected · OutputInvalid
@@ -61,6 +61,7 @@ __all__ = [
     "RateLimited",
     "RequestRejected",
     "RuntimeClosed",
+    "SessionBusy",
     "Unauthenticated",
     "Unavailable",
     "error_classes",
@@ -257,6 +258,18 @@ class NotBound(AgentError):
         super().__init__(
             f"{name!r} is not bound: register it in a runtime and call it there by name"
         )
+
+
+class SessionBusy(AgentError):
+    """The session has a chat under way with this agent; a session has one at a time."""
+
+    status = "ABORTED"
+    retryable = True
+    fields: ClassVar[tuple[str, ...]] = ("name",)
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        super().__init__(f"the session has a chat with {name!r} under way; wait for its end")
 
 
 class DeliveryError(AixgoError):
