@@ -196,12 +196,13 @@ def test_an_unknown_key_is_kept_and_warned_about(tmp_path: Path) -> None:
 def test_an_absent_feature_is_one_warning_however_many_keys_need_it(tmp_path: Path) -> None:
     config = loaded(
         tmp_path,
-        "agents:\n- {name: a, role: react, tools: [{name: t}]}\n- {name: b, role: react}\n"
+        "agents:\n- {name: a, role: react, session_mode: lightweight}\n"
+        "- {name: b, role: react, session: {store: file}}\n"
         "embeddings: {provider: openai}\nvectorstore: {provider: memory}",
     )
     assert sorted(warning.partition(":")[0] for warning in config.warnings) == [
         "retrieval",
-        "tools",
+        "sessions",
     ]
 
 
