@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol, TypeAlias, cast
 
 from aixgo.context import CallContext
 from aixgo.errors import ProviderError
 from aixgo.ledger import Usage
 from aixgo.middleware import Middleware, compose
+from aixgo.providers import pricing
 from aixgo.providers.base import Completion, CompletionRequest, Delta, Provider
 
 __all__ = ["CompletionStream", "Model", "ModelCall", "ModelMiddleware", "ModelReply"]
@@ -92,21 +94,23 @@ class Model:
 
 async def _meter(call: ModelCall) -> ModelReply:
     """Ask the provider, and charge what it used to the call this code runs in."""
+    await pricing.prepare(call.provider.name)
+    pricing.check_priced(call.request.model, call.provider.name, in_money=False)
     if call.streaming:
         return _MeteredStream(call)
     try:
         completion = await call.provider.complete(call.request)
     except ProviderError as exc:
-        _charge(exc.usage)
+        _charge_failure(call, exc)
         raise
-    _charge(completion.usage)
-    return completion
+    return _charged(call, completion)
 
 
 class _MeteredStream:
     """The pieces of a provider's stream; charged once, however it ends."""
 
     def __init__(self, call: ModelCall) -> None:
+        self._call = call
         self._pieces = call.provider.stream(call.request)
         self._final: Completion | None = None
 
@@ -121,12 +125,11 @@ class _MeteredStream:
         try:
             piece = await self._pieces.__anext__()
         except ProviderError as exc:
-            _charge(exc.usage)
+            _charge_failure(self._call, exc)
             raise
         if isinstance(piece, Delta):
             return piece
-        self._final = piece
-        _charge(piece.usage)
+        self._final = _charged(self._call, piece)
         await self.aclose()
         raise StopAsyncIteration
 
@@ -136,8 +139,24 @@ class _MeteredStream:
             await close()
 
 
-def _charge(usage: Usage | None) -> None:
-    """Count `usage` on the call this code runs in, if it runs in one."""
+def _charged(call: ModelCall, completion: Completion) -> Completion:
+    """The completion with its cost, counted on the call this code runs in, if it runs in one."""
+    usage = completion.usage
+    found = pricing.priced(usage, completion.model, completion.provider, call.request.model)
+    if found is not usage:
+        completion = replace(completion, usage=found)
+    _charge(found)
+    return completion
+
+
+def _charge_failure(call: ModelCall, error: ProviderError) -> None:
+    """Count what a failed attempt used, and note its cost on the error."""
+    if error.usage is not None:
+        error.usage = pricing.priced(error.usage, call.request.model, call.provider.name)
+        _charge(error.usage)
+
+
+def _charge(usage: Usage) -> None:
     context = CallContext.maybe_current()
     if context is not None:
         context.charge(usage)
