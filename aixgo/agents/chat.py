@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import ClassVar, Self, cast
 
 from aixgo.agents.base import MODEL_KEYS, ModelUse, own_keys
@@ -10,7 +11,7 @@ from aixgo.contract import Caller
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
-from aixgo.providers import Delta, Provider, complete_structured
+from aixgo.providers import Completion, Delta, Provider, complete_structured
 
 __all__ = ["AGENT", "ChatAgent"]
 
@@ -82,11 +83,15 @@ class ChatAgent:
             yield reply
             return
         request = self._use.request(message.text, self.prompt)
-        async for piece in self._use.open().stream(request):
-            if isinstance(piece, Delta):
-                yield StreamChunk(content=piece.content)
-            else:
-                yield message.reply(piece.text, metadata=piece.facts())
+        pieces = cast("AsyncGenerator[Delta | Completion, None]", self._use.open().stream(request))
+        async with aclosing(
+            pieces
+        ):  # whoever leaves stops the model now, not at the next collection
+            async for piece in pieces:
+                if isinstance(piece, Delta):
+                    yield StreamChunk(content=piece.content)
+                else:
+                    yield message.reply(piece.text, metadata=piece.facts())
 
     def _check(self, value: JSONValue) -> JSONValue:
         """What a model most often gets wrong: the outermost type, and missing properties."""
