@@ -135,6 +135,8 @@ def fill_usage(proto: pb.Usage, usage: Usage) -> None:
         proto.tokens_cached = usage.tokens_cached
     if usage.tokens_reasoning:
         proto.tokens_reasoning = usage.tokens_reasoning
+    if usage.unsettled:
+        proto.unsettled = True
 
 
 def read_usage(proto: pb.Usage) -> Usage:
@@ -145,6 +147,7 @@ def read_usage(proto: pb.Usage) -> Usage:
         tokens_cached=proto.tokens_cached,
         tokens_reasoning=proto.tokens_reasoning,
         calls=proto.calls,
+        unsettled=proto.unsettled,
     )
 
 
@@ -209,8 +212,8 @@ def fill_context(proto: pb.CallEnvelope, context: CallContext) -> None:
     remaining = context.remaining
     if not math.isinf(remaining):
         proto.timeout_nanos = min(max(0, int(remaining * NANOS)), MAX_UINT64)
-    if context.budget is not None:
-        _fill_budget(proto.budget, context.budget)
+    if context.purse is not None:
+        _fill_budget(proto.budget, context.offered)
     try:
         _fill_identity(proto, context)
     except (TypeError, ValueError) as exc:
@@ -219,14 +222,15 @@ def fill_context(proto: pb.CallEnvelope, context: CallContext) -> None:
         ) from exc
 
 
-def _fill_budget(proto: pb.Budget, budget: Budget) -> None:
+def _fill_budget(proto: pb.Budget, offered: tuple[int | None, int | None, int | None]) -> None:
+    nanos, tokens, calls = offered
     proto.SetInParent()
-    if budget.usd is not None and not math.isinf(budget.usd):
-        proto.nanos = min(round(budget.usd * NANOS_PER_USD), MAX_UINT64)
-    if budget.tokens is not None:
-        proto.tokens = min(budget.tokens, MAX_UINT64)
-    if budget.calls is not None:
-        proto.calls = min(budget.calls, MAX_UINT64)
+    if nanos is not None:
+        proto.nanos = min(nanos, MAX_UINT64)
+    if tokens is not None:
+        proto.tokens = min(tokens, MAX_UINT64)
+    if calls is not None:
+        proto.calls = min(calls, MAX_UINT64)
 
 
 def _fill_identity(proto: pb.CallEnvelope, context: CallContext) -> None:
