@@ -174,7 +174,9 @@ class CallStream:
             log.warning("%r did not stop streaming within %g s", self._target, CLOSE_TIMEOUT)
         finally:
             if self._parent is not None:
-                self._parent.charge(self._context.spent)
+                self._parent.absorb(self._context.spent)
+            if self._context.purse is not None:
+                self._context.end_lending(self._parent)
             self._context.ended = True
             self._in_flight.leave(self._ok, self._context.clock.monotonic() - self._began)
 
