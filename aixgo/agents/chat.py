@@ -229,7 +229,10 @@ class ChatAgent:
             with conversation.under_way(self.name, new[-1].content if new else ""):
                 yield StreamChunk(type="status", status="working")
                 toolbox = self._tools if tools is None else Toolbox(tools)
-                turn = self._turn([*([] if afresh else conversation.turns), *new], toolbox)
+                so_far = [*([] if afresh else conversation.turns), *new]
+                if not so_far:
+                    raise ConfigError("there are no messages to answer")
+                turn = self._turn(so_far, toolbox)
                 usage = turn.usage
                 async with aclosing(self._events(turn)) as events:
                     async for event in events:
