@@ -229,10 +229,7 @@ class ChatAgent:
             with conversation.under_way(self.name, new[-1].content if new else ""):
                 yield StreamChunk(type="status", status="working")
                 toolbox = self._tools if tools is None else Toolbox(tools)
-                so_far = [*([] if afresh else conversation.turns), *new]
-                if not so_far:
-                    raise ConfigError("there are no messages to answer")
-                turn = self._turn(so_far, toolbox)
+                turn = self._turn([*([] if afresh else conversation.turns), *new], toolbox)
                 usage = turn.usage
                 async with aclosing(self._events(turn)) as events:
                     async for event in events:
@@ -322,6 +319,8 @@ class ChatAgent:
     # -- the turn -------------------------------------------------------------------------------------
 
     def _turn(self, messages: Sequence[ChatMessage], tools: Toolbox) -> Turn:
+        if not messages:
+            raise ConfigError("there are no messages to answer")
         asked = None if self._output is None else self._output.asked
         return Turn(
             self._use.open(),
