@@ -48,6 +48,17 @@ class Usage:
         self.tokens_reasoning += other.tokens_reasoning
         self.calls += other.calls
 
+    def check(self) -> None:
+        """Return if every count is a whole number.
+
+        Raises:
+            ConfigError: one is not.
+        """
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                raise ConfigError(f"Usage({name}={value!r}): a count is a whole number")
+
     def __bool__(self) -> bool:
         """True when anything was spent."""
         return bool(
