@@ -158,9 +158,13 @@ class Purse:
         return Purse((lent[0], lent[1], lent[2]), above=self, held=held)
 
     def give_back(self) -> None:
-        """Return to whoever lent this purse all that is not out. Harmless when done, or when nobody did."""
+        """Return to whoever lent this purse all that is not out. Harmless when done, or when nobody did.
+
+        Nothing can be taken out of it any more, should the call go on for somebody else.
+        """
         if self._above is None or self._held is None:
             return
+        self.cap(Budget(usd=0, tokens=0, calls=0))
         above, held = self._above, self._held
         # The call that lent it may have ended, and paid for it.
         if not held.is_of(above._turn):  # noqa: SLF001 - of its own kind

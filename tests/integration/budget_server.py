@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 
 from aixgo import DistributedRuntime, Message, Usage, agent, serve
+from aixgo.agents import ChatAgent
 from aixgo.contract import Caller
 from aixgo.providers import ChatMessage, Completion, CompletionRequest, Delta, Model
 
@@ -44,9 +45,11 @@ class Vendor:
         return Completion(text="x", model=request.model, provider=self.name, usage=usage)
 
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Delta | Completion]:
-        """The same, in one piece."""
+        """The same, in one piece; "linger" stops after that."""
         completion = await self.complete(request)
         yield Delta(completion.text)
+        if request.text == "linger":
+            await asyncio.Event().wait()
         yield completion
 
     def count_tokens(self, text: str) -> int:
@@ -90,6 +93,7 @@ async def main(spec: dict[str, str]) -> None:
 
     await serve(
         spender(spec["name"], spec["tally"]),  # type: ignore[arg-type]
+        ChatAgent("chat", provider=Vendor(spec["tally"]), max_tokens=500),
         address="127.0.0.1:0",
         peers=spec["peers"],  # type: ignore[arg-type]
         transport=spec["transport"],

@@ -202,3 +202,12 @@ def test_no_tree_of_calls_spends_more_than_its_root_was_given(budget: int, tree:
     left = asyncio.run(root())
     assert left is not None
     assert billed + left <= budget
+
+
+async def test_a_purse_that_was_given_back_gives_nothing_any_more() -> None:
+    purse = Purse.of(Budget(tokens=10))
+    child = await purse.lend(1)
+    child.give_back()
+    with pytest.raises(BudgetExceeded):
+        await child.reserve((0, 1, 0), "here")
+    assert purse.free == (None, 10, None)
