@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from aixgo.errors import DeadlineExceeded, HopLimit, NotBound
 from aixgo.ledger import Budget, Usage
 from aixgo.message import new_id
+from aixgo.purse import Held, Purse
 
 if TYPE_CHECKING:
     import asyncio
@@ -100,6 +101,14 @@ class CallContext:
     """The process a call with a key is for, once one has seen it; noted by the link that reached one."""
     spent: Usage | None = None
     """`usage`, or None when nothing was ever charged."""
+    purse: Purse | None = None
+    """What it may spend; None without a budget."""
+    offer: Held | None = None
+    """What of the purse goes with the attempt that is on its way to a peer."""
+    in_doubt = False
+    """True while a peer may be spending on this call what it has not reported; noted by the link."""
+    above: CallContext | None = None
+    """Who is charged what arrives after this call has ended; set at its end, if it had a purse."""
     _calls: dict[str, int] | None = None
     _random: random.Random | None = None
 
@@ -125,7 +134,8 @@ class CallContext:
         self.key = key
         self.hops = hops
         self.max_hops = max_hops
-        self.budget = budget
+        if budget is not None:
+            self.purse = Purse.of(budget)
         self.session = session
         self.principal = principal
         self.tenant = tenant
@@ -156,7 +166,7 @@ class CallContext:
         return self.deadline - self.clock.monotonic()
 
     def child(self, target: str, deadline: float, key: str = "") -> CallContext:
-        """The context of a call made from here: it inherits budget, identity, trace and path.
+        """The context of a call made from here: it inherits identity, trace and path; budgets are lent.
 
         Raises:
             HopLimit: the path would become longer than it may be.
@@ -169,7 +179,7 @@ class CallContext:
             key or self.child_key(target),
             self.hops,
             self.max_hops,
-            self.budget,
+            None,
             self.session,
             self.principal,
             self.tenant,
@@ -211,6 +221,69 @@ class CallContext:
             usage.check()
             if usage:
                 self.usage.add(usage)
+                if self.purse is not None:
+                    self._pay(self.purse, usage)
+
+    def absorb(self, usage: Usage | None) -> None:
+        """Count what a call made from here spent; its runtime does this when the call ends."""
+        if usage:
+            self.usage.add(usage)
+            if self.purse is not None:
+                self.purse.spend(usage)
+
+    def _pay(self, purse: Purse, usage: Usage) -> None:
+        purse.spend(usage, self.agent)
+        above = self.above
+        if above is not None and not above.ended:  # one that ended has paid for what was in doubt
+            above.absorb(usage)
+
+    @property
+    def budget(self) -> Budget | None:
+        """What this call can still spend, or None without a budget."""
+        return None if self.purse is None else self.purse.left
+
+    @property
+    def pressure(self) -> float:
+        """How far its budget is used: 0 without one, 1 when nothing is free. Near 1 an agent had better finish."""
+        return 0.0 if self.purse is None else self.purse.pressure
+
+    @property
+    def offered(self) -> tuple[int | None, int | None, int | None]:
+        """What a peer is told it may spend: nano-dollars, tokens and model calls, None for an open side."""
+        if self.purse is None:
+            return (None, None, None)
+        free = self.purse.free
+        if self.offer is None:
+            return free
+        sides = [
+            None if side is None else given
+            for side, given in zip(free, self.offer.amounts, strict=True)
+        ]
+        return (sides[0], sides[1], sides[2])
+
+    def narrow_budget(self, budget: Budget) -> None:
+        """Let this call spend at most `budget` from now on."""
+        if self.purse is None:
+            self.purse = Purse.of(budget)
+        else:
+            self.purse.cap(budget)
+
+    def settle(self) -> None:
+        """Charge what calls made from here were lent and have not accounted for; its host does this at the end."""
+        usage = None if self.purse is None else self.purse.close()
+        if usage is not None:
+            self.absorb(usage)
+
+    def end_lending(self, parent: CallContext | None) -> None:
+        """Return what was lent to this call; what is in doubt stays out until it is settled."""
+        if self.purse is not None:
+            self.above = parent
+            self.purse.give_back()
+
+    @property
+    def where(self) -> str:
+        """The agents on the path down to this one, for errors."""
+        return " → ".join(hop.agent for hop in self.hops) or self.agent
 
     def now(self) -> float:
         """Unix seconds, from the runtime's clock."""

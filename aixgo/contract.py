@@ -21,6 +21,7 @@ from aixgo.errors import AixgoError
 from aixgo.ledger import Budget
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.middleware import ReplyStream
+from aixgo.purse import STREAM_SHARE, Share
 
 __all__ = [
     "Agent",
@@ -53,7 +54,8 @@ class Caller(Protocol):
 
     `target` is an agent's name. `message` may be anything a Message is made from. `timeout` is in
     seconds and can only shorten what is inherited. `key` names the step within its run; one is derived
-    from the target when none is given.
+    from the target when none is given. Within a budget the call is lent `share` of what is free, and `budget` can
+    only lower that; what is unspent comes back at its end, and a call that finds everything lent waits for that.
     """
 
     async def call(
@@ -66,6 +68,7 @@ class Caller(Protocol):
         session: str | None = None,
         idempotency_key: str = "",
         key: str = "",
+        share: Share = 1,
     ) -> Message:
         """The reply of `target`. With an idempotency key the call takes effect once per key.
 
@@ -86,6 +89,7 @@ class Caller(Protocol):
         session: str | None = None,
         idempotency_key: str = "",
         key: str = "",
+        share: Share = STREAM_SHARE,
     ) -> AbstractAsyncContextManager[ReplyStream]:
         """The reply of `target` in pieces: `async with caller.stream(...) as chunks`. Leaving stops it."""
         ...

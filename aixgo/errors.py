@@ -465,10 +465,25 @@ class HopLimit(LimitExceeded):
 
 
 class BudgetExceeded(LimitExceeded):
-    """The next step would spend more than the call was given."""
+    """The next step would spend more than the call was given.
 
-    def __init__(self, limit: str = "the budget", value: int = 0, where: str = "") -> None:
+    `limit` is the side that is not enough: money, tokens or model calls; `value` what the call was given of it,
+    money in nano-dollars. `where` is the path of agents down to the one that would have gone over, and `spent`
+    says what was spent where, by agent.
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ("limit", "value", "where", "spent")
+
+    def __init__(
+        self, limit: str = "the budget", value: int = 0, where: str = "", spent: str = ""
+    ) -> None:
         super().__init__(limit, value, where)
+        self.spent = spent
+
+    def __str__(self) -> str:
+        given = f"${self.value / 1_000_000_000:.6f}" if self.limit == "money" else str(self.value)
+        at = f" at {self.where!r}" if self.where else ""
+        return f"the budget of {given} ({self.limit}) would be exceeded{at}; spent: {self.spent or 'nothing'}"
 
 
 def error_classes() -> dict[str, type[AixgoError]]:

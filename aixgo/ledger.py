@@ -30,6 +30,8 @@ class Usage:
     """The part of `tokens_completion` spent on reasoning."""
     calls: int = 0
     """Model calls, retries included."""
+    unsettled: bool = False
+    """Part of it is what somebody was lent and did not account for, so that less may have been spent."""
 
     @property
     def cost_usd(self) -> float:
@@ -47,6 +49,7 @@ class Usage:
         self.tokens_cached += other.tokens_cached
         self.tokens_reasoning += other.tokens_reasoning
         self.calls += other.calls
+        self.unsettled = self.unsettled or other.unsettled
 
     def check(self) -> None:
         """Return if every count is a whole number.
@@ -68,16 +71,20 @@ class Usage:
             or self.tokens_completion
             or self.tokens_cached
             or self.tokens_reasoning
+            or self.unsettled
         )
 
     def as_metadata(self) -> dict[str, int | float]:
         """The keys a result's metadata shows."""
-        return {
+        shown: dict[str, int | float] = {
             "cost_usd": self.cost_usd,
             "tokens_total": self.tokens_total,
             "tokens_prompt": self.tokens_prompt,
             "tokens_completion": self.tokens_completion,
         }
+        if self.unsettled:
+            shown["unsettled"] = True
+        return shown
 
 
 @dataclass(slots=True, frozen=True)

@@ -48,8 +48,7 @@ def outcome_object(outcome: Outcome) -> dict[str, JSONValue]:
                 "key": step.key,
                 "duration_s": round(step.seconds, 6),
                 "error": step.error,
-                "cost_usd": step.usage.cost_usd,
-                "tokens_total": step.usage.tokens_total,
+                **step.usage.as_metadata(),
             }
             for step in outcome.steps
         ],

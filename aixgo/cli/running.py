@@ -82,7 +82,7 @@ class Outcome:
         """The reply's, with what the run cost."""
         usage = (self.reply.usage if self.reply is not None else None) or Usage()
         own = self.reply.metadata if self.reply is not None else {}
-        return {**own, "cost_usd": usage.cost_usd, "tokens_total": usage.tokens_total}
+        return {**own, **usage.as_metadata()}
 
     @property
     def pattern(self) -> str:

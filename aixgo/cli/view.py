@@ -63,5 +63,7 @@ def _state(step: Step) -> str:
         return f"{elapsed:.1f} s" if elapsed >= 0.1 else "started"
     tokens = step.usage.tokens_total
     spent = f", {tokens} tokens" if tokens else ""
+    if step.usage.cost_nanos:
+        spent += f", ${step.usage.cost_usd:.6f}"
     outcome = "done" if step.ok else step.error
     return f"{outcome} in {step.seconds:.2f} s{spent}"

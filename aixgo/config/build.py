@@ -18,7 +18,7 @@ from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import JSONValue
 from aixgo.orchestration.base import Limits
-from aixgo.providers import choose_model, resolve_model
+from aixgo.providers import choose_model, pricing, resolve_model
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.local import LocalRuntime
 from aixgo.runtime.options import RuntimeOptions
@@ -54,6 +54,8 @@ def assemble(
 ) -> list[Placed]:
     """The agents and orchestrations of a file, ready to be registered, in its order.
 
+    The file's `prices:` come into force in this process.
+
     Args:
         config: the file.
         only: names to build; by default all that `deployment.peers` does not list.
@@ -63,6 +65,8 @@ def assemble(
         ConfigError: an entry cannot be built, or asks for protection that is not there.
     """
     config.check_runnable()
+    if config.prices is not None:
+        pricing.install(config.prices)
     given = overrides or Overrides()
     wanted = set(config.names) - set(config.deployment.peers) if only is None else set(only)
     placed = []

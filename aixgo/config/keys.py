@@ -270,6 +270,19 @@ ROOT_KEYS: Mapping[str, Key] = {
         },
     ),
     "deployment": Key("mapping", "where the agents run", fields=DEPLOYMENT_KEYS),
+    "prices": Key(
+        "mapping",
+        "what models cost, where the built-in prices do not fit",
+        fields={
+            "models": Key("any", "provider:model, and its dollars per million tokens"),
+            "file": Key("text", "a file of such prices, beside this one"),
+            "on_unpriced": Key(
+                "text",
+                "what becomes of calls of a model without a price",
+                choices=("error", "allow", "estimate"),
+            ),
+        },
+    ),
     "default_model": Key("text", "of agents that name none"),
     "model_services": Key("list", "models under names of their own", fields=MODEL_SERVICE_KEYS),
     "mcp_servers": Key(

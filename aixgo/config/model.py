@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
+from aixgo.providers.pricing import Prices
 
 __all__ = ["AgentEntry", "Config", "Deployment", "OrchestrationEntry"]
 
@@ -74,6 +75,8 @@ class Config:
     default_model: str = ""
     model_services: Mapping[str, str] = field(default_factory=dict)
     """Name of a service → `provider:model`."""
+    prices: Prices | None = None
+    """What the file puts into force; None leaves the process as it is."""
     extras: Mapping[str, JSONValue] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     unknown_keys: tuple[str, ...] = ()

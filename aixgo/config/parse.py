@@ -15,6 +15,7 @@ from aixgo.config.check import Findings, check_agent, check_orchestration, check
 from aixgo.config.folder import AGENT_FILE, one_agent
 from aixgo.config.keys import ORCHESTRATION_KEYS
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
+from aixgo.config.prices import read_prices
 from aixgo.config.read import Block, Items, read_file
 from aixgo.config.roles import agent_keys, has_pattern, root_keys
 from aixgo.config.typos import typo_of
@@ -69,6 +70,7 @@ class _Parser:
         if supervisor is not None:
             self._orchestrations.append(supervisor)
         deployment = self._deployment(block)
+        prices = read_prices(block, self._path.resolve().parent, self._findings)
         self._check_references(deployment.peers)
         self._findings.raise_errors()
         self._check_order(deployment.peers)
@@ -82,6 +84,7 @@ class _Parser:
             deployment=deployment,
             default_model=_text(block, "default_model"),
             model_services=_services(self._list(block, "model_services")),
+            prices=prices,
             extras={name: value for name, value in block.items() if name not in known},
             warnings=tuple(self._findings.warnings + self._notices + self._slips()),
             unknown_keys=tuple(self._findings.unknown),

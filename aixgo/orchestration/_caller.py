@@ -16,6 +16,7 @@ from aixgo.errors import AixgoError, LimitExceeded, Unavailable
 from aixgo.ledger import Budget
 from aixgo.message import Message, Payload, StreamChunk
 from aixgo.middleware import ReplyStream
+from aixgo.purse import STREAM_SHARE, Share, parallel_shares
 
 __all__ = ["PatternCaller"]
 
@@ -47,6 +48,7 @@ class PatternCaller:
         session: str | None = None,
         idempotency_key: str = "",
         key: str = "",
+        share: Share = 1,
     ) -> Message:
         """The reply of `target`, streamed to the tap on its way if there is one."""
         self._check_fuse()
@@ -60,6 +62,7 @@ class PatternCaller:
                 session=session,
                 idempotency_key=idempotency_key,
                 key=key,
+                share=share,
             )
         async with self._caller.stream(
             target,
@@ -69,6 +72,7 @@ class PatternCaller:
             session=session,
             idempotency_key=idempotency_key,
             key=key,
+            share=share,
         ) as chunks:
             async for chunk in chunks:
                 await tap(chunk)
@@ -86,6 +90,7 @@ class PatternCaller:
         session: str | None = None,
         idempotency_key: str = "",
         key: str = "",
+        share: Share = STREAM_SHARE,
     ) -> AbstractAsyncContextManager[ReplyStream]:
         """The reply of `target` in pieces, for a pattern that reads them itself."""
         self._check_fuse()
@@ -97,6 +102,7 @@ class PatternCaller:
             session=session,
             idempotency_key=idempotency_key,
             key=key,
+            share=share,
         )
 
     async def call_parallel(
@@ -114,16 +120,18 @@ class PatternCaller:
         if keys is None:  # before any task runs, so that keys do not depend on who comes first
             keys = [self._context.child_key(target) for target in targets]
 
-        async def one(target: str, key: str) -> Outcome:
+        async def one(target: str, key: str, share: Share) -> Outcome:
             try:
-                return Outcome(target, await self.call(target, message, timeout=timeout, key=key))
+                reply = await self.call(target, message, timeout=timeout, key=key, share=share)
+                return Outcome(target, reply)
             except AixgoError as exc:
                 return Outcome(target, error=exc)
 
+        shares = parallel_shares(len(targets))
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(one(target, key))
-                for target, key in zip(targets, keys, strict=True)
+                group.create_task(one(target, key, share))
+                for target, key, share in zip(targets, keys, shares, strict=True)
             ]
         return Outcomes(task.result() for task in tasks)
 

@@ -13,12 +13,13 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self, TypeAlias, cast
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller
 from aixgo.errors import ConfigError, NotBound
 from aixgo.keys import Key, read_keys
+from aixgo.ledger import Budget
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
 from aixgo.orchestration._caller import PatternCaller
@@ -30,6 +31,12 @@ Slot: TypeAlias = Agent | str
 
 CHUNKS_WAITING = 64  # chunks of all inner calls together that may wait for the consumer
 
+BUDGET_KEYS: Mapping[str, Key] = {
+    "usd": Key("number", "dollars", minimum=0),
+    "tokens": Key("integer", "tokens", minimum=0),
+    "calls": Key("integer", "model calls", minimum=0),
+}
+
 LIMIT_KEYS: Mapping[str, Key] = {
     "max_agents": Key(
         "integer", "agents this orchestration may reach, nested ones included", minimum=0
@@ -39,6 +46,7 @@ LIMIT_KEYS: Mapping[str, Key] = {
         "integer", "rounds of a pattern that repeats; then the best result is given", minimum=0
     ),
     "timeout": Key("duration", "time for one run", minimum=0),
+    "budget": Key("mapping", "what one run may spend", fields=BUDGET_KEYS),
     "max_tokens": Key("integer", "tokens after which no further call is made", minimum=0),
 }
 
@@ -56,17 +64,22 @@ class Limits:
     max_iterations: int = 10
     timeout: float = 300.0
     max_tokens: int = 100_000
+    budget: Budget | None = None
+    """What one run may spend of what its caller lent it; refused before it is spent, unlike `max_tokens`."""
 
     def __post_init__(self) -> None:
         for name in LIMIT_KEYS:
             value = getattr(self, name)
-            if not value >= 0:
+            if name != "budget" and not value >= 0:
                 raise ConfigError(f"Limits({name}={value!r}): a limit is not negative")
 
     @classmethod
     def from_config(cls, given: Mapping[str, object], where: str = "limits") -> Self:
         """The limits a YAML mapping states; durations may be text."""
-        return cls(**cast("dict[str, int]", read_keys(LIMIT_KEYS, given, where)))
+        found = dict(read_keys(LIMIT_KEYS, given, where))
+        if "budget" in found:
+            found["budget"] = Budget(**cast("dict[str, int]", found["budget"]))
+        return cls(**cast("Any", found))
 
 
 class Orchestrator(ABC):
@@ -146,6 +159,8 @@ class Orchestrator(ABC):
         context = CallContext.maybe_current()
         if context is None or context.executing is not self or context.caller is None:
             raise NotBound(self.name)
+        if self.limits.budget is not None:
+            context.narrow_budget(self.limits.budget)
         context.narrow(timeout=self.limits.timeout, max_depth=self.limits.max_depth)
         return context, context.caller
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol, TypeAlias, cast
 
 from aixgo.context import CallContext
 from aixgo.errors import ProviderError
 from aixgo.ledger import Usage
 from aixgo.middleware import Middleware, compose
+from aixgo.providers import pricing
+from aixgo.providers._reserve import Reserved, reserve
 from aixgo.providers.base import Completion, CompletionRequest, Delta, Provider
 
 __all__ = ["CompletionStream", "Model", "ModelCall", "ModelMiddleware", "ModelReply"]
@@ -92,21 +95,48 @@ class Model:
 
 async def _meter(call: ModelCall) -> ModelReply:
     """Ask the provider, and charge what it used to the call this code runs in."""
+    await pricing.prepare(call.provider.name)
+    context = CallContext.maybe_current()
+    purse = None if context is None else context.purse
+    pricing.check_priced(
+        call.request.model, call.provider.name, in_money=purse is not None and purse.in_money
+    )
+    reserved = None
+    if context is not None and purse is not None:
+        reserved = await reserve(
+            call.provider, call.request, context, purse, streaming=call.streaming
+        )
+        call = ModelCall(call.provider, reserved.request, streaming=call.streaming)
     if call.streaming:
-        return _MeteredStream(call)
+        try:
+            return _MeteredStream(call, reserved)
+        except BaseException:
+            if reserved is not None:
+                reserved.release()
+            raise
     try:
         completion = await call.provider.complete(call.request)
     except ProviderError as exc:
-        _charge(exc.usage)
+        _charge_failure(call, exc)
         raise
-    _charge(completion.usage)
-    return completion
+    except BaseException:
+        if reserved is not None:
+            reserved.charge_all()
+        raise
+    else:
+        return _charged(call, completion)
+    finally:
+        if reserved is not None:
+            reserved.release()
 
 
 class _MeteredStream:
     """The pieces of a provider's stream; charged once, however it ends."""
 
-    def __init__(self, call: ModelCall) -> None:
+    def __init__(self, call: ModelCall, reserved: Reserved | None) -> None:
+        self._call = call
+        self._reserved = reserved
+        self._asked = False
         self._pieces = call.provider.stream(call.request)
         self._final: Completion | None = None
 
@@ -118,26 +148,58 @@ class _MeteredStream:
         return self
 
     async def __anext__(self) -> Delta:
+        self._asked = True
         try:
             piece = await self._pieces.__anext__()
         except ProviderError as exc:
-            _charge(exc.usage)
+            _charge_failure(self._call, exc)
+            came = self._reserved is not None and self._reserved.came
+            self._settle(known=exc.usage is not None or not came)
             raise
         if isinstance(piece, Delta):
+            if self._reserved is not None:
+                self._reserved.note(piece)
             return piece
-        self._final = piece
-        _charge(piece.usage)
+        self._final = _charged(self._call, piece)
+        self._settle(known=True)
         await self.aclose()
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         close = getattr(self._pieces, "aclose", None)
-        if close is not None:
-            await close()
+        try:
+            if close is not None:
+                await close()
+        finally:
+            self._settle(known=not self._asked)
+
+    def _settle(self, *, known: bool) -> None:
+        """Give back what was reserved; without a report from the provider, what came so far is charged."""
+        reserved, self._reserved = self._reserved, None
+        if reserved is not None:
+            if not known:
+                reserved.charge_noted()
+            reserved.release()
 
 
-def _charge(usage: Usage | None) -> None:
-    """Count `usage` on the call this code runs in, if it runs in one."""
+def _charged(call: ModelCall, completion: Completion) -> Completion:
+    """The completion with its cost, counted on the call this code runs in, if it runs in one."""
+    usage = completion.usage
+    found = pricing.priced(usage, completion.model, completion.provider, call.request.model)
+    if found is not usage:
+        completion = replace(completion, usage=found)
+    _charge(found)
+    return completion
+
+
+def _charge_failure(call: ModelCall, error: ProviderError) -> None:
+    """Count what a failed attempt used, and note its cost on the error."""
+    if error.usage is not None:
+        error.usage = pricing.priced(error.usage, call.request.model, call.provider.name)
+        _charge(error.usage)
+
+
+def _charge(usage: Usage) -> None:
     context = CallContext.maybe_current()
     if context is not None:
         context.charge(usage)

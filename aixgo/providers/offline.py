@@ -31,6 +31,7 @@ class OfflineProvider:
     """Answers by extraction. Tokens are counted as words and signs; they cost nothing."""
 
     name = "offline"
+    longest_answer = 4_096  # tokens a budget keeps free for an answer nobody limited
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """The answer as a whole.

@@ -54,7 +54,7 @@ NANOS = 1_000_000_000  # in a second
 MAX_UINT64 = 2**64 - 1
 MAX_INT64 = 2**63 - 1
 
-_COUNTS = tuple(each.name for each in dataclasses.fields(Usage))
+_COUNTS = tuple(each.name for each in dataclasses.fields(Usage) if each.name != "unsettled")
 
 ProtoT = TypeVar("ProtoT", bound=Proto)
 
@@ -133,6 +133,8 @@ def fill_usage(proto: pb.Usage, usage: Usage) -> None:
     for name in _COUNTS:
         if value := getattr(usage, name):
             setattr(proto, name, _count(value))
+    if usage.unsettled:
+        proto.unsettled = True
 
 
 def _count(value: float) -> int:
@@ -151,6 +153,7 @@ def read_usage(proto: pb.Usage) -> Usage:
         tokens_cached=proto.tokens_cached,
         tokens_reasoning=proto.tokens_reasoning,
         calls=proto.calls,
+        unsettled=proto.unsettled,
     )
 
 
@@ -215,8 +218,8 @@ def fill_context(proto: pb.CallEnvelope, context: CallContext) -> None:
     remaining = context.remaining
     if not math.isinf(remaining):
         proto.timeout_nanos = min(max(0, int(remaining * NANOS)), MAX_UINT64)
-    if context.budget is not None:
-        _fill_budget(proto.budget, context.budget)
+    if context.purse is not None:
+        _fill_budget(proto.budget, context.offered)
     try:
         _fill_identity(proto, context)
     except (TypeError, ValueError) as exc:
@@ -225,14 +228,15 @@ def fill_context(proto: pb.CallEnvelope, context: CallContext) -> None:
         ) from exc
 
 
-def _fill_budget(proto: pb.Budget, budget: Budget) -> None:
+def _fill_budget(proto: pb.Budget, offered: tuple[int | None, int | None, int | None]) -> None:
+    nanos, tokens, calls = offered
     proto.SetInParent()
-    if budget.usd is not None and not math.isinf(budget.usd):
-        proto.nanos = min(round(budget.usd * NANOS_PER_USD), MAX_UINT64)
-    if budget.tokens is not None:
-        proto.tokens = min(budget.tokens, MAX_UINT64)
-    if budget.calls is not None:
-        proto.calls = min(budget.calls, MAX_UINT64)
+    if nanos is not None:
+        proto.nanos = min(nanos, MAX_UINT64)
+    if tokens is not None:
+        proto.tokens = min(tokens, MAX_UINT64)
+    if calls is not None:
+        proto.calls = min(calls, MAX_UINT64)
 
 
 def _fill_identity(proto: pb.CallEnvelope, context: CallContext) -> None:

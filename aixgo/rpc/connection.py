@@ -79,6 +79,11 @@ class Call:
             return self.outgoing.complete
         return self.parcel is not None and self.parcel.taken
 
+    def settled(self, usage: message_pb2.Usage) -> None:
+        """Count what a reply says that nobody waits for any more."""
+        self.charge(read_usage(usage) or None)
+        self.context.in_doubt = self.context.in_doubt and not self.counted
+
     def may_bring(self, kind: str) -> bool:
         """Whether `kind`, of those that come in an order, may come now."""
         return kind == "reply"
@@ -404,12 +409,13 @@ class Connection:
         ):
             raise InvalidMessage(path=kind, expected="what comes next of this call")
         elif kind == "reply":
-            if call.left and envelope.reply.message.HasField("usage"):
-                call.charge(read_usage(envelope.reply.message.usage))
+            if call.left:
+                call.settled(envelope.reply.message.usage)
             self._finish(call, envelope.reply)
         elif kind == "status":
             error, usage = read_end(envelope.status, call.context.agent)
             call.charge(usage)
+            call.context.in_doubt = call.context.in_doubt and not call.counted
             self._finish(call, error)
         elif kind == "credit":
             self._conduit.grant_pieces(call.number, envelope.credit.piece_bytes)

@@ -246,6 +246,7 @@ class StreamLink:
         call.connection.leave(call)
         if call.left and call.end is None:
             self._aborted[call.context] = call
+            call.context.in_doubt = call.may_have_started
 
             def forget() -> None:
                 self._aborted.pop(call.context, None)
@@ -275,6 +276,9 @@ class StreamLink:
     def stream_left(self, call: StreamedCall) -> None:
         """Count a streamed call out, and stop its callee if it has not ended."""
         self._outstanding -= 1
+        if call.context.purse is not None:  # somebody waits for what it spent
+            self._abort(call)
+            return
         call.counted = False
         if call.connection is not None:
             call.connection.leave(call)

@@ -109,6 +109,7 @@ class UnaryStream:
 
     def _end(self) -> None:
         self._ended = True
+        self._context.in_doubt = self._final is None and not self._rpc.done()
         _abandon(self._rpc, self._ticket)
 
     def _broken(self, reason: str) -> AixgoError:

@@ -129,6 +129,7 @@ class UnaryLink:
             await self._admitted(rpc, context)
         except BaseException as exc:
             if rpc is not None:
+                context.in_doubt = not rpc.done()
                 rpc.cancel()
             ticket.release()
             if error := deadline_of(guard, exc, target):
@@ -181,9 +182,11 @@ class UnaryLink:
             rpc = call(_sealed(request, context), timeout=_wire_timeout(context))
             return await self._finish(rpc, context)
         except asyncio.CancelledError as exc:
-            if rpc is not None and context.remaining <= 0:  # it may have ended this very moment
-                self._keep(rpc, context)
-                rpc = None
+            if rpc is not None:
+                context.in_doubt = True
+                if context.remaining <= 0:  # it may have ended this very moment
+                    self._keep(rpc, context)
+                    rpc = None
             if error := deadline_of(guard, exc, context.agent):
                 raise error from None
             raise
@@ -282,8 +285,11 @@ class UnaryLink:
         try:
             response = parse(pb.ExecuteResponse, await rpc)  # ends with the wire's deadline
             context.charge(read_message(response.message).usage)
+            context.in_doubt = False
         except grpc.aio.AioRpcError as exc:
-            context.charge(read_failure(exc, context.agent)[1])
+            error, usage = read_failure(exc, context.agent)
+            context.charge(usage)
+            context.in_doubt = usage is None and not error.agent
         except AixgoError:  # an answer that cannot be read says nothing about what was spent
             return
         finally:

@@ -15,6 +15,7 @@ from aixgo.errors import AixgoError
 from aixgo.ledger import Budget
 from aixgo.message import Message, Payload
 from aixgo.middleware import ReplyStream
+from aixgo.purse import STREAM_SHARE, Share
 
 if TYPE_CHECKING:
     from aixgo.runtime.base import Runtime
@@ -42,6 +43,7 @@ class AgentCaller:
         session: str | None = None,
         idempotency_key: str = "",
         key: str = "",
+        share: Share = 1,
     ) -> Message:
         """See `Caller.call`."""
         return await self._runtime.call(
@@ -52,6 +54,7 @@ class AgentCaller:
             session=session,
             idempotency_key=idempotency_key,
             key=key,
+            share=share,
             source=self._name,
         )
 
@@ -65,6 +68,7 @@ class AgentCaller:
         session: str | None = None,
         idempotency_key: str = "",
         key: str = "",
+        share: Share = STREAM_SHARE,
     ) -> AbstractAsyncContextManager[ReplyStream]:
         """See `Caller.stream`."""
         return self._runtime.stream(
@@ -75,6 +79,7 @@ class AgentCaller:
             session=session,
             idempotency_key=idempotency_key,
             key=key,
+            share=share,
             source=self._name,
         )
 

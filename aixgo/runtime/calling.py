@@ -16,6 +16,7 @@ from aixgo.deadlines import Deadlines, Guard
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, RuntimeClosed
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
+from aixgo.runtime.lending import tell_spent
 
 __all__ = ["CallStream", "InFlight", "check_timeout", "guard_call", "leave_guard", "parent_call"]
 
@@ -174,7 +175,9 @@ class CallStream:
             log.warning("%r did not stop streaming within %g s", self._target, CLOSE_TIMEOUT)
         finally:
             if self._parent is not None:
-                self._parent.charge(self._context.spent)
+                self._parent.absorb(self._context.spent)
+            if self._context.purse is not None:
+                self._context.end_lending(self._parent)
             self._context.ended = True
             self._in_flight.leave(self._ok, self._context.clock.monotonic() - self._began)
 
@@ -191,6 +194,8 @@ class CallStream:
                 await self.aclose()
             if error is not None:
                 raise error from None
+            if self._parent is None:
+                tell_spent(exc, self._context)
             raise
         error = leave_guard(guard, self._target, None)
         if error is not None:

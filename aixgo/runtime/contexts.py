@@ -12,6 +12,7 @@ from aixgo.domain import label
 from aixgo.errors import DeadlineExceeded
 from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
+from aixgo.purse import Purse
 from aixgo.runtime.calling import check_timeout
 from aixgo.runtime.options import Route
 
@@ -65,16 +66,15 @@ class Contexts:
         if parent is None:
             limit = self.default_timeout(target) if timeout is None else timeout
             context = CallContext(target, now + limit, self._clock, key or target)
-            context.budget = budget
             context.session = session or ""
             context.principal = self._principal
         else:
             limit = math.inf if timeout is None else now + timeout
             context = parent.child(target, min(parent.deadline, limit), key)
-            if budget is not None:
-                context.budget = budget
             if session is not None:
                 context.session = session
+        if budget is not None and (parent is None or parent.purse is None):
+            context.purse = Purse.of(budget)  # within another budget it is lent, see `lending`
         context.idempotency_key = idempotency_key
         context.began = now
         if context.deadline <= now:

@@ -22,6 +22,7 @@ from aixgo.errors import AixgoError, ConfigError, RuntimeClosed
 from aixgo.ledger import Budget
 from aixgo.message import Message, Payload, new_id
 from aixgo.middleware import ReplyStream, Request, Response, compose
+from aixgo.purse import STREAM_SHARE, Share, check_share, parallel_shares
 from aixgo.runtime.admission import Slots
 from aixgo.runtime.calling import (
     CallStream,
@@ -34,6 +35,7 @@ from aixgo.runtime.calling import (
 from aixgo.runtime.contexts import Contexts
 from aixgo.runtime.hosting import DeadLetter, Hosted, Hosting, Wire
 from aixgo.runtime.idempotency import OncePerKey
+from aixgo.runtime.lending import lent, tell_spent
 from aixgo.runtime.mail import SEND_TIMEOUT, Mail
 from aixgo.runtime.options import CallMiddleware, Route
 from aixgo.runtime.registry import Registry
@@ -94,6 +96,7 @@ class Delivery:
         session: str | None = None,
         idempotency_key: str = "",
         key: str = "",
+        share: Share = 1,
         source: str = "",
     ) -> Message:
         """The reply of `target`; see `Caller.call`."""
@@ -103,12 +106,23 @@ class Delivery:
             target, parent, timeout, budget, session, idempotency_key, key
         )
         work: Awaitable[Message]
-        if self._chain is None:
-            work = self._registry.route(target).call(given, context)
+        if parent is not None and parent.purse is not None:
+            work = lent(
+                parent.purse,
+                context,
+                check_share(share),
+                budget,
+                lambda: self._called(target, given, context),
+            )
         else:
-            request = Request(target, given, context, streaming=False)
-            work = cast("Awaitable[Message]", self._chain(request))
+            work = self._called(target, given, context)
         return await self._counted(context, parent, work)
+
+    def _called(self, target: str, given: Message, context: CallContext) -> Awaitable[Message]:
+        if self._chain is None:
+            return self._registry.route(target).call(given, context)
+        request = Request(target, given, context, streaming=False)
+        return cast("Awaitable[Message]", self._chain(request))
 
     @asynccontextmanager
     async def stream(
@@ -121,6 +135,7 @@ class Delivery:
         session: str | None = None,
         idempotency_key: str = "",
         key: str = "",
+        share: Share = STREAM_SHARE,
         source: str = "",
     ) -> AsyncIterator[ReplyStream]:
         """The reply of `target` in pieces; see `Caller.stream`."""
@@ -133,6 +148,8 @@ class Delivery:
         chain = self._chain or self._deliver
 
         async def connect() -> ReplyStream:
+            if parent is not None and parent.purse is not None:
+                context.purse = await parent.purse.lend(check_share(share), budget)
             return cast("ReplyStream", await chain(request))
 
         chunks = CallStream(target, context, parent, self._deadlines, self._in_flight, connect)
@@ -163,18 +180,24 @@ class Delivery:
         elif len(keys) != len(targets):
             raise ConfigError(f"{len(targets)} targets need as many keys, not {len(keys)}")
 
-        async def one(target: str, key: str) -> Outcome:
+        async def one(target: str, key: str, share: Share) -> Outcome:
             try:
-                return Outcome(
-                    target, await self.call(target, given, timeout=timeout, key=key, source=source)
+                reply = await self.call(
+                    target, given, timeout=timeout, key=key, share=share, source=source
                 )
+                return Outcome(target, reply)
             except AixgoError as exc:
                 return Outcome(target, error=exc)
 
+        shares: Sequence[Share] = (
+            [1] * len(targets)
+            if parent is None or parent.purse is None
+            else parallel_shares(len(targets))
+        )
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(one(target, key))
-                for target, key in zip(targets, keys, strict=True)
+                group.create_task(one(target, key, share))
+                for target, key, share in zip(targets, keys, shares, strict=True)
             ]
         return Outcomes(task.result() for task in tasks)
 
@@ -256,10 +279,14 @@ class Delivery:
             error = leave_guard(guard, context.agent, exc)
             if error is not None:
                 raise error from None
+            if parent is None:
+                tell_spent(exc, context)
             raise
         finally:
             if parent is not None:
-                parent.charge(context.spent)
+                parent.absorb(context.spent)
+            if context.purse is not None:
+                context.end_lending(parent)
             in_flight.leave(ok, self.clock.monotonic() - context.began)
         error = leave_guard(guard, context.agent, None)
         if error is not None:

@@ -202,12 +202,16 @@ class Hosted:
         finally:
             _current.reset(token)
             context.ended = True
+            if context.purse is not None:
+                context.settle()
         return self.stamp(result, context)
 
     def stamp(self, result: Message, context: CallContext) -> Message:
         """The reply as its caller gets it: a handle with the source and what the call spent."""
         if self._shared.wire is not None:
             result = self._shared.wire.message(result)
+        if context.purse is not None:
+            context.settle()
         return result.delivered(self.name, context.spent)
 
     def _boundary(self, exc: BaseException) -> AixgoError:
@@ -433,6 +437,8 @@ class HostedStream:
         finally:
             _current.reset(token)
             self._context.ended = True
+            if self._context.purse is not None:
+                self._context.settle()
             self._hosted.release()
 
 

@@ -16,6 +16,7 @@ from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
 from aixgo.mailboxes.memory import MemoryMailbox
 from aixgo.message import Message
+from aixgo.purse import Purse
 from aixgo.runtime.calling import check_timeout
 from aixgo.runtime.contexts import Contexts
 from aixgo.runtime.registry import Registry
@@ -49,7 +50,23 @@ class Mail:
         context = self._contexts.make(target, parent)
         # Accepting it is all that is waited for, and with no time at all it is still tried.
         context.deadline = self._clock.monotonic() + check_timeout(timeout)
-        context.budget = budget
+        if budget is None or parent is None or parent.purse is None:
+            context.purse = None if budget is None else Purse.of(budget)
+            await self._post(target, message, context, timeout)
+            return
+        purse = parent.purse
+        held, context.purse = purse.carve(budget, parent.where)
+        try:
+            await self._post(target, message, context, timeout)
+        except BaseException:
+            purse.release(held)
+            raise
+        parent.charge(purse.unsettled(held.amounts))  # nobody will say what was spent of it
+        purse.release(held)
+
+    async def _post(
+        self, target: str, message: Message, context: CallContext, timeout: float
+    ) -> None:
         route = self._registry.routes.get(target)
         if route is not None:
             await route.send(message, context)

@@ -25,6 +25,7 @@ from aixgo.rpc.addresses import parse_address, resolve
 from aixgo.rpc.base import Link, PeerInfo
 from aixgo.rpc.traffic import Traffic
 from aixgo.runtime.inbox import RemoteInbox
+from aixgo.runtime.lending import Settling
 from aixgo.runtime.serving import SEND_MARGIN
 
 __all__ = ["Peer", "RemoteAgent", "Replica", "Replicas"]
@@ -165,6 +166,7 @@ class Peer:
         self._resolved_at = float("-inf")
         self._resolving: asyncio.Task[None] | None = None
         self._turn = 0
+        self._settling = Settling()
         self._inbox: RemoteInbox | None = None
         self._by_session: OrderedDict[str, Replica] = OrderedDict()
         self._by_key: OrderedDict[str, _Seat] = OrderedDict()
@@ -191,11 +193,23 @@ class Peer:
 
     async def call(self, message: Message, context: CallContext) -> Message:
         """The reply of one replica."""
-        return await self._attempt(context, lambda link: link.call(self.name, message, context))
+        purse = context.purse
+        if purse is None:
+            return await self._attempt(context, lambda link: link.call(self.name, message, context))
+        return await self._attempt(
+            context, lambda link: self._settling.call(link, self.name, message, context, purse)
+        )
 
     async def stream(self, message: Message, context: CallContext) -> ReplyStream:
         """The reply of one replica in pieces."""
-        return await self._attempt(context, lambda link: link.stream(self.name, message, context))
+        purse = context.purse
+        if purse is None:
+            return await self._attempt(
+                context, lambda link: link.stream(self.name, message, context)
+            )
+        return await self._attempt(
+            context, lambda link: self._settling.stream(link, self.name, message, context, purse)
+        )
 
     async def send(self, message: Message, context: CallContext) -> None:
         """Put `message` into the mailbox at one replica."""
@@ -248,6 +262,7 @@ class Peer:
             await self._inbox.aclose()
         if self._resolving is not None:
             self._resolving.cancel()
+        await self._settling.aclose()
         for address in tuple(self._here):
             del self._here[address]
             self._replicas.release(address)

@@ -31,20 +31,22 @@ class Message(_message.Message):
     def __init__(self, id: _Optional[str] = ..., type: _Optional[str] = ..., text: _Optional[str] = ..., json: _Optional[bytes] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., metadata: _Optional[bytes] = ..., source: _Optional[str] = ..., timestamp_unix_nano: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("cost_nanos", "tokens_prompt", "tokens_completion", "tokens_cached", "tokens_reasoning", "calls")
+    __slots__ = ("cost_nanos", "tokens_prompt", "tokens_completion", "tokens_cached", "tokens_reasoning", "calls", "unsettled")
     COST_NANOS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_PROMPT_FIELD_NUMBER: _ClassVar[int]
     TOKENS_COMPLETION_FIELD_NUMBER: _ClassVar[int]
     TOKENS_CACHED_FIELD_NUMBER: _ClassVar[int]
     TOKENS_REASONING_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
+    UNSETTLED_FIELD_NUMBER: _ClassVar[int]
     cost_nanos: int
     tokens_prompt: int
     tokens_completion: int
     tokens_cached: int
     tokens_reasoning: int
     calls: int
-    def __init__(self, cost_nanos: _Optional[int] = ..., tokens_prompt: _Optional[int] = ..., tokens_completion: _Optional[int] = ..., tokens_cached: _Optional[int] = ..., tokens_reasoning: _Optional[int] = ..., calls: _Optional[int] = ...) -> None: ...
+    unsettled: bool
+    def __init__(self, cost_nanos: _Optional[int] = ..., tokens_prompt: _Optional[int] = ..., tokens_completion: _Optional[int] = ..., tokens_cached: _Optional[int] = ..., tokens_reasoning: _Optional[int] = ..., calls: _Optional[int] = ..., unsettled: bool = ...) -> None: ...
 
 class Budget(_message.Message):
     __slots__ = ("nanos", "tokens", "calls")

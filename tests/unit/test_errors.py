@@ -34,6 +34,7 @@ EXAMPLES: dict[str, FieldValue] = {
     "outcome": "unknown",
     "limit": "max_agents",
     "where": "team",
+    "spent": "writer $0.01",
     "value": 7,
     "capacity": 3,
     "size": 11,
