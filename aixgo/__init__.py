@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aixgo.message import Message, StreamChunk
     from aixgo.runtime.distributed import DistributedRuntime, serve
     from aixgo.runtime.local import LocalRuntime
+    from aixgo.tools.base import tool
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _HOMES = {
     "load_config": "aixgo.config.parse",
     "run": "aixgo.config.oneshot",
     "serve": "aixgo.runtime.distributed",
+    "tool": "aixgo.tools.base",
 }
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "load_config",
     "run",
     "serve",
+    "tool",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name

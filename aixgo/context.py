@@ -210,11 +210,19 @@ class CallContext:
         return self.spent
 
     def charge(self, usage: Usage | None) -> None:
-        """Count spending that no Provider reports, on this call and so on everyone above it."""
+        """Count spending that no Provider reports, on this call and so on everyone above it.
+
+        Nothing spent is the same as nothing said, which is all that a peer's reply tells.
+
+        Raises:
+            ConfigError: a count is no whole number.
+        """
         if usage is not None:
-            self.usage.add(usage)
-            if self.purse is not None:
-                self._pay(self.purse, usage)
+            usage.check()
+            if usage:
+                self.usage.add(usage)
+                if self.purse is not None:
+                    self._pay(self.purse, usage)
 
     def absorb(self, usage: Usage | None) -> None:
         """Count what a call made from here spent; its runtime does this when the call ends."""

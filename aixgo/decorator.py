@@ -9,8 +9,6 @@ Below: contract, message. Above: users.
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import functools
 import inspect
 import types
@@ -25,7 +23,7 @@ from aixgo.contract import Caller
 from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
-from aixgo.threads import DaemonThreads
+from aixgo.threads import DaemonThreads, run_in
 
 __all__ = ["AgentFunction", "agent"]
 
@@ -88,9 +86,7 @@ class AgentFunction(Generic[P, R]):
         if signature.is_async:
             result = await cast("Awaitable[object]", call(**arguments))
         else:
-            context = contextvars.copy_context()
-            work = functools.partial(context.run, _in_thread, call, arguments)
-            result = await asyncio.get_running_loop().run_in_executor(self._pool(), work)
+            result = await run_in(self._pool(), functools.partial(call, **arguments))
         return result if isinstance(result, Message) else Message(result, type=message.type)
 
     async def stop(self) -> None:
@@ -181,13 +177,6 @@ class _Signature:
         if self.context_name:
             arguments[self.context_name] = CallContext.current()
         return arguments
-
-
-def _in_thread(call: Callable[..., object], arguments: dict[str, object]) -> object:
-    try:
-        return call(**arguments)
-    except StopIteration as exc:  # no future can carry it: whoever awaits would never wake
-        raise RuntimeError("a synchronous agent raised StopIteration") from exc
 
 
 def _convert(message: Message, wanted: object) -> object:

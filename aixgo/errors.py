@@ -4,7 +4,7 @@
 AixgoError
 ├─ ConfigError ── MissingExtra
 ├─ InvalidMessage · MessageTooLarge
-├─ AgentError ── AgentNotFound · AgentExists · AgentNotReady · AgentFailed · AgentRefused · NotBound
+├─ AgentError ── AgentNotFound · AgentExists · AgentNotReady · AgentFailed · AgentRefused · NotBound · SessionBusy
 ├─ DeliveryError ── MailboxFull · DeliveryExpired · Unavailable · IncompatiblePeer · KeyConflict · RuntimeClosed
 ├─ DeadlineExceeded (also TimeoutError)
 ├─ ProviderError ── ProviderUnavailable · RateLimited · RequestRejected · OutputInvalid
@@ -61,6 +61,7 @@ __all__ = [
     "RateLimited",
     "RequestRejected",
     "RuntimeClosed",
+    "SessionBusy",
     "Unauthenticated",
     "Unavailable",
     "error_classes",
@@ -74,6 +75,7 @@ FieldValue: TypeAlias = str | int | float | bool | None
 MAX_FIELD_LENGTH = (
     256  # characters of one field that cross a process boundary; names are at most 128
 )
+MAX_FIELD_BITS = 1024  # of an integer in one
 
 
 def new_error_id() -> str:
@@ -256,6 +258,18 @@ class NotBound(AgentError):
         super().__init__(
             f"{name!r} is not bound: register it in a runtime and call it there by name"
         )
+
+
+class SessionBusy(AgentError):
+    """The session has a chat under way with this agent; a session has one at a time."""
+
+    status = "ABORTED"
+    retryable = True
+    fields: ClassVar[tuple[str, ...]] = ("name",)
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        super().__init__(f"the session has a chat with {name!r} under way; wait for its end")
 
 
 class DeliveryError(AixgoError):
@@ -493,7 +507,8 @@ def rebuild_error(
     with, so that class, text and retryability do not depend on where the agent runs.
     """
     cls = error_classes().get(kind, AgentFailed)
-    sound = {name: _sound(value) for name, value in fields.items() if not _endless(value)}
+    sound = {name: _sound(value) for name, value in fields.items()}
+    sound = {name: value for name, value in sound.items() if value is not None}
     try:
         error = cls.from_fields(sound) if cls is not AgentFailed else AgentFailed(agent, error_id)
     except (TypeError, ValueError):  # a peer sent fields of the wrong shape
@@ -503,16 +518,22 @@ def rebuild_error(
     return error
 
 
-def _sound(value: FieldValue) -> FieldValue:
-    """`value` without lone surrogates: an error must cross, whatever was put into it."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode(errors="replace").decode()
-    return value
+def _sound(value: object) -> FieldValue:
+    """`value`, which may be anything, as every process can have it; None if it can not.
+
+    An error must cross, whatever was put into it.
+    """
+    if isinstance(value, str):
+        return str.__str__(value).encode(errors="replace").decode()
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value if value is True or value is False else _bounded(int(value))
+    return None
 
 
-def _endless(value: FieldValue) -> bool:
-    """Whether it is a number JSON cannot hold, which then counts as not given."""
-    return isinstance(value, float) and not math.isfinite(value)
+def _bounded(value: int) -> int | None:
+    return value if value.bit_length() <= MAX_FIELD_BITS else None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -51,6 +51,17 @@ class Usage:
         self.calls += other.calls
         self.unsettled = self.unsettled or other.unsettled
 
+    def check(self) -> None:
+        """Return if every count is a whole number.
+
+        Raises:
+            ConfigError: one is not.
+        """
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                raise ConfigError(f"Usage({name}={value!r}): a count is a whole number")
+
     def __bool__(self) -> bool:
         """True when anything was spent."""
         return bool(

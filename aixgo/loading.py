@@ -12,10 +12,11 @@ import importlib.util
 import pkgutil
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import cast
 
 from aixgo.errors import ConfigError, MissingExtra, nearest
 
-__all__ = ["kinds", "load"]
+__all__ = ["installed", "kinds", "load"]
 
 EXTRAS = {"uvloop": "uvloop"}  # top-level package → the extra of aixgo that installs it
 
@@ -52,6 +53,20 @@ def kinds(family: str) -> list[str]:
         if not module.name.startswith("_") and module.name != "base"
     }
     return sorted(own | {entry.name for entry in entry_points(group=f"aixgo.{family}")})
+
+
+def installed(family: str, name: str) -> object | None:
+    """What an installed package registered as `name` of `family`, or None; for families of plain objects.
+
+    Raises:
+        ConfigError: the package cannot be imported.
+    """
+    for entry in entry_points(group=f"aixgo.{family}", name=name):
+        try:
+            return cast("object", entry.load())
+        except (ImportError, AttributeError) as exc:
+            raise ConfigError(f"{family} {name!r}: importing {entry.value} failed: {exc}") from exc
+    return None
 
 
 def _import(module: str, feature: str) -> ModuleType:

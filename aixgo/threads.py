@@ -1,11 +1,13 @@
 """Threads that do not keep a process alive: an executor whose work is not waited for at exit.
 
 The standard pool's threads are joined when the interpreter ends, so that one synchronous agent that hangs
-would keep its process from ending, whatever signal asked for it. Below: nothing. Above: decorator.
+would keep its process from ending, whatever signal asked for it. Below: nothing. Above: decorator, tools.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import functools
 import queue
 import threading
@@ -13,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import ParamSpec, TypeAlias, TypeVar
 
-__all__ = ["DaemonThreads"]
+__all__ = ["DaemonThreads", "run_in"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +52,19 @@ class DaemonThreads(Executor):
         """End the threads after the work they have; never waits for it."""
         for _ in range(self._count):
             self._work.put(None)
+
+
+async def run_in(threads: DaemonThreads, call: Callable[[], T]) -> T:
+    """What `call` returns when one of `threads` runs it, in the context variables of this task."""
+    work = functools.partial(contextvars.copy_context().run, _without_stop_iteration, call)
+    return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _without_stop_iteration(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except StopIteration as exc:  # no future can carry it: whoever awaits would never wake
+        raise RuntimeError("a synchronous function raised StopIteration") from exc
 
 
 def _run(work: _Work, idle: threading.Semaphore) -> None:

@@ -6,11 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aixgo.agents._output import read_output
+    from aixgo.agents._simple import create_agent_team, create_simple_agent
     from aixgo.agents.aggregator import AggregatorAgent
     from aixgo.agents.chat import ChatAgent
     from aixgo.agents.classifier import Category, ClassifierAgent, FewShot
     from aixgo.agents.logger import LoggerAgent
     from aixgo.agents.producer import ProducerAgent
+    from aixgo.agents.react import ReActAgent
 
 _HOMES = {
     "AggregatorAgent": "aixgo.agents.aggregator",
@@ -20,6 +23,10 @@ _HOMES = {
     "FewShot": "aixgo.agents.classifier",
     "LoggerAgent": "aixgo.agents.logger",
     "ProducerAgent": "aixgo.agents.producer",
+    "ReActAgent": "aixgo.agents.react",
+    "create_agent_team": "aixgo.agents._simple",
+    "create_simple_agent": "aixgo.agents._simple",
+    "read_output": "aixgo.agents._output",
 }
 
 __all__ = [
@@ -30,6 +37,10 @@ __all__ = [
     "FewShot",
     "LoggerAgent",
     "ProducerAgent",
+    "ReActAgent",
+    "create_agent_team",
+    "create_simple_agent",
+    "read_output",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name

@@ -5,7 +5,7 @@ Below: providers. Above: one module per role.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -85,11 +85,20 @@ class ModelUse:
         self, text: str, instructions: str, output_schema: Mapping[str, JSONValue] | None = None
     ) -> CompletionRequest:
         """A request about `text`."""
+        return self.conversation((ChatMessage("user", text),), instructions, output_schema)
+
+    def conversation(
+        self,
+        messages: Sequence[ChatMessage],
+        instructions: str,
+        output_schema: Mapping[str, JSONValue] | None = None,
+    ) -> CompletionRequest:
+        """A request to go on with a conversation."""
         self.open()
         assert self._opened is not None
         return CompletionRequest(
             model=self._opened[1],
-            messages=(ChatMessage("user", text),),
+            messages=tuple(messages),
             instructions=instructions,
             output_schema=output_schema,
             temperature=self.temperature,

@@ -1,32 +1,78 @@
-"""ChatAgent: a model and a prompt."""
+"""ChatAgent: a model, a prompt, and tools.
+
+`execute` and `stream` are what runtimes call; `chat` is for programs that talk to an agent directly and
+want its history kept. All three run the same turn. Below: the turn. Above: react.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from typing import ClassVar, Self, cast
 
+import msgspec
+
+from aixgo.agents._conversation import (
+    MAX_HISTORY,
+    Conversation,
+    Conversations,
+    as_dict,
+    read_messages,
+)
+from aixgo.agents._output import Output
+from aixgo.agents._turn import MAX_ROUNDS, TRIES, Answer, Asked, Event, Turn
 from aixgo.agents.base import MODEL_KEYS, ModelUse, own_keys
+from aixgo.context import CallContext
 from aixgo.contract import Caller
+from aixgo.errors import AgentFailed, AixgoError, ConfigError, OutputInvalid, new_error_id
 from aixgo.keys import Key
-from aixgo.message import JSONValue, Message, StreamChunk
+from aixgo.ledger import Usage
+from aixgo.message import JSONValue, Message, StreamChunk, new_id
 from aixgo.names import check_name
-from aixgo.providers import Completion, Delta, Provider, complete_structured
+from aixgo.providers import ChatMessage, Delta, Provider, ToolCall
+from aixgo.tools import Tool, Toolbox
 
 __all__ = ["AGENT", "ChatAgent"]
 
+log = logging.getLogger("aixgo.agents")
+
 
 class ChatAgent:
-    """Answers each message with a completion of its model, and streams it as it comes.
+    """Answers each message with its model, which may call the agent's tools first.
 
-    With `output_schema`, a JSON Schema, the reply's payload is a JSON value of that shape. Metadata says which
-    `model` and `provider` answered, and `offline: true` when no model did.
+    Metadata of a reply says which `model` and `provider` answered, `offline: true` when no model did, and, if
+    tools ran, `rounds` and the names of the `tool_calls`. An agent that wanted more than `max_rounds` has to
+    answer with what it has, and the reply says `stopped_by: "max_rounds"`.
+
+    Args:
+        name: what it is called.
+        model: `provider:model`; see `aixgo.providers.choose_model`.
+        prompt: the model's instructions.
+        tools: functions or tools the model may call.
+        output: the shape of an answer: a pydantic model, a dataclass, another type, or a JSON Schema. The
+            payload of a reply is then a value of that shape.
+        output_schema: the same as `output`, for a JSON Schema.
+        tries: answers of a wrong shape before `OutputInvalid`, the first one included.
+        max_rounds: times the model may ask for tools before it has to answer.
+        remember: calls with a session id go on with that session's history.
+        max_history: messages kept of one session; older ones are dropped.
+        session_id: the session `chat` uses unless told another; made up when not given.
+
+    Raises:
+        ConfigError: a tool, the output or a bound cannot be used.
     """
 
     role = "chat"
+    takes_tools: ClassVar[bool] = True
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
         "output_schema": Key("mapping", "JSON Schema of the answer"),
+        "max_rounds": Key(
+            "integer", "times the model may ask for tools", default=MAX_ROUNDS, minimum=1
+        ),
     }
 
     def __init__(
@@ -37,77 +83,311 @@ class ChatAgent:
         prompt: str = "",
         temperature: float | None = None,
         max_tokens: int | None = None,
+        tools: Sequence[Tool | Callable[..., object]] = (),
+        output: object = None,
         output_schema: Mapping[str, JSONValue] | None = None,
+        tries: int = TRIES,
+        max_rounds: int = MAX_ROUNDS,
+        remember: bool = False,
+        max_history: int = MAX_HISTORY,
+        session_id: str = "",
         description: str = "",
         provider: Provider | None = None,
     ) -> None:
         self.name = check_name(name)
         self.prompt = prompt
         self.description = description
-        self.output_schema = output_schema
+        if output is not None and output_schema is not None:
+            raise ConfigError(f"agent {name!r}: give output or output_schema, not both")
+        if tries < 1 or max_rounds < 1:
+            raise ConfigError(f"agent {name!r}: tries and max_rounds must be at least 1")
+        wanted = output_schema if output is None else output
+        self._output = None if wanted is None else Output(wanted)
+        self.output_schema = None if self._output is None else self._output.schema
+        self.session_id = session_id or new_id()
+        self._tools = Toolbox(tools)
+        self._tries = tries
+        self._max_rounds = max_rounds
+        self._remember = remember
+        self._conversations = Conversations(max_history)
+        self._usage = Usage()
+        self._answered_by = ("", "")  # model and provider of the last answer
         self._use = ModelUse(model, temperature, max_tokens, provider)
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
-        """The agent of a YAML entry."""
+        """The agent of a YAML entry, whose tools are bound already."""
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
-        return cls(name, **cast("dict[str, str]", settings))  # type: ignore[arg-type]
+        tools = cast("list[object]", entry.get("tools") or [])
+        bound = [tool for tool in tools if isinstance(tool, Tool)]
+        return cls(name, tools=bound, **cast("dict[str, str]", settings))  # type: ignore[arg-type]
 
     @property
     def model(self) -> str:
         """The model that answers."""
         return self._use.name
 
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """What the model may call."""
+        return tuple(self._tools)
+
     async def start(self, caller: Caller) -> None:  # noqa: ARG002 - the contract's signature
         """Find the model's provider, so that a wrong model fails the start and not the first call."""
         self._use.open()
+
+    # -- called by runtimes ---------------------------------------------------------------------------
 
     async def execute(self, message: Message) -> Message:
         """Answer `message`.
 
         Raises:
             ProviderError: the model did not answer, or not in the wanted shape.
+            SessionBusy: with `remember`, the session has a call under way.
         """
-        request = self._use.request(message.text, self.prompt, self.output_schema)
-        if self.output_schema is None:
-            completion = await self._use.open().complete(request)
-            return message.reply(completion.text, metadata=completion.facts())
-        value, completion = await complete_structured(self._use.open(), request, self._check)
-        return message.reply(value, metadata=completion.facts())
+        with self._remembered(message.text) as conversation:
+            turn = self._turn(self._so_far(conversation, message), self._tools)
+            with self._counted(turn):
+                answer = await turn.answer()
+            if conversation is not None:
+                conversation.keep(answer.messages)
+        return message.reply(answer.value, metadata=self.facts(answer))
 
     async def stream(self, message: Message) -> AsyncIterator[StreamChunk | Message]:
-        """Answer `message` piece by piece; an answer with a schema comes as one piece, once it is checked."""
-        if self.output_schema is not None:
-            reply = await self.execute(message)
-            yield StreamChunk(content=reply.text)
-            yield reply
-            return
-        request = self._use.request(message.text, self.prompt)
-        pieces = cast("AsyncGenerator[Delta | Completion, None]", self._use.open().stream(request))
-        async with aclosing(
-            pieces
-        ):  # whoever leaves stops the model now, not at the next collection
-            async for piece in pieces:
-                if isinstance(piece, Delta):
-                    yield StreamChunk(content=piece.content)
-                else:
-                    yield message.reply(piece.text, metadata=piece.facts())
+        """Answer `message` piece by piece; an answer of a wanted shape comes as one, once it is checked.
 
-    def _check(self, value: JSONValue) -> JSONValue:
-        """What a model most often gets wrong: the outermost type, and missing properties."""
-        schema = self.output_schema or {}
-        if "properties" in schema or schema.get("type") == "object":
-            if not isinstance(value, dict):
-                raise ValueError("it must be a JSON object")
-            required = schema.get("required")
-            missing = (
-                [key for key in required if key not in value] if isinstance(required, list) else []
+        What the model writes before it asks for tools is content too; the reply holds the answer only. Each
+        round of tools is a chunk of the type "tool_call", which comes before they run.
+        """
+        reply: Message | None = None
+        with self._remembered(message.text) as conversation:
+            turn = self._turn(self._so_far(conversation, message), self._tools)
+            async with aclosing(self._events(turn)) as events:
+                async for event in events:
+                    if isinstance(event, StreamChunk):
+                        yield event
+                        continue
+                    reply = message.reply(event.value, metadata=self.facts(event))
+                    if conversation is not None:
+                        conversation.keep(event.messages)
+        assert reply is not None
+        yield reply
+
+    def facts(self, answer: Answer) -> dict[str, JSONValue]:
+        """The metadata of a reply."""
+        return answer.facts()
+
+    # -- called by programs ---------------------------------------------------------------------------
+
+    async def chat(
+        self,
+        messages: Sequence[Mapping[str, object] | ChatMessage],
+        tools: Sequence[Tool | Callable[..., object]] | None = None,
+        *,
+        session_id: str = "",
+        reset_chat: bool = False,
+        clear_history: bool = False,
+    ) -> AsyncGenerator[StreamChunk, None]:
+        """Go on with a session's conversation; never raises an exception.
+
+        Chunks are of the types "status" (working), "content", "thinking", "tool_calls", and at the end one
+        "done" with the usage of this chat, or one "error". Its status is "partial" when content had come, else
+        "failed". The history changes only with "done": a chat that fails, or that is left, leaves none.
+
+        Args:
+            messages: what is new, such as `[{"role": "user", "content": "hello"}]`.
+            tools: offered instead of the agent's own.
+            session_id: another session than the agent's own; they know nothing of each other.
+            reset_chat: the history becomes exactly `messages` before the model is asked.
+            clear_history: the history is emptied first, which for the model is the same.
+        """
+        sequence = 0
+        has_content = False
+        async with aclosing(
+            self._chat(messages, tools, session_id, reset_chat or clear_history)
+        ) as found:
+            async for chunk in found:
+                if chunk.type == "error" and has_content:
+                    chunk.status = "partial"
+                has_content = has_content or chunk.type == "content"
+                chunk.source, chunk.sequence, chunk.timestamp = self.name, sequence, time.time()
+                sequence += 1
+                yield chunk
+
+    async def _chat(
+        self,
+        messages: Sequence[Mapping[str, object] | ChatMessage],
+        tools: Sequence[Tool | Callable[..., object]] | None,
+        session_id: str,
+        afresh: bool,
+    ) -> AsyncGenerator[StreamChunk, None]:
+        usage = Usage()
+        done: StreamChunk | None = None
+        try:
+            new = read_messages(messages)
+            conversation = self._conversations.get(session_id or self.session_id)
+            with conversation.under_way(self.name, new[-1].content if new else ""):
+                yield StreamChunk(type="status", status="working")
+                toolbox = self._tools if tools is None else Toolbox(tools)
+                turn = self._turn([*([] if afresh else conversation.turns), *new], toolbox)
+                usage = turn.usage
+                async with aclosing(self._events(turn)) as events:
+                    async for event in events:
+                        if isinstance(event, Answer):
+                            conversation.keep(event.messages)
+                            cut = event.completion.stop_reason == "max_tokens"
+                            status = "truncated" if cut else "completed"
+                            done = StreamChunk(type="done", status=status, usage=usage)
+                        elif event.type == "tool_call":
+                            listed = msgspec.json.encode(event.tool_calls).decode()
+                            yield replace(event, type="tool_calls", content=listed)
+                        else:
+                            yield event
+            assert done is not None
+            yield done
+        except AixgoError as exc:
+            yield StreamChunk(
+                type="error", content=str(exc), status="failed", error=exc, usage=usage
             )
-            if missing:
-                raise ValueError(f"it lacks {', '.join(map(str, missing))}")
-        elif schema.get("type") == "array" and not isinstance(value, list):
-            raise ValueError("it must be a JSON array")
-        return value
+        except Exception as exc:
+            error = AgentFailed(self.name, new_error_id())
+            log.exception("chat of %r failed [error id %s]", self.name, error.error_id)
+            error.__cause__ = exc
+            yield StreamChunk(
+                type="error", content=str(error), status="failed", error=error, usage=usage
+            )
+
+    def get_status(self, session_id: str = "") -> dict[str, JSONValue]:
+        """What the agent is, does and has spent; `token_usage` counts all its calls since it was made."""
+        conversation = self._conversations.get(session_id or self.session_id)
+        model, provider = self._answered_by
+        usage = self._usage
+        return {
+            "agent_id": self.name,
+            "session_id": conversation.session_id,
+            "status": conversation.status,
+            "backend": provider or self.model.partition(":")[0],
+            "conversation_length": len(conversation.turns),
+            "current_task": conversation.task,
+            "error_message": conversation.error,
+            "created_at": conversation.created_at,
+            "tools_count": len(self._tools),
+            "total_tokens": usage.tokens_total,
+            "token_usage": {
+                "input_tokens": usage.tokens_prompt,
+                "output_tokens": usage.tokens_completion,
+                "cached_input_tokens": usage.tokens_cached,
+                "reasoning_tokens": usage.tokens_reasoning,
+                "total_tokens": usage.tokens_total,
+                "estimated_cost": usage.cost_usd,
+                "calls": usage.calls,
+                "model": model or self.model,
+                "provider": provider or self.model.partition(":")[0],
+            },
+        }
+
+    def get_session_info(self, session_id: str = "") -> dict[str, JSONValue]:
+        """The session's id, length, and when it began, in Unix seconds."""
+        found = self._conversations.get(session_id or self.session_id)
+        return {
+            "session_id": found.session_id,
+            "conversation_length": len(found.turns),
+            "created_at": found.created_at,
+        }
+
+    def get_conversation_history(self, session_id: str = "") -> list[dict[str, JSONValue]]:
+        """A copy of the session's history."""
+        return [
+            as_dict(turn) for turn in self._conversations.get(session_id or self.session_id).turns
+        ]
+
+    def add_to_history(self, role: str, content: str, session_id: str = "") -> None:
+        """Add a turn to the session's history without asking the model."""
+        conversation = self._conversations.get(session_id or self.session_id)
+        conversation.keep(
+            [*conversation.turns, *read_messages([{"role": role, "content": content}])]
+        )
+
+    def clear_history(self, session_id: str = "") -> None:
+        """Empty the session's history."""
+        self._conversations.get(session_id or self.session_id).keep(())
+
+    def reset(self, session_id: str = "") -> None:
+        """Begin the session anew."""
+        self._conversations.drop(session_id or self.session_id)
+
+    # -- the turn -------------------------------------------------------------------------------------
+
+    def _turn(self, messages: Sequence[ChatMessage], tools: Toolbox) -> Turn:
+        asked = None if self._output is None else self._output.asked
+        return Turn(
+            self._use.open(),
+            self._use.conversation(messages, self.instructions(tools), asked),
+            tools,
+            self._output,
+            self._max_rounds,
+            self._tries,
+        )
+
+    def instructions(self, tools: Toolbox) -> str:  # noqa: ARG002 - roles derive theirs from the tools
+        """What the model is told to do."""
+        return self.prompt
+
+    async def _events(self, turn: Turn) -> AsyncGenerator[StreamChunk | Answer, None]:
+        """The events of a turn as chunks, then its answer."""
+        with self._counted(turn):
+            async with aclosing(turn.events(streaming=True)) as events:
+                async for event in events:
+                    if isinstance(event, Answer):
+                        if self._output is not None:
+                            yield StreamChunk(content=event.messages[-1].content)
+                        yield event
+                        continue
+                    for chunk in _chunks(event):
+                        yield chunk
+
+    @contextmanager
+    def _counted(self, turn: Turn) -> Iterator[None]:
+        """Count what `turn` spends, however it ends."""
+        try:
+            yield
+        finally:
+            self._usage.add(turn.usage)
+            self._answered_by = turn.answered_by or self._answered_by
+
+    @contextmanager
+    def _remembered(self, task: str) -> Iterator[Conversation | None]:
+        """The conversation of the session this call is part of, if the agent remembers."""
+        context = CallContext.maybe_current()
+        if not self._remember or context is None or not context.session:
+            yield None
+            return
+        conversation = self._conversations.get(context.session)
+        with conversation.under_way(self.name, task):
+            yield conversation
+
+    def _so_far(self, conversation: Conversation | None, message: Message) -> list[ChatMessage]:
+        turns = [] if conversation is None else conversation.turns
+        return [*turns, ChatMessage("user", message.text)]
+
+
+def _chunks(event: Event) -> Iterator[StreamChunk]:
+    if isinstance(event, Delta):
+        if event.thinking:
+            yield StreamChunk(type="thinking", content=event.thinking)
+        if event.content:
+            yield StreamChunk(content=event.content)
+    elif isinstance(event, Asked):
+        yield StreamChunk(type="tool_call", tool_calls=[_shown(call) for call in event.calls])
+
+
+def _shown(call: ToolCall) -> JSONValue:
+    """A tool call for readers; arguments that do not parse stay the text they are."""
+    try:
+        arguments: JSONValue = call.parsed()
+    except OutputInvalid:
+        arguments = call.arguments
+    return {"id": call.id, "name": call.name, "arguments": arguments}
 
 
 AGENT = ChatAgent

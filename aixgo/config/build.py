@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Unpack, cast
 
-from aixgo.config.code import agent_from_code
+from aixgo.config.code import agent_from_code, tools_from_code
 from aixgo.config.model import AgentEntry, Config, OrchestrationEntry
-from aixgo.config.roles import has_pattern, pattern_class, role_class
+from aixgo.config.roles import has_pattern, pattern_class, role_class, takes_tools
 from aixgo.config.supervisor import stand_in
 from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
+from aixgo.message import JSONValue
 from aixgo.orchestration.base import Limits
 from aixgo.providers import choose_model, pricing, resolve_model
 from aixgo.runtime.base import Runtime
@@ -144,6 +145,10 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides) -> Agent:
         settings["model"] = model
     if given.count is not None and entry.role == "producer":
         settings["count"] = given.count
+    if settings.get("tools") and takes_tools(entry.role):
+        listed = cast("list[dict[str, JSONValue]]", settings["tools"])
+        tools = tools_from_code(listed, config.path.resolve().parent)
+        return role.from_config(entry.name, {**settings, "tools": tools})
     return role.from_config(entry.name, settings)
 
 

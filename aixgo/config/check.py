@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aixgo.config.keys import SECURITY, TOOLS
+from aixgo.config.keys import SECURITY
 from aixgo.config.read import Block, Items, problem
-from aixgo.config.roles import STAND_INS, agent_keys, pattern_class, role_class, root_keys
+from aixgo.config.roles import agent_keys, pattern_class, role_class, root_keys, takes_tools
 from aixgo.config.typos import typo_of
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.keys import Key
-from aixgo.loading import kinds
+from aixgo.loading import installed, kinds
 from aixgo.message import JSONValue
 
 __all__ = ["Findings", "check_agent", "check_orchestration", "check_root"]
@@ -29,6 +29,8 @@ class Findings:
     errors: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     """Keys nobody knows: kept as extras, refused by `validate --strict`."""
+    notices: list[str] = field(default_factory=list)
+    """What else the author should know."""
     absent: dict[str, list[str]] = field(default_factory=dict)
     """Feature this version does not have → the keys that need it."""
 
@@ -47,7 +49,7 @@ class Findings:
         for feature, keys in self.absent.items():
             if feature not in SECURITY:
                 lines.append(f"{feature}: not in this version; without effect: {_some(keys)}")
-        return lines
+        return lines + self.notices
 
     @property
     def refusals(self) -> list[str]:
@@ -90,9 +92,8 @@ def check_agent(block: Block, path: str, findings: Findings) -> None:
     except AixgoError as exc:
         findings.fault(block.lines["role"], f"{path}.role", str(exc))
         own = {}
-    if role in STAND_INS and role not in kinds("agents"):
-        findings.absent.setdefault(TOOLS, []).append(f"{path}.role ({role})")
     _check(block, {**agent_keys(), **own}, path, findings)
+    _check_tools(block, role, path, findings)
 
 
 def check_orchestration(
@@ -111,6 +112,28 @@ def check_orchestration(
     if isinstance(settings, Block):
         _check(settings, own, f"{path}.config", findings)
     return own
+
+
+def _check_tools(block: Block, role: str, path: str, findings: Findings) -> None:
+    """Warn about tools that no model will be offered; refuse two of one name."""
+    listed = block.get("tools")
+    tools = [item for item in listed if isinstance(item, Block)] if isinstance(listed, list) else []
+    if tools and role in kinds("agents") and not takes_tools(role):
+        findings.notices.append(
+            f"{findings.file}:{block.lines['tools']}: {path}.tools: a {role} calls no tools"
+        )
+        return
+    seen: set[JSONValue] = set()
+    for i, item in enumerate(tools):
+        name, where = item.get("name"), f"{path}.tools[{i}]"
+        if isinstance(name, str) and name in seen:
+            findings.fault(item.lines["name"], f"{where}.name", f"two tools are called {name!r}")
+        if isinstance(name, str):
+            seen.add(name)
+        if not item.get("code") and installed("tools", str(name)) is None:
+            findings.notices.append(
+                f"{findings.file}:{item.line}: {where}: the tool {name!r} has no code, so no model is offered it"
+            )
 
 
 def _check(

@@ -11,16 +11,19 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 from aixgo.contract import Agent
 from aixgo.errors import ConfigError
+from aixgo.keys import duration_seconds
+from aixgo.loading import installed
 from aixgo.message import JSONValue
+from aixgo.tools.base import TIMEOUT, FunctionTool, Tool, as_tool, tool
 
-__all__ = ["agent_from_code", "load_code"]
+__all__ = ["agent_from_code", "load_code", "tools_from_code"]
 
 WIRING = frozenset({"code", "depends_on", "inputs", "listen", "outputs", "type"})
 """Keys of an entry that the runtime reads, never the code."""
@@ -85,6 +88,51 @@ def agent_from_code(
             f"code {reference!r} returned {type(made).__name__}, which is no agent; use @agent"
         )
     return made
+
+
+def tools_from_code(entries: Sequence[Mapping[str, JSONValue]], folder: Path) -> list[Tool]:
+    """The tools of an agent's entry that have code, under the names the file gives them.
+
+    `code` names a function or a tool; without it, an installed package may have registered one under the
+    tool's name. What the entry says (description, input_schema, timeout) comes before
+    what the function's signature and docstring do.
+
+    Raises:
+        ConfigError: there is no such code, or no tool can be made of it.
+    """
+    made = []
+    for entry in entries:
+        reference = str(entry.get("code") or "")
+        name = str(entry["name"])
+        found = load_code(reference, folder) if reference else installed("tools", name)
+        if found is not None:
+            made.append(_tool(entry, found, reference or name))
+    return made
+
+
+def _tool(entry: Mapping[str, JSONValue], found: object, reference: str) -> Tool:
+    name = str(entry["name"])
+    own = found if isinstance(found, FunctionTool) else None
+    if own is None and isinstance(found, Tool) and not isinstance(found, type):
+        if others := sorted({"description", "input_schema", "timeout"} & entry.keys()):
+            raise ConfigError(
+                f"code {reference!r} is a tool that brings its own {', '.join(others)}"
+            )
+        if found.name != name:
+            raise ConfigError(f"code {reference!r} is the tool {found.name!r}, not {name!r}")
+        return as_tool(found)
+    if not callable(found):
+        raise ConfigError(
+            f"code {reference!r} is {type(found).__name__}, neither a function nor a tool"
+        )
+    seconds = duration_seconds(entry["timeout"], "timeout") if "timeout" in entry else None
+    schema = cast("Mapping[str, JSONValue] | None", entry.get("input_schema"))
+    return tool(
+        name=name,
+        description=str(entry.get("description") or (own.description if own else "")),
+        timeout=seconds or (own.timeout if own else TIMEOUT),
+        parameters=own.given_parameters if own and schema is None else schema,
+    )(own.function if own else cast("Callable[..., object]", found))
 
 
 def _from_file(file: Path, reference: str) -> ModuleType:

@@ -20,12 +20,10 @@ __all__ = [
     "ORCHESTRATION_KEYS",
     "ROOT_KEYS",
     "SECURITY",
-    "TOOLS",
 ]
 
 SESSIONS = "sessions"
 MCP = "MCP servers"
-TOOLS = "tools"
 RETRIEVAL = "retrieval"
 GUIDED = "guided generation"
 HANDOFFS = "the swarm pattern"
@@ -82,7 +80,8 @@ PLANNER_KEYS: Mapping[str, Key] = {
 TOOL_KEYS: Mapping[str, Key] = {
     "name": Key("text", "the tool's name", required=True),
     "description": Key("text", "what it does, for the model", default=""),
-    "input_schema": Key("mapping", "JSON Schema of its arguments"),
+    "input_schema": Key("mapping", "JSON Schema of its arguments; else the function's signature"),
+    "timeout": Key("duration", "time one run may take", default=30, minimum=0.001),
     "code": Key("text", "the function: ./file.py:name or package.module:name"),
 }
 
@@ -119,7 +118,7 @@ AGENT_KEYS: Mapping[str, Key] = {
     "temperature": Key("number", "of the model", minimum=0),
     "max_tokens": Key("integer", "of an answer", minimum=1),
     "output_schema": Key("mapping", "JSON Schema of an answer"),
-    "tools": Key("list", "what the model may call", fields=TOOL_KEYS, absent=TOOLS),
+    "tools": Key("list", "what the model may call", fields=TOOL_KEYS),
     "mcp_servers": Key("texts", "servers whose tools it may call", absent=MCP),
     "guided_config": Key(
         "mapping",

@@ -24,10 +24,8 @@ __all__ = [
     "pattern_class",
     "role_class",
     "root_keys",
+    "takes_tools",
 ]
-
-STAND_INS = {"react": "chat"}
-"""Roles of files that another role answers for, with a warning, as long as they do not exist."""
 
 
 class Role(Protocol):
@@ -55,12 +53,14 @@ def role_class(role: str) -> Role:
         ConfigError: there is no such role; the text names those that exist.
     """
     existing = kinds("agents")
-    kind = role if role in existing else STAND_INS.get(role, role)
-    if kind not in existing:
-        raise ConfigError(
-            f"there is no role {role!r}; there are: {_listed([*existing, *STAND_INS])}"
-        )
-    return cast("Role", load("agents", kind).AGENT)
+    if role not in existing:
+        raise ConfigError(f"there is no role {role!r}; there are: {_listed(existing)}")
+    return cast("Role", load("agents", role).AGENT)
+
+
+def takes_tools(role: str) -> bool:
+    """Whether agents of this role call tools."""
+    return bool(getattr(role_class(role), "takes_tools", False))
 
 
 def pattern_class(pattern: str) -> Pattern:

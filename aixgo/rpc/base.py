@@ -176,8 +176,9 @@ class Link(Protocol):
     async def settle(self, context: CallContext) -> None:
         """Wait until what an aborted call spent is on `context.usage`, at most 0.25 s.
 
-        For a call that raised `DeadlineExceeded` here while the peer was still on it; returns at once
-        for any other. After it returns, `context.usage` of that call does not grow any more.
+        For a call that raised `DeadlineExceeded` here while the peer was still on it; over a stream also
+        for one that was cancelled. Returns at once for any other. After it returns, `context.usage` of that
+        call does not grow any more.
         """
         ...
 

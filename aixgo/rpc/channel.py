@@ -139,6 +139,10 @@ class PeerChannel:
             if isinstance(error, IncompatiblePeer):
                 raise error from exc
             raise Unavailable(self.address, _symptom(exc)) from exc
+        except asyncio.CancelledError:
+            if being_cancelled():
+                raise
+            raise Unavailable(self.address, "the connection was closed") from None
         finally:
             rpc.cancel()
         if info.version != WIRE_VERSION:

@@ -10,6 +10,7 @@ Below: `aixgo.v1`, message, context, errors. Above: status, server, unary; `Loca
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from typing import TypeVar
@@ -51,6 +52,9 @@ __all__ = [
 
 NANOS = 1_000_000_000  # in a second
 MAX_UINT64 = 2**64 - 1
+MAX_INT64 = 2**63 - 1
+
+_COUNTS = tuple(each.name for each in dataclasses.fields(Usage) if each.name != "unsettled")
 
 ProtoT = TypeVar("ProtoT", bound=Proto)
 
@@ -121,22 +125,24 @@ def read_message(proto: pb.Message) -> Message:
 
 
 def fill_usage(proto: pb.Usage, usage: Usage) -> None:
-    """Write `usage` into `proto`, marking it present even when it is zero."""
+    """Write `usage` into `proto`, marking it present even when it is zero.
+
+    It never raises: what was spent must not keep an answer from its caller.
+    """
     proto.SetInParent()
-    if usage.calls:
-        proto.calls = usage.calls
-    if usage.cost_nanos:
-        proto.cost_nanos = usage.cost_nanos
-    if usage.tokens_prompt:
-        proto.tokens_prompt = usage.tokens_prompt
-    if usage.tokens_completion:
-        proto.tokens_completion = usage.tokens_completion
-    if usage.tokens_cached:
-        proto.tokens_cached = usage.tokens_cached
-    if usage.tokens_reasoning:
-        proto.tokens_reasoning = usage.tokens_reasoning
+    for name in _COUNTS:
+        if value := getattr(usage, name):
+            setattr(proto, name, _count(value))
     if usage.unsettled:
         proto.unsettled = True
+
+
+def _count(value: float) -> int:
+    """`value`, which an agent may have set to anything, as a count the wire can hold."""
+    try:
+        return max(-MAX_INT64, min(int(value), MAX_INT64))
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def read_usage(proto: pb.Usage) -> Usage:

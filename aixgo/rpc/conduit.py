@@ -150,6 +150,11 @@ class Conduit:
         return self._pipe
 
     @property
+    def started(self) -> bool:
+        """Whether anything was, or will be, written."""
+        return self._writer is not None
+
+    @property
     def writing_for(self) -> float:
         """Seconds the writer has waited for the peer to make room."""
         return time.monotonic() - self._writing_since
@@ -186,20 +191,6 @@ class Conduit:
         if len(body) > MAX_WIRE_BYTES:
             raise MessageTooLarge(len(body), MAX_WIRE_BYTES)
         return False
-
-    async def send(self, call: int, body: bytes) -> None:
-        """Queue an encoded envelope of `call` when there is room, in pieces if need be.
-
-        Raises:
-            MessageTooLarge: nothing carries that much.
-            AixgoError: the connection was closed.
-        """
-        if not self.outbox.room.passable:
-            await self.outbox.room.wait()
-        if self.fits(body):
-            self.outbox.put(body)
-        else:
-            await self.send_in_pieces(call, body)
 
     async def send_in_pieces(self, call: int, body: bytes) -> None:
         """Send an encoded envelope of `call` as a transfer, however small; returns when it has left."""

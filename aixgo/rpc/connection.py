@@ -18,7 +18,13 @@ from collections.abc import Callable
 import grpc
 
 from aixgo.context import CallContext, Clock
-from aixgo.errors import AixgoError, InvalidMessage, LimitExceeded, Unavailable
+from aixgo.errors import (
+    AixgoError,
+    IncompatiblePeer,
+    InvalidMessage,
+    LimitExceeded,
+    Unavailable,
+)
 from aixgo.ledger import Usage
 from aixgo.message import Message
 from aixgo.rpc.channel import being_cancelled
@@ -73,10 +79,6 @@ class Call:
             return self.outgoing.complete
         return self.parcel is not None and self.parcel.taken
 
-    def charge(self, usage: Usage | None) -> None:
-        if self.counted:
-            self.context.charge(usage)
-
     def settled(self, usage: message_pb2.Usage) -> None:
         """Count what a reply says that nobody waits for any more."""
         self.charge(read_usage(usage) or None)
@@ -85,6 +87,10 @@ class Call:
     def may_bring(self, kind: str) -> bool:
         """Whether `kind`, of those that come in an order, may come now."""
         return kind == "reply"
+
+    def charge(self, usage: Usage | None) -> None:
+        if self.counted:
+            self.context.charge(usage)
 
     def ended(self, end: End) -> None:
         self.end = end
@@ -172,6 +178,8 @@ class Connection:
         """Who answers; known once opened."""
         self.usable = False
         """Whether calls should be made here."""
+        self.told_to_leave = False
+        """Whether the peer asked for no new calls here."""
         self.refusal: AixgoError | None = None
         """Why the server ended it, if it said so."""
         self.unserved = False
@@ -312,7 +320,7 @@ class Connection:
             self._cancel_rpc()
             await self._conduit.close()
             return
-        if self.idle:
+        if self.idle and self._conduit.started:
             self._conduit.finish()
             await asyncio.wait([self._reader], timeout=CLOSING)
         self._cancel_rpc()
@@ -327,9 +335,8 @@ class Connection:
 
     async def _turn(self, context: CallContext, target: str) -> None:
         """Wait for a place and for room; the guard of the call bounds it."""
-        if len(self._calls) >= self._limit and any(
-            hop.instance == self.instance for hop in context.hops
-        ):
+        full = self.usable and len(self._calls) >= self._limit
+        if full and any(hop.instance == self.instance for hop in context.hops):
             raise LimitExceeded("calls of one connection", self._limit, target)
         with contextlib.suppress(Unavailable):  # lost meanwhile: it is not usable any more
             await self._conduit.outbox.room.wait()
@@ -356,8 +363,9 @@ class Connection:
         except AixgoError as exc:
             log.warning("%s broke the rules of the wire: %s", self._address, exc)
         except grpc.aio.AioRpcError as exc:
-            self.unserved = exc.code() is grpc.StatusCode.UNIMPLEMENTED
             self.refusal = read_failure(exc, self._address)[0]
+            # One that serves `Connect` in another version names it.
+            self.unserved = isinstance(self.refusal, IncompatiblePeer) and not self.refusal.theirs
         except asyncio.CancelledError:
             if being_cancelled():
                 raise
@@ -384,6 +392,7 @@ class Connection:
     def _stop_using(self, *, asked: bool) -> None:
         if self.usable:
             self.usable = False
+            self.told_to_leave = asked
             # Who waits for a place here goes elsewhere, now and not when a call here has ended.
             self._conduit.outbox.room.close(lambda: Unavailable("", LOST))
             self._gone(self, asked)
@@ -440,6 +449,8 @@ class Connection:
             raise InvalidMessage(path=kind, expected="what belongs to a connection")
 
     def _greet(self, said: pb.Hello) -> None:
+        if self._greeting.cancelled():
+            return  # it came when nobody waited for it any more
         if self._greeting.done():
             raise InvalidMessage(path="hello", expected="one hello")
         try:

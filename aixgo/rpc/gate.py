@@ -9,7 +9,7 @@ Below: errors. Above: outbox, connection.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 from aixgo.errors import AixgoError
@@ -25,13 +25,13 @@ class Gate:
     def __init__(self, is_open: Callable[[], bool], stalled: Callable[[], None]) -> None:
         self._is_open = is_open
         self._stalled = stalled  # told whenever somebody has to wait
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._closed: Callable[[], AixgoError] | None = None
 
     @property
     def passable(self) -> bool:
         """Whether `wait` would return at once: it is open, and nobody came earlier."""
-        return not self._waiting and self._is_open()
+        return self._closed is None and not self._waiting and self._is_open()
 
     async def wait(self) -> None:
         """Return when it is this waiter's turn; use what was waited for before awaiting anything else.
@@ -46,19 +46,21 @@ class Gate:
         self._stalled()
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(turn)
+        self._waiting[turn] = None
         try:
             await turn
         finally:
-            self._waiting.remove(turn)
+            del self._waiting[turn]
             loop.call_soon(self.knock)  # once this one has used what it waited for, or left
         if self._closed is not None:
             raise self._closed()
 
     def knock(self) -> None:
         """Look again: what the gate waits for may be there."""
-        if self._waiting and not self._waiting[0].done() and self._is_open():
-            self._waiting[0].set_result(None)
+        if self._waiting and self._is_open():
+            first = next(iter(self._waiting))
+            if not first.done():
+                first.set_result(None)
 
     def close(self, error: Callable[[], AixgoError]) -> None:
         """Turn everybody away, now and later, with what `error` makes."""

@@ -20,6 +20,7 @@ import grpc
 from aixgo.context import TimerHandle
 from aixgo.deadlines import Guard
 from aixgo.errors import (
+    AgentFailed,
     AixgoError,
     DeadlineExceeded,
     IncompatiblePeer,
@@ -172,7 +173,13 @@ class _Call:
     def ending(self, error: AixgoError | None) -> bytes:
         """The status it ends with; without an error it was cancelled."""
         context = self.served.context
-        return status(self.number, error, context.spent if context is not None else None)
+        try:
+            return status(self.number, error, context.spent if context is not None else None)
+        except (
+            Exception
+        ):  # a caller must hear of the end of its call, whatever cannot be told of it
+            log.exception("the end of a call of %r could not be told", self.served.target)
+            return status(self.number, AgentFailed(self.served.target, ""), None)
 
 
 class ServedConnection:
@@ -400,9 +407,11 @@ class ServedConnection:
 
     async def send_part(self, call: _Call, body: bytes) -> None:
         """Send a piece of a streamed reply when its reader and the connection have room for it."""
-        while not call.allowed:
+        while not (call.allowed or call.ended):
             self._traffic.stalls_credit += 1
             await call.granted()
+        if call.ended:  # its agent did not stop when it was told to
+            raise asyncio.CancelledError
         call.allowed -= 1
         if len(body) <= LARGE_CHUNK:
             await self.send(body)
@@ -427,7 +436,14 @@ class ServedConnection:
         guard = self._guard_transfer(call, end)
         try:
             try:
-                await conduit.send(call.number, end)
+                if not conduit.outbox.room.passable:
+                    await conduit.outbox.room.wait()
+                if call.ended:  # cancelled, and its caller was told without waiting
+                    return
+                if conduit.fits(end):
+                    conduit.outbox.put(end)
+                else:
+                    await conduit.send_in_pieces(call.number, end)
             except asyncio.CancelledError:  # while it waited, or in the middle of its transfer
                 late = guard is not None and guard.absorbed()
                 end = call.ending(DeadlineExceeded(call.served.target) if late else None)

@@ -93,7 +93,7 @@ class WireSettings:
         return [
             *self._shared_options(),
             ("grpc.so_reuseport", 0),  # else a second server takes half of the calls, silently
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(MIN_KEEPALIVE_TIME / 2)),
+            ("grpc.http2.min_ping_interval_without_data_ms", _ms(MIN_KEEPALIVE_TIME / 2)),
             ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
         ]
 

@@ -345,15 +345,18 @@ class StreamLink:
             Unavailable: it cannot be reached, or does not greet.
             IncompatiblePeer: it speaks another major version.
         """
+        began = self._clock.monotonic()
         await self._channel.ready(self.address)
         if self._is_plain() or self._told_to_leave():
             return None
+        left = timeout - (self._clock.monotonic() - began)
         self._deadlines.loop = asyncio.get_running_loop()
         rpc = self._channel.connecting()
         most = self._settings.max_concurrent_calls
         connection = Connection(rpc, self.address, self._clock, self.traffic, most, self._gone)
+        usable = False
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(left):
                 usable = await connection.open()
                 if (
                     usable and connection.instance != self.instance
@@ -361,15 +364,19 @@ class StreamLink:
                     await self._channel.describe()
         except TimeoutError:
             usable = False
-        except BaseException:
+        except BaseException as exc:
             await connection.aclose()
-            raise
+            if not (isinstance(exc, Unavailable) and connection.told_to_leave):
+                raise
         if usable and connection.usable:
             self._connection = connection
             return connection
         await connection.aclose()
         if connection.unserved:
             self._without = self.instance
+            return None
+        if connection.told_to_leave:  # right after its hello: ask whoever answers now
+            await self._channel.ready(self.address)
             return None
         self._channel.lost()
         if isinstance(connection.refusal, IncompatiblePeer):

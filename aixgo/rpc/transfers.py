@@ -74,33 +74,53 @@ class Outgoing:
 
 
 class Pool:
-    """The bytes that the transfers of several connections may announce together."""
+    """The bytes that the transfers of several connections may announce together; first come, first served."""
 
     def __init__(self, size: int) -> None:
         self._free = size
         self._size = size
-        self._waiting: dict[Incoming, None] = {}
+        self._waiting: OrderedDict[Incoming, None] = OrderedDict()
+        self._waking = False
 
     @property
     def reserved(self) -> int:
         return self._size - self._free
 
     def reserve(self, size: int, incoming: Incoming) -> bool:
-        """Take `size`; else False, and `incoming` hears of it when something is given back."""
-        if size > self._free:
-            self._waiting[incoming] = None
+        """Take `size`; else False, and `incoming` is asked to `admit` when it is its turn.
+
+        Whoever waits is first: a large one would wait for ever for small ones that come later.
+        """
+        first = next(iter(self._waiting), incoming)
+        if size > self._free or first is not incoming:
+            self._waiting.setdefault(incoming, None)
             return False
         self._free -= size
         return True
 
     def give_back(self, size: int) -> None:
         self._free += size
-        waiting, self._waiting = self._waiting, {}
-        for incoming in waiting:
-            incoming.admit()
+        self._wake()
 
     def forget(self, incoming: Incoming) -> None:
-        self._waiting.pop(incoming, None)
+        """`incoming` waits for nothing more here."""
+        if incoming in self._waiting:
+            del self._waiting[incoming]
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let those who wait take what they need, until one finds too little."""
+        if self._waking:
+            return
+        self._waking = True
+        try:
+            while self._waiting:
+                first = next(iter(self._waiting))
+                first.admit()
+                if first in self._waiting:
+                    return
+        finally:
+            self._waking = False
 
 
 class _Transfer:
@@ -206,12 +226,12 @@ class Incoming:
     def drop(self, call: int) -> None:
         """Forget the transfer of `call`, if there is one."""
         transfer = self._active.pop(call, None)
-        self._waiting.pop(call, None)
-        self._held.pop(call, None)
         if transfer is not None:
             self._reserved -= transfer.total
             self._pool.give_back(transfer.total)
-            self.admit()
+        elif self._held.pop(call, None) is None:
+            self._waiting.pop(call, None)
+        self.admit()
 
     def close(self) -> None:
         """Forget all transfers."""
@@ -227,8 +247,9 @@ class Incoming:
         """Let those send whose announced bytes fit, first come first."""
         while self._waiting:
             call, transfer = next(iter(self._waiting.items()))
-            fits = self._reserved + transfer.total <= MAX_ASSEMBLING
-            if not fits or not self._pool.reserve(transfer.total, self):
+            if self._reserved + transfer.total > MAX_ASSEMBLING:
+                break  # one of our own has to end first
+            if not self._pool.reserve(transfer.total, self):
                 return
             del self._waiting[call]
             self._active[call] = transfer
@@ -236,6 +257,7 @@ class Incoming:
             self._allow(call, transfer)
             if self._timer is None:
                 self._timer = self._clock.call_later(STALL, self._look)
+        self._pool.forget(self)
 
     def _allow(self, call: int, transfer: _Transfer) -> None:
         more = min(transfer.total, transfer.came + WINDOW) - transfer.granted

@@ -182,9 +182,9 @@ class UnaryLink:
             rpc = call(_sealed(request, context), timeout=_wire_timeout(context))
             return await self._finish(rpc, context)
         except asyncio.CancelledError as exc:
-            if rpc is not None and not rpc.done():
+            if rpc is not None:
                 context.in_doubt = True
-                if context.remaining <= 0:
+                if context.remaining <= 0:  # it may have ended this very moment
                     self._keep(rpc, context)
                     rpc = None
             if error := deadline_of(guard, exc, context.agent):

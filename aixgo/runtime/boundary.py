@@ -61,6 +61,8 @@ def streamed(piece: object, agent: str) -> StreamChunk | Message:
         return piece
     if not isinstance(piece, StreamChunk):
         raise TypeError(f"streamed a {type(piece).__name__}, neither a StreamChunk nor a Message")
+    if not piece.type:
+        piece = replace(piece, type="content")
     label(piece.type, "chunk.type")
     label(piece.content, "chunk.content")
     label(piece.source, "chunk.source")

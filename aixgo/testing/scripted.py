@@ -11,7 +11,7 @@ import msgspec
 from aixgo.errors import AixgoError
 from aixgo.ledger import Usage
 from aixgo.message import JSONValue
-from aixgo.providers import Completion, CompletionRequest, Delta
+from aixgo.providers import Completion, CompletionRequest, Delta, ToolCall
 
 __all__ = ["ScriptExhausted", "ScriptedProvider", "ScriptedStream"]
 
@@ -26,15 +26,25 @@ class ScriptedStream:
 
     pieces: Sequence[str]
     error: AixgoError | None = None
+    tool_calls: Sequence[ToolCall] = ()
+    """Tools the model asks for after its text."""
 
 
 Answer: TypeAlias = (
-    str | Mapping[str, JSONValue] | ScriptedStream | AixgoError | Callable[[CompletionRequest], str]
+    str
+    | Mapping[str, JSONValue]
+    | ToolCall
+    | Sequence[ToolCall]
+    | ScriptedStream
+    | AixgoError
+    | Callable[[CompletionRequest], str]
 )
 
 
 class ScriptedProvider:
-    """Gives its answers in order: text, a JSON object, pieces, an error to raise, or a function of the request.
+    """Gives its answers in order.
+
+    An answer is text, a JSON object, a tool call or several, pieces, an error to raise, or a function of the request.
 
     Each answer counts `usage`. `requests` holds what was asked; `cycle` begins again at the end.
 
@@ -54,19 +64,21 @@ class ScriptedProvider:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """The next answer as a whole."""
-        pieces, error = self._next(request)
-        if error is not None:
-            raise error
-        return self._completion(request, pieces)
+        answer = self._next(request)
+        if answer.error is not None:
+            raise answer.error
+        return self._completion(request, answer)
 
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Delta | Completion]:
-        """The next answer: its pieces, then the whole."""
-        pieces, error = self._next(request)
-        for piece in pieces:
+        """The next answer: its pieces, its tool calls, then the whole."""
+        answer = self._next(request)
+        for piece in answer.pieces:
             yield Delta(piece)
-        if error is not None:
-            raise error
-        yield self._completion(request, pieces)
+        for call in answer.tool_calls:
+            yield Delta(tool_call=call)
+        if answer.error is not None:
+            raise answer.error
+        yield self._completion(request, answer)
 
     def count_tokens(self, text: str) -> int:
         """The words of `text`."""
@@ -76,7 +88,7 @@ class ScriptedProvider:
         """The one there is."""
         return ("scripted",)
 
-    def _next(self, request: CompletionRequest) -> tuple[Sequence[str], AixgoError | None]:
+    def _next(self, request: CompletionRequest) -> ScriptedStream:
         asked = len(self.requests)
         self.requests.append(request)
         if asked >= len(self._answers) and not (self._cycle and self._answers):
@@ -85,14 +97,25 @@ class ScriptedProvider:
             )
         answer = self._answers[asked % len(self._answers)]
         if isinstance(answer, ScriptedStream):
-            return answer.pieces, answer.error
+            return answer
         if isinstance(answer, AixgoError):
-            return (), answer
+            return ScriptedStream((), answer)
+        if isinstance(answer, ToolCall):
+            return ScriptedStream((), tool_calls=(answer,))
         if isinstance(answer, Mapping):
-            return (msgspec.json.encode(answer).decode(),), None
-        return (answer if isinstance(answer, str) else answer(request),), None
+            return ScriptedStream((msgspec.json.encode(answer).decode(),))
+        if isinstance(answer, str):
+            return ScriptedStream((answer,))
+        if callable(answer):
+            return ScriptedStream((answer(request),))
+        return ScriptedStream((), tool_calls=answer)
 
-    def _completion(self, request: CompletionRequest, pieces: Sequence[str]) -> Completion:
+    def _completion(self, request: CompletionRequest, answer: ScriptedStream) -> Completion:
         return Completion(
-            text="".join(pieces), model=request.model, provider=self.name, usage=self._usage
+            text="".join(answer.pieces),
+            model=request.model,
+            provider=self.name,
+            usage=self._usage,
+            stop_reason="tool_calls" if answer.tool_calls else "end",
+            tool_calls=tuple(answer.tool_calls),
         )

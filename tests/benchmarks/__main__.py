@@ -66,6 +66,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     pace = QUICK if given.quick else FULL
+    shape = machine()
     results: list[Row | Table] = []
     for name in given.only or PARTS:
         for each in PARTS[name](pace):
@@ -75,16 +76,19 @@ def main() -> None:
         return
     rows = [each.markdown() for each in results if isinstance(each, Row)]
     tables = [each.markdown() for each in results if isinstance(each, Table)]
-    first = HEADER.format(machine=machine()) + "\n".join(rows) + "\n" + LEGEND
+    first = HEADER.format(machine=shape) + "\n".join(rows) + "\n" + LEGEND
     PAGE.write_text("\n".join((first, *tables)))
     print(f"Wrote {PAGE.relative_to(ROOT)}")
 
 
 def machine() -> str:
-    """The shape of the machine and the versions that took part."""
+    """The shape of the machine, how busy it is now, and the versions that took part."""
     names = ("aixgo", "grpcio", "protobuf", "uvloop")
     libraries = ", ".join(f"{name} {version(name)}" for name in names)
-    shape = f"{len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.machine()}"
+    busy = f"load average {os.getloadavg()[0]:.1f} before"
+    shape = (
+        f"{len(os.sched_getaffinity(0))} cores, {busy}, {platform.system()} {platform.machine()}"
+    )
     experiments = os.environ.get("GRPC_EXPERIMENTS") or "unset"
     return (
         f"{shape}, {platform.python_implementation()} {platform.python_version()}, {libraries}, "

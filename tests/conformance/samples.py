@@ -26,6 +26,7 @@ SAMPLES: dict[str, AixgoError] = {
     "AgentFailed": errors.AgentFailed("other"),
     "AgentRefused": AgentRefused("no, and here is why: ä \U0001f600"),
     "NotBound": errors.NotBound("debate"),
+    "SessionBusy": errors.SessionBusy("other"),
     "DeliveryError": errors.DeliveryError("secret"),
     "MailboxFull": errors.MailboxFull("other", 7),
     "DeliveryExpired": errors.DeliveryExpired("other"),

@@ -48,7 +48,7 @@ __all__ = [
 Act = dict[str, Any]
 Script = dict[str, Any]
 
-HANG = 3.0  # seconds after which what a test waits for has failed to come
+HANG = 10.0  # seconds after which what a test waits for has failed to come
 
 ODD: dict[str, Callable[[], BaseException]] = {
     "own subclass": lambda: OwnRefusal("an author's own words"),
@@ -60,6 +60,10 @@ ODD: dict[str, Callable[[], BaseException]] = {
     "no number": lambda: errors.RateLimited(provider="acme", retry_after=float("nan")),
     "no end": lambda: errors.RateLimited(provider="acme", retry_after=float("inf")),
     "outcome unknown": lambda: errors.Unavailable("other", "it went away", "unknown"),
+    "an object": lambda: errors.LimitExceeded("tokens", object()),  # type: ignore[arg-type]
+    "endless number": lambda: errors.LimitExceeded("tokens", 2**2000),
+    "bytes": lambda: errors.AgentNotFound(b"name"),  # type: ignore[arg-type]
+    "nothing": lambda: errors.LimitExceeded("tokens", None),  # type: ignore[arg-type]
     "empty text": lambda: AgentRefused(""),
 }
 """Errors with something in them that a wire could stumble over."""
@@ -179,14 +183,15 @@ class Quiet:
             return self._echo(message)
         trace: list[object] = []
         async with aclosing(self._play(message, script, trace)) as chunks:
-            said = [chunk.content async for chunk in chunks]
+            said = [seen.short(chunk.content) async for chunk in chunks]
         trace.append(said)
         return _answer(script, trace)
 
     def _echo(self, message: Message) -> Message:
         assert _stage is not None
         _stage.ran[f"echo at {self.name}"] += 1
-        _stage.reports[f"echo at {self.name}"].append(seen.context(CallContext.current(), message))
+        found = seen.context(CallContext.current(), message, named=False)
+        _stage.reports[f"echo at {self.name}"].append(found)
         if message.type == "as it is":
             return message
         content_type = message.content_type if isinstance(message.payload, bytes) else ""

@@ -6,10 +6,11 @@ short as it allows. Below: programs. Above: the test.
 
 from __future__ import annotations
 
-from tests.differential.programs import LONG, Call, Fan, Given, Parked, Program
+from tests.differential.programs import LONG, Call, Fan, Given, Mode, Parked, Program
 
 __all__ = ["FOUND"]
 
+_KINDS: tuple[Mode, ...] = ("call", "stream")
 _SPENDS_AND_FAILS = {
     "acts": [
         {"do": "charge", "usage": {"tokens_prompt": 3, "calls": 1}},
@@ -46,7 +47,25 @@ FOUND: tuple[Program, ...] = (
                 ),
             ),
         )
-        for kind in ("call", "stream")
+        for kind in _KINDS
+    ),
+    # All that travels with a call, two hops down and over both kinds of call: seldom drawn at once.
+    tuple(
+        (
+            Call(
+                "left.one",
+                Given({"acts": [{"do": kind, "to": "right.one", "with": {"acts": []}}]}),
+                kind,
+                {
+                    "session": "ä/ö",
+                    "key": "a/b[2]",
+                    "budget": {"usd": 0.25, "tokens": 2**40, "calls": 3},
+                    "timeout": LONG,
+                    "idempotency_key": "once",
+                },
+            ),
+        )
+        for kind in _KINDS
     ),
     # Usage of nothing but cached tokens counted as none where the wire carries an error.
     (
@@ -67,6 +86,29 @@ FOUND: tuple[Program, ...] = (
                                 },
                             }
                         ]
+                    }
+                ),
+            ),
+        ),
+    ),
+    # A chunk without a type got one on the wire only.
+    ((Call("left.one", Given({"acts": [{"do": "say", "kind": ""}]}), "stream"),),),
+    # Spending nothing was something locally, and took the place of cost keys an agent had written.
+    (
+        (
+            Call(
+                "left.one",
+                Given(
+                    {
+                        "acts": [
+                            {
+                                "do": "call",
+                                "to": "right.one",
+                                "with": {"acts": [{"do": "charge", "usage": {"calls": 0}}]},
+                            }
+                        ],
+                        "final": True,
+                        "metadata": {"cost_usd": 9, "tokens_total": "many"},
                     }
                 ),
             ),

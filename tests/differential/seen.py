@@ -72,8 +72,8 @@ def chunk(given: StreamChunk) -> Seen:
     }
 
 
-def context(given: CallContext, received: Message) -> Seen:
-    """What an agent finds in its context and its message."""
+def context(given: CallContext, received: Message, *, named: bool = True) -> Seen:
+    """What an agent finds in its context and its message; `named` includes the message's id."""
     budget = given.budget
     return {
         "agent": given.agent,
@@ -87,7 +87,7 @@ def context(given: CallContext, received: Message) -> Seen:
         "budget": None if budget is None else [budget.usd, budget.tokens, budget.calls],
         "random": given.random.random(),
         "received": {
-            "id": received.id,
+            "id": received.id if named else "",
             "kind": received.type,
             "source": received.source,
             "metadata": short(sorted(received.metadata.items())),

@@ -23,7 +23,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from tests.differential.actors import ERRORS, ODD_CHUNKS
+from tests.differential.actors import ERRORS, ODD_CHUNKS, Act
 from tests.differential.found import FOUND
 from tests.differential.interpreter import outcome
 from tests.differential.programs import Call, Given, Program, programs
@@ -128,3 +128,20 @@ def test_every_odd_chunk_is_the_same_on_every_runtime(legs: Legs, odd: str) -> N
     legs.compare(
         (tuple(Call("left.one", Given(script), "stream") for script in (says, passes, caught)),)
     )
+
+
+@pytest.mark.parametrize("count", [1.5, "many", -3, 2**60])
+@pytest.mark.parametrize("fails", [True, False])
+def test_every_odd_usage_is_the_same_on_every_runtime(
+    legs: Legs, count: object, *, fails: bool
+) -> None:
+    spends: list[Act] = [{"do": "charge", "usage": {"cost_nanos": count}}]
+    script = {"acts": [*spends, {"do": "raise", "kind": "AgentRefused"}] if fails else spends}
+    deep = {
+        "acts": [
+            {"do": kind, "to": to, "with": script, "catch": True}
+            for kind in ("call", "stream")
+            for to in ("right.one", "right.quiet")
+        ]
+    }
+    legs.compare((tuple(Call("left.one", Given(each)) for each in (script, deep)),))

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import assert_type
 
 import aixgo
+from aixgo.agents import ChatAgent, read_output
 from aixgo.contract import AgentDescription
 from aixgo.message import JSONValue
 from aixgo.runtime.options import Health, Metrics
+from aixgo.tools import Tool
 
 
 @dataclass
@@ -52,6 +54,27 @@ def threaded(text: str) -> int:
 async def letters(text: str) -> AsyncIterator[str]:
     for letter in text:
         yield letter
+
+
+@aixgo.tool
+def area(width: float, height: float = 1.0) -> float:
+    return width * height
+
+
+@aixgo.tool(name="look", description="looks it up", timeout=5)
+async def look_up(word: str, context: aixgo.CallContext) -> list[str]:
+    return [word]
+
+
+async def a_decorated_function_is_a_tool_and_stays_the_function() -> None:
+    found: Tool = area
+    assert_type(found.name, str)
+    assert_type(area(2.0), float)
+    area("2")  # type: ignore[arg-type]
+    ChatAgent("measure", tools=[area, look_up, len])
+    agent = ChatAgent("place", output=Order)
+    reply = await agent.execute(aixgo.Message("an apple"))
+    assert_type(read_output(reply, Order), Order)
 
 
 async def a_decorated_function_is_an_agent_and_stays_the_function() -> None:

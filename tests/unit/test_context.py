@@ -72,6 +72,7 @@ def test_the_same_call_draws_the_same_numbers_and_another_call_others() -> None:
 def test_spending_adds_up_and_nothing_charged_is_nothing_spent() -> None:
     context = a_context()
     context.charge(None)
+    context.charge(Usage())
     assert context.spent is None
     context.charge(Usage(calls=1, cost_nanos=5))
     context.charge(Usage(calls=1, tokens_prompt=2))

@@ -16,6 +16,7 @@ from aixgo.errors import (
     DeadlineExceeded,
     FieldValue,
     InvalidMessage,
+    LimitExceeded,
     ProviderError,
     RateLimited,
     Unavailable,
@@ -198,3 +199,10 @@ def test_what_no_wire_could_carry_is_made_sound_when_an_error_is_rebuilt() -> No
     limited = rebuild_error("RateLimited", {"provider": "acme", "retry_after": float("nan")})
     assert isinstance(limited, RateLimited)
     assert (str(refused), limited.retry_after) == ("ä ?", 0.0)
+
+
+@pytest.mark.parametrize("value", [object(), 2**2000, b"bytes", None, ["a", "list"]])
+def test_a_field_no_process_could_read_counts_as_not_given(value: object) -> None:
+    error = rebuild_error("LimitExceeded", {"limit": "tokens", "value": value})  # type: ignore[dict-item]
+    assert isinstance(error, LimitExceeded)
+    assert (error.limit, error.value) == ("tokens", 0)

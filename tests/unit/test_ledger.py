@@ -70,3 +70,9 @@ def test_a_budget_counts_money_in_whole_nano_dollars() -> None:
 def test_a_usage_with_anything_in_it_counts_as_spent(field: str) -> None:
     assert Usage(**{field: 1})
     assert not Usage(**{field: 0})
+
+
+@pytest.mark.parametrize("value", [1.5, "1", None])
+def test_a_count_that_is_no_whole_number_is_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match="tokens_prompt"):
+        Usage(tokens_prompt=value).check()  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import grpc
 
 from aixgo import DistributedRuntime, agent
 from aixgo.message import Message, StreamChunk
+from aixgo.rpc.options import WireSettings
 from tests.integration.rpc.raw_client import RawClient, raw_client, request
 
 __all__ = ["Pour", "Scene", "rss", "scene"]
@@ -55,16 +56,24 @@ class Pour:
 class Scene:
     """The runtime, and what its agents are doing."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int) -> None:
         self.address = ""
         self.release = asyncio.Event()
         """Lets `held` go on."""
         self.entered = asyncio.Event()
         self.stuck = 0
         """Calls inside `stuck`, which ends only when it is cancelled."""
+        self.mailboxes = 0
+        """Agents to which something may have been sent, and which may be at work on it."""
         self.changed = asyncio.Condition()
         self.pour = Pour()
-        self.runtime = DistributedRuntime(*self._agents(), self.pour, address="127.0.0.1:0")
+        self.runtime = DistributedRuntime(
+            *self._agents(),
+            self.pour,
+            address="127.0.0.1:0",
+            stop_grace=2.0,
+            wire=WireSettings(max_concurrent_calls=places),
+        )
 
     def _agents(self) -> list[object]:
         @agent
@@ -112,36 +121,43 @@ class Scene:
         """The counters of the wire."""
         return cast("Mapping[str, int]", self.runtime.metrics()["wire"])
 
-    async def only(self, calls: int, mailboxes: int = 0) -> None:
-        """Return when only `calls` are in flight, and nothing waits to be written.
-
-        Beside them as many may be in flight as there are `mailboxes` something was sent to.
-        """
+    async def only(self, calls: int) -> None:
+        """Return when only `calls` are in flight, and nothing waits to be written."""
+        most = calls + self.mailboxes
         async with asyncio.timeout(10):
-            while not calls <= self.in_flight <= calls + mailboxes or self.wire["queued_bytes"]:
+            while not calls <= self.in_flight <= most or self.wire["queued_bytes"]:
                 await asyncio.sleep(0)
 
 
 @asynccontextmanager
-async def scene(timeout: float | None = 25.0) -> AsyncIterator[Scene]:
+async def scene(timeout: float | None = 25.0, places: int = 300) -> AsyncIterator[Scene]:
     """A served runtime on which a good connection has a call in flight; both must outlive the test.
+
+    Each connection has `places` for calls.
 
     At the end the good connection's calls succeed, and nothing of anybody else is left.
     """
     async with asyncio.timeout(timeout):
         before = asyncio.all_tasks()
-        made = Scene()
+        made = Scene(places)
         async with made.runtime as rt:
             made.address = rt.address
             async with raw_client(made.address) as good:
-                await good.write(request(1, "held", "from the first"))
+                await good.write(request(1, "held", "from the first", timeout=3600))
                 await made.entered.wait()
                 yield made
                 await made.only(1)
                 await _finish(good, made)
             await made.only(0)
+        before.add(_this_task())
         while asyncio.all_tasks() - before:
             await asyncio.sleep(0)
+
+
+def _this_task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 async def _finish(good: RawClient, made: Scene) -> None:

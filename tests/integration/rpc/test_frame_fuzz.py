@@ -35,6 +35,7 @@ class Stage:
         self.statuses: dict[grpc.StatusCode, int] = {}
         self.memory: list[int] = []
         self._scene, self._channel, self._good = self._runner.run(self._open())
+        self._scene.mailboxes = 5
         self._number = 0
 
     async def _open(self) -> tuple[Scene, grpc.aio.Channel, RawClient]:
@@ -47,7 +48,7 @@ class Stage:
 
     def settle(self) -> None:
         """Return when nothing is left of the examples but what they sent to mailboxes."""
-        self._runner.run(self._scene.only(1, mailboxes=5))
+        self._runner.run(self._scene.only(1))
 
     def close(self) -> None:
         self._runner.run(self._held.aclose())
@@ -87,7 +88,7 @@ class Stage:
         assert await self._good.reply(self._number) == "still served"
         self.examples += 1
         if self.examples % 1000 == 0:
-            await self._scene.only(1, mailboxes=5)
+            await self._scene.only(1)
             self.memory.append(rss())
             print(self.examples, self.memory[-1] // MIB, "MiB", self.statuses, flush=True)
 

@@ -9,6 +9,7 @@ import textwrap
 import grpc
 import pytest
 
+from aixgo.rpc.outbox import MAX_BYTES
 from aixgo.v1 import agent_service_pb2 as pb
 from tests.integration.rpc.raw_client import (
     MAX_TRANSFER,
@@ -53,7 +54,7 @@ async def test_a_request_in_transfer_is_answered() -> None:
 
 
 async def test_transfers_that_were_only_announced_cost_nothing_and_delay_nobody() -> None:
-    async with scene() as stage, raw_client(stage.address) as client:
+    async with scene(places=10_000) as stage, raw_client(stage.address) as client:
         before = rss()
         places = client.theirs.max_concurrent_calls
         for first in range(1, places + 1, 100):
@@ -63,6 +64,36 @@ async def test_transfers_that_were_only_announced_cost_nothing_and_delay_nobody(
             await send_transfer(other, request(1, "stuck", "x" * 2_000_000))
             await stage.stuck_are(1)
         assert rss() - before < 64 * MIB
+
+
+async def test_a_cancelled_call_has_one_end_also_when_nobody_reads_for_a_while() -> None:
+    async with scene() as stage, raw_client(stage.address) as client:
+        filling = range(1, 121)
+        await client.write(*[request(number, "large", "200000") for number in filling])
+        while not stage.wire["stalls_room"]:
+            await asyncio.sleep(0)
+        await client.write(request(200, "stuck"))
+        await stage.stuck_are(1)
+        await client.write(pb.Envelope(call=200, cancel=pb.Cancel()))
+        await stage.stuck_are(0)
+        most = MAX_BYTES // 200_000 + 1  # replies that wait to be written; others wait for room
+        while stage.wire["queued_envelopes"] <= most:  # until it is ended without room
+            await asyncio.sleep(0)
+        ends: list[int] = []
+        while len(ends) < len(filling) + 1:
+            ends.append(await end(client))
+        await client.write(request(201, text="the last"))
+        while ends[-1] != 201:
+            ends.append(await end(client))
+        assert ends.count(200) == 1
+
+
+async def end(client: RawClient) -> int:
+    """The number of the next call that ends."""
+    while (envelope := await client.read()) is not None:
+        if envelope.WhichOneof("frame") in ("reply", "status"):
+            return envelope.call
+    raise AssertionError("the server closed its side")
 
 
 async def test_a_cancelled_transfer_is_ended_and_its_rest_dropped() -> None:
@@ -181,7 +212,7 @@ async def test_a_rule_broken_by_a_client_that_does_not_read_stops_its_agents() -
 
 
 async def test_calls_that_are_cancelled_at_once_do_not_pile_up() -> None:
-    async with scene() as stage, raw_client(stage.address) as client:
+    async with scene(places=10_000) as stage, raw_client(stage.address) as client:
         for first in range(1, 20_001, 50):
             asked = []
             for number in range(first, first + 50):

@@ -429,6 +429,8 @@ async def test_after_go_away_calls_in_flight_finish_and_new_ones_go_elsewhere() 
     async with linked(play, behave) as (server, link):
         first = asyncio.ensure_future(call(link, "first"))
         await told.wait()
+        while not link.draining:  # a call that crosses the goodbye would be this server's to end
+            await asyncio.sleep(0)
         while server.opened < 2:
             ended = await asyncio.gather(call(link, "second", timeout=2), return_exceptions=True)
             assert all(getattr(each, "outcome", "not_started") == "not_started" for each in ended)

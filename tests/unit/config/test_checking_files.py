@@ -68,7 +68,9 @@ def one_agent(**keys: object) -> dict[str, object]:
     return {"agents": [{"name": "a", "role": "chat", **keys}]}
 
 
-ROOT = [name for name in root_keys() if name not in ("agents", "orchestration", "deployment")]
+ROOT = [
+    name for name in root_keys() if name not in ("agents", "orchestration", "deployment", "prices")
+]
 
 
 @pytest.mark.parametrize("name", ROOT)
@@ -196,12 +198,13 @@ def test_an_unknown_key_is_kept_and_warned_about(tmp_path: Path) -> None:
 def test_an_absent_feature_is_one_warning_however_many_keys_need_it(tmp_path: Path) -> None:
     config = loaded(
         tmp_path,
-        "agents:\n- {name: a, role: react, tools: [{name: t}]}\n- {name: b, role: react}\n"
+        "agents:\n- {name: a, role: react, session_mode: lightweight}\n"
+        "- {name: b, role: react, session: {store: file}}\n"
         "embeddings: {provider: openai}\nvectorstore: {provider: memory}",
     )
     assert sorted(warning.partition(":")[0] for warning in config.warnings) == [
         "retrieval",
-        "tools",
+        "sessions",
     ]
 
 

@@ -44,3 +44,10 @@ async def link_to(transport: str) -> AsyncIterator[OpenLink]:
 
     yield open_one
     await asyncio.gather(*(link.aclose() for link in links))
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have links wait for a late status as long as a busy machine may need."""
+    for module in ("stream", "unary", "connection"):
+        monkeypatch.setattr(f"aixgo.rpc.{module}.STATUS_GRACE", 5.0)

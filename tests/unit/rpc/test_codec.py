@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aixgo.context import CallContext, Hop, SystemClock
@@ -25,10 +25,12 @@ from aixgo.rpc.codec import (
     CodecCheck,
     fill_context,
     fill_message,
+    fill_usage,
     parse,
     read_context,
     read_error,
     read_message,
+    read_usage,
 )
 from aixgo.v1 import message_pb2 as pb
 
@@ -55,6 +57,7 @@ usages = st.builds(
 check = CodecCheck()
 
 
+@settings(deadline=None)  # how long one example takes says nothing on a busy machine
 @given(payload=json_values | st.binary(), metadata=st.dictionaries(texts, json_values, max_size=3))
 def test_a_message_of_any_payload_arrives_equal(
     payload: JSONValue | bytes, metadata: dict[str, JSONValue]
@@ -73,12 +76,25 @@ def test_a_media_type_stays_with_its_bytes() -> None:
     assert (got.payload, got.content_type) == (b"\x89PNG", "image/png")
 
 
+@settings(deadline=None)  # how long one example takes says nothing on a busy machine
 @given(usage=usages)
 def test_usage_arrives_exactly_and_gives_the_cost_keys(usage: Usage) -> None:
     got = check.message(Message("x", metadata={"cost_usd": 7}).delivered("writer", usage))
     assert got.usage == usage
     assert got.source == "writer"
     assert got.metadata["cost_usd"] == usage.cost_usd
+
+
+@pytest.mark.parametrize(
+    ("given", "arrives"),
+    [(2**64, 2**63 - 1), (-(2**64), 1 - 2**63), (1.5, 1), ("many", 0), (math.nan, 0)],
+)
+def test_a_count_the_wire_cannot_hold_does_not_keep_a_reply_from_its_caller(
+    given: int, arrives: int
+) -> None:
+    proto = pb.Usage()
+    fill_usage(proto, Usage(tokens_prompt=given, calls=1))
+    assert read_usage(proto) == Usage(tokens_prompt=arrives, calls=1)
 
 
 def test_a_usage_of_zero_is_not_the_same_as_none() -> None:
@@ -112,6 +128,7 @@ def test_an_attribute_that_is_no_text_is_an_invalid_message(attribute: str, valu
         fill_message(pb.Message(), message)
 
 
+@settings(deadline=None)  # how long one example takes says nothing on a busy machine
 @given(
     chunk=st.builds(
         StreamChunk,
@@ -170,6 +187,7 @@ def test_a_kind_nobody_knows_and_fields_that_fit_nothing_become_plain_errors() -
     assert read_error(nested).wire_fields() == MailboxFull().wire_fields()
 
 
+@settings(deadline=None)  # how long one example takes says nothing on a busy machine
 @given(
     key=texts.filter(bool),
     session=texts,

@@ -15,7 +15,7 @@ def test_a_server_allows_pings_twice_as_often_as_any_client_sends_them(
 ) -> None:
     client = dict(WireSettings(keepalive_time=keepalive_time).client_options())
     server = dict(WireSettings().server_options())
-    floor = server["grpc.http2.min_recv_ping_interval_without_data_ms"]
+    floor = server["grpc.http2.min_ping_interval_without_data_ms"]
     assert floor * 2 <= client["grpc.keepalive_time_ms"]
     assert client["grpc.http2.max_pings_without_data"] == 0
     assert client["grpc.keepalive_permit_without_calls"] == 1

@@ -118,3 +118,7 @@ async def test_what_a_reader_does_to_the_tool_calls_of_a_chunk_stays_there() -> 
     got = await chunk_read(given)
     got.tool_calls.append("scribble")
     assert given.tool_calls == [{"name": "t"}]
+
+
+async def test_a_chunk_without_a_type_is_content() -> None:
+    assert (await chunk_read(StreamChunk(type="", content="text"))).type == "content"
