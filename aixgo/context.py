@@ -226,7 +226,7 @@ class CallContext:
 
     def absorb(self, usage: Usage | None) -> None:
         """Count what a call made from here spent; its runtime does this when the call ends."""
-        if usage is not None:
+        if usage:
             self.usage.add(usage)
             if self.purse is not None:
                 self.purse.spend(usage)

@@ -18,7 +18,11 @@ from aixgo.errors import ConfigError, MissingExtra, nearest
 
 __all__ = ["installed", "kinds", "load"]
 
-EXTRAS = {"uvloop": "uvloop"}  # top-level package → the extra of aixgo that installs it
+EXTRAS = {  # top-level package → the extra of aixgo that installs it
+    "anthropic": "anthropic",
+    "openai": "openai",
+    "uvloop": "uvloop",
+}
 
 
 def load(family: str, kind: str) -> ModuleType:

@@ -13,6 +13,7 @@ from aixgo.errors import AixgoError, error_classes
 from aixgo.keys import Key
 from aixgo.loading import kinds
 from aixgo.orchestration.base import LIMIT_KEYS
+from aixgo.providers import VENDORS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SHARED = {**AGENT_KEYS}
@@ -65,6 +66,27 @@ def patterns() -> str:
     )
 
 
+def vendors() -> str:
+    """Every vendor whose models can be named."""
+    rows = []
+    for row in VENDORS.values():
+        keys_ = " or ".join(f"`{name}`" for name in row.key_variables)
+        rows.append(
+            (
+                f"`{row.name}:`",
+                ", ".join(f"`{name}`" for name in row.examples),
+                f"`aixgo[{row.package}]`",
+                keys_ if row.needs_key else f"none needed; {keys_} if it wants one",
+                ", ".join(f"`{name}`" for name in row.base_url_variables),
+                {"json_schema": "by schema", "json_object": "JSON, then by prompt"}.get(
+                    row.schemas, "by prompt"
+                ),
+            )
+        )
+    head = ("write", "for example", "extra", "key", "address, if another", "structured output")
+    return table(head, rows)
+
+
 def absent() -> str:
     """The keys that are read and have no effect, by the feature they wait for."""
     features: dict[str, list[str]] = {}
@@ -100,6 +122,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "orchestration": lambda: keys(ORCHESTRATION_KEYS),
     "limits": lambda: keys(LIMIT_KEYS),
     "patterns": patterns,
+    "vendors": vendors,
     "deployment": lambda: keys(DEPLOYMENT_KEYS),
     "absent": absent,
 }

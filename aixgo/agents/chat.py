@@ -319,6 +319,8 @@ class ChatAgent:
     # -- the turn -------------------------------------------------------------------------------------
 
     def _turn(self, messages: Sequence[ChatMessage], tools: Toolbox) -> Turn:
+        if not messages:
+            raise ConfigError("there are no messages to answer")
         asked = None if self._output is None else self._output.asked
         return Turn(
             self._use.open(),

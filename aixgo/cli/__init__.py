@@ -27,6 +27,9 @@ VERBS = {
     "call": Verb("aixgo.cli.call", "Call one agent that is served somewhere."),
     "validate": Verb("aixgo.cli.validate", "Check a configuration without running it."),
     "schema": Verb("aixgo.cli.schema", "Print the JSON Schema of configuration files."),
+    "models": Verb(
+        "aixgo.cli.models", "List the models that can be named, and what is set up here."
+    ),
     "version": Verb("aixgo.cli.version", "Print the versions of aixgo and what it runs on."),
 }
 

@@ -29,6 +29,7 @@ GUIDED = "guided generation"
 HANDOFFS = "the swarm pattern"
 OBSERVABILITY = "configured observability"
 SERVER = "the HTTP server"
+SERVICE_KEYS = "keys of model services in a file"
 TUNING = "runtime tuning in a file"
 SETTINGS = "settings outside agents"
 AUTH = "authentication"
@@ -186,8 +187,8 @@ MODEL_SERVICE_KEYS: Mapping[str, Key] = {
         "settings of the service",
         fields={
             "address": Key("text", "where it is reached"),
-            "api_key": Key("text", "its key"),
-            "token": Key("text", "its token"),
+            "api_key": Key("text", "its key", absent=SERVICE_KEYS),
+            "token": Key("text", "its token", absent=SERVICE_KEYS),
             "endpoint": Key("text", "where it is reached"),
             "variant": Key("text", "which client is used"),
             "quantization": Key("text", "how the model is stored"),

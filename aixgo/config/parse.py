@@ -358,6 +358,15 @@ def _names(block: Block, key: str, inner: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cast("list[str]", found)))
 
 
+def _address(service: Block) -> str:
+    """The URL a model service is reached at, or ""."""
+    inner = service.get("config")
+    found = _text(service, "address")
+    if not found and isinstance(inner, Block):
+        found = _text(inner, "address") or _text(inner, "endpoint")
+    return found if not found or "://" in found else f"http://{found}"
+
+
 def _services(listed: list[JSONValue]) -> dict[str, str]:
     """What each model service's name stands for."""
     found: dict[str, str] = {}
@@ -365,5 +374,7 @@ def _services(listed: list[JSONValue]) -> dict[str, str]:
         if isinstance(item, Block):
             provider = _text(item, "provider") or _text(item, "runtime")
             model = _text(item, "model") or _text(item, "name")
-            found[_text(item, "name")] = f"{provider}:{model}" if provider else model
+            name = f"{provider}:{model}" if provider else model
+            address = _address(item)
+            found[_text(item, "name")] = f"{name}@{address}" if address else name
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aixgo.providers._custom import Completer, as_provider
 from aixgo.providers._model import (
     CompletionStream,
     Model,
@@ -9,8 +10,9 @@ from aixgo.providers._model import (
     ModelMiddleware,
     ModelReply,
 )
-from aixgo.providers._selection import choose_model, resolve_model
+from aixgo.providers._selection import choose_model, other_providers, resolve_model
 from aixgo.providers._structured import complete_structured
+from aixgo.providers._vendors import VENDORS, Vendor
 from aixgo.providers.base import (
     ChatMessage,
     Completion,
@@ -23,7 +25,9 @@ from aixgo.providers.base import (
 )
 
 __all__ = [
+    "VENDORS",
     "ChatMessage",
+    "Completer",
     "Completion",
     "CompletionRequest",
     "CompletionStream",
@@ -36,7 +40,10 @@ __all__ = [
     "Provider",
     "ToolCall",
     "ToolSpec",
+    "Vendor",
+    "as_provider",
     "choose_model",
     "complete_structured",
+    "other_providers",
     "resolve_model",
 ]

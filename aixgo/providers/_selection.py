@@ -1,23 +1,27 @@
 """Which model an agent gets, and which provider gives it.
 
 An agent that names a model gets that model or an error, never another. One that names none gets, in this
-order: the run's, the file's default, `AIXGO_MODEL`, and `offline` with a notice. `AIXGO_OFFLINE=1`, which
-`--offline` sets, replaces all.
+order: the run's, the file's default, `AIXGO_MODEL`, and `offline` with a notice; a vendor's key in the
+environment chooses nothing. `AIXGO_OFFLINE=1`, which `--offline` sets, replaces all.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 from functools import cache
+from typing import cast
 
-from aixgo.errors import ConfigError
+from aixgo.errors import ConfigError, MissingExtra, nearest
 from aixgo.loading import kinds, load
+from aixgo.providers._vendors import VENDORS, vendor_of
 from aixgo.providers.base import Provider
 
-__all__ = ["choose_model", "resolve_model"]
+__all__ = ["choose_model", "other_providers", "resolve_model"]
 
 OFFLINE = "offline"
+NO_PROVIDERS = ("pricing",)  # modules of this folder that only look like one
 
 log = logging.getLogger("aixgo.providers")
 
@@ -33,29 +37,65 @@ def choose_model(explicit: str = "", *, run_model: str = "", default_model: str 
 
 
 def resolve_model(model: str) -> tuple[Provider, str]:
-    """The provider of `model`, written `provider:model`, and the model's name there.
+    """The provider of `model` and the model's name there, without any network.
+
+    `model` is `vendor:name`, a name that tells its vendor, such as `claude-…`, or the name of a provider that
+    has one model. `vendor:name@URL` reaches the vendor's API at another address.
 
     Raises:
-        ConfigError: this version has no such provider or model; the text says which there are.
-        MissingExtra: the provider's package is not installed.
+        ConfigError: there is no such vendor or model, or no key for it; the text says what there is or which
+            variable to set.
+        MissingExtra: the vendor's package is not installed; the text says how to install it.
     """
-    vendor, colon, rest = model.partition(":")
-    existing = kinds("providers")
-    if vendor not in existing:
-        asked = (
-            f"the provider {vendor!r}, whose extra is not" if colon else "a provider that is not"
-        )
-        raise ConfigError(
-            f"the model {model!r} needs {asked} in this version; there are: {', '.join(existing)}. "
-            "Write 'model: offline', or run with --offline"
-        )
-    provider: Provider = load("providers", vendor).PROVIDER()
-    name = rest or vendor
-    if name not in provider.models():
-        raise ConfigError(
-            f"{vendor!r} has no model {name!r}; it has: {', '.join(provider.models())}"
-        )
+    written, name, url = _parts(model)
+    vendor = VENDORS.get(written) or (None if written else vendor_of(name))
+    if vendor is not None:
+        if not name:
+            raise ConfigError(f"the model {model!r} names no model: write '{vendor.name}:NAME'")
+        try:
+            adapter = load("providers", vendor.adapter).PROVIDER
+            return cast("Provider", adapter(vendor, base_url=url)), name
+        except MissingExtra:
+            raise MissingExtra(f"the model {model!r}", vendor.package) from None
+        except ConfigError as exc:
+            raise ConfigError(f"the model {model!r}: {exc}, or run with --offline") from exc
+    kind = written or name
+    others = other_providers()
+    if kind not in others:
+        raise ConfigError(_unknown(model, written, others))
+    provider = cast("Provider", load("providers", kind).PROVIDER())
+    name = name or kind
+    if (known := provider.models()) and name not in known:
+        raise ConfigError(f"{kind!r} has no model {name!r}; it has: {', '.join(known)}")
     return provider, name
+
+
+def other_providers() -> list[str]:
+    """The providers that are no vendor's: our own, and those of installed packages."""
+    return [kind for kind in kinds("providers") if kind not in VENDORS and kind not in NO_PROVIDERS]
+
+
+def _parts(model: str) -> tuple[str, str, str]:
+    """The vendor written, the model's name and the address; each may be empty."""
+    found = re.match(r"(.*)@(https?://.*)", model)
+    model, url = (found[1], found[2]) if found else (model, "")
+    vendor, colon, name = model.partition(":")
+    if colon:
+        return vendor, name, url
+    return (vendor, "", url) if vendor in VENDORS else ("", vendor, url)
+
+
+def _unknown(model: str, written: str, others: list[str]) -> str:
+    """The error text for a model nobody provides."""
+    vendors = [*others, *VENDORS]
+    if written:
+        near = nearest(written, vendors)
+        hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(vendors)}"
+        return f"the model {model!r} needs the provider {written!r}, which does not exist; {hint}"
+    return (
+        f"the model {model!r} does not tell its provider; write PROVIDER:{model or 'MODEL'} with one of: "
+        f"{', '.join(vendors)}. Or write 'model: offline', or run with --offline"
+    )
 
 
 @cache

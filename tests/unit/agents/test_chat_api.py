@@ -139,6 +139,7 @@ async def test_a_defect_is_an_error_chunk_with_an_id_and_without_its_text() -> N
     ("messages", "why"),
     [
         ("hello", "must be a list"),
+        ([], "no messages to answer"),
         (["hello"], r"messages\[0\] must be a mapping"),
         ([{"role": "robot", "content": "x"}], "role is 'robot'"),
         ([{"role": "user", "content": 4}], "content must be text, not int"),

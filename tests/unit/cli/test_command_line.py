@@ -141,3 +141,33 @@ def test_only_the_newest_tracebacks_are_kept() -> None:
         kept.keep(f"x [error id {number:x}]", "trace")
     assert kept.find("0") == ""
     assert kept.find(f"{149:x}") == "trace"
+
+
+def test_models_tells_what_is_set_up_and_never_a_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    monkeypatch.setenv("VLLM_BASE_URL", "http://user:hunter2@box:1/v1")
+    assert run_verb(["models"]) == 0
+    shown = capsys.readouterr().out
+    assert "OPENAI_API_KEY is set" in shown
+    assert "ANTHROPIC_API_KEY is not set" in shown
+    assert "http://box:1/v1" in shown
+    assert "anthropic:claude-" in shown
+    assert "sk-canary" not in shown
+    assert "hunter2" not in shown
+
+
+def test_models_of_one_provider_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_verb(["models", "gemini", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["providers"]
+    assert (row["provider"], row["extra"]) == ("gemini", "openai")
+    assert {model["model"].partition(":")[0] for model in row["models"]} == {"gemini"}
+
+
+def test_models_of_an_unknown_provider_names_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_verb(["models", "opnai"]) == 1
+    assert "did you mean 'openai'?" in capsys.readouterr().err

@@ -198,6 +198,7 @@ def test_a_model_nobody_has_is_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AIXGO_OFFLINE")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     config = load_config(write(tmp_path, "agents:\n- {name: a, role: chat, model: gpt-4}"))
     with pytest.raises(ConfigError, match=r"c.yaml:2: 'a': the model 'gpt-4'.*--offline"):
         assemble(config)
@@ -219,9 +220,23 @@ def test_a_model_nobody_has_is_refused_before_anything_starts(
         (
             (
                 "agents: [{name: a, role: chat, model: fast}]\n"
-                "model_services: [{name: fast, runtime: ollama, model: phi}]"
+                "model_services: [{name: fast, runtime: cloud, model: phi}]"
             ),
-            "ollama:phi",
+            "cloud:phi",
+        ),
+        (
+            (
+                "agents: [{name: a, role: chat, model: fast}]\n"
+                "model_services: [{name: fast, provider: own, model: m, address: 'box:1/v1'}]"
+            ),
+            "own:m@http://box:1/v1",
+        ),
+        (
+            (
+                "agents: [{name: a, role: chat, model: fast}]\n"
+                "model_services: [{name: fast, provider: own, config: {endpoint: 'https://b/v1'}}]"
+            ),
+            "own:fast@https://b/v1",
         ),
     ],
 )

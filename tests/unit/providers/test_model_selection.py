@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
+import sys
 
 import pytest
 
-from aixgo.errors import ConfigError
-from aixgo.providers import choose_model, resolve_model
+from aixgo.errors import ConfigError, MissingExtra
+from aixgo.providers import VENDORS, Vendor, choose_model, resolve_model
 from aixgo.providers._selection import _notice_offline
 
 
@@ -15,6 +17,9 @@ from aixgo.providers._selection import _notice_offline
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIXGO_MODEL", raising=False)
     monkeypatch.delenv("AIXGO_OFFLINE", raising=False)
+    for row in VENDORS.values():
+        for variable in (*row.key_variables, *row.base_url_variables):
+            monkeypatch.delenv(variable, raising=False)
     _notice_offline.cache_clear()
 
 
@@ -37,10 +42,108 @@ def test_falling_back_to_offline_is_said_once(caplog: pytest.LogCaptureFixture) 
     assert "\n" not in caplog.text.strip()
 
 
-@pytest.mark.parametrize("model", ["openai:gpt-5", "gpt-4-turbo", "base", "_text", ""])
-def test_a_model_nobody_provides_is_an_error_naming_what_exists(model: str) -> None:
-    with pytest.raises(ConfigError, match="in this version; there are: offline"):
+@pytest.mark.parametrize(
+    ("model", "vendor", "name"),
+    [
+        ("openai:gpt-x", "openai", "gpt-x"),
+        ("gpt-4-turbo", "openai", "gpt-4-turbo"),
+        ("o3", "openai", "o3"),
+        ("o4-mini", "openai", "o4-mini"),
+        ("openai_responses:o3", "openai_responses", "o3"),
+        ("claude-opus-5", "anthropic", "claude-opus-5"),
+        ("gemini-2.5-flash", "gemini", "gemini-2.5-flash"),
+        ("grok-4", "xai", "grok-4"),
+        ("deepseek-chat", "deepseek", "deepseek-chat"),
+        ("codestral-latest", "mistral", "codestral-latest"),
+        ("kimi-k2", "moonshot", "kimi-k2"),
+        ("ollama:llama3:8b", "ollama", "llama3:8b"),
+        ("huggingface:org/model:cheapest", "huggingface", "org/model:cheapest"),
+        ("vllm:gpt-4", "vllm", "gpt-4"),
+    ],
+)
+def test_a_model_goes_to_the_vendor_written_or_else_the_one_its_name_tells(
+    model: str, vendor: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for row in VENDORS.values():
+        monkeypatch.setenv(row.key_variable, "k")
+    provider, found = resolve_model(model)
+    assert (provider.name, found) == (vendor, name)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("opnai:gpt-5", "did you mean 'openai'"),
+        ("zzz:m", "there are: offline, openai, "),
+        ("omega-1", "write PROVIDER:omega-1 with one of: offline, openai, "),
+        ("base", "does not tell its provider"),
+        ("_text", "does not tell its provider"),
+        ("pricing", "does not tell its provider"),
+        ("", "does not tell its provider"),
+        ("openai", "write 'openai:NAME'"),
+        ("openai:", "write 'openai:NAME'"),
+        (":m", "does not tell its provider"),
+    ],
+)
+def test_a_model_nobody_provides_is_an_error_naming_what_exists(model: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)) as caught:
         resolve_model(model)
+    assert f"the model {model!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize("vendor", [row for row in VENDORS.values() if row.needs_key])
+def test_a_missing_key_is_an_error_naming_its_variable(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in vendor.key_variables:
+        monkeypatch.setenv(variable, "  ")
+    with pytest.raises(ConfigError, match=f"needs a key: set {vendor.key_variable}, or run with"):
+        resolve_model(f"{vendor.name}:m")
+
+
+@pytest.mark.parametrize("vendor", VENDORS.values())
+def test_a_missing_package_is_an_error_naming_its_extra(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("openai", "anthropic"):
+        monkeypatch.setitem(sys.modules, module, None)
+        monkeypatch.delitem(sys.modules, f"aixgo.providers.{module}", raising=False)
+    monkeypatch.delitem(sys.modules, "aixgo.providers.openai_responses", raising=False)
+    monkeypatch.delitem(sys.modules, "aixgo.providers._messages", raising=False)
+    with pytest.raises(MissingExtra, match=rf"aixgo\[{vendor.package}\]"):
+        resolve_model(f"{vendor.name}:m")
+
+
+def test_a_key_in_the_environment_chooses_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    for row in VENDORS.values():
+        monkeypatch.setenv(row.key_variable, "k")
+    assert choose_model() == "offline"
+
+
+@pytest.mark.parametrize(
+    ("written", "host", "url"),
+    [
+        ("ollama:m", "", "http://127.0.0.1:11434/v1"),
+        ("ollama:m", "box", "http://box:11434/v1"),
+        ("ollama:m", "0.0.0.0:99", "http://127.0.0.1:99/v1"),
+        ("ollama:m", "https://box/v1", "https://box/v1"),
+        ("ollama:m@http://there:1/v1", "box", "http://there:1/v1"),
+    ],
+)
+def test_an_address_is_the_one_written_or_the_environments_or_the_vendors_own(
+    written: str, host: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OLLAMA_BASE_URL", raising=False)
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    provider, name = resolve_model(written)
+    assert repr(vars(provider)["_endpoint"]) == f"Endpoint({url!r})"
+    assert name == "m"
+
+
+def test_an_address_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_BASE_URL", "box:8000")
+    with pytest.raises(ConfigError, match=r"address of 'vllm' has to be an http\(s\) URL"):
+        resolve_model("vllm:m")
 
 
 def test_an_unknown_model_of_a_provider_is_an_error() -> None:

@@ -1,0 +1,127 @@
+"""OpenAI's Chat Completions, and every vendor that speaks it, on OpenAI's SDK.
+
+Below: `_chat` (what is said), `_sdk` (how it fails), `_vendors` (who speaks it). Above: `_selection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import openai
+
+from aixgo.ledger import Usage
+from aixgo.providers import _sdk as sdk
+from aixgo.providers._chat import Draft, body_of, chat_usage
+from aixgo.providers._vendors import VENDORS, Endpoint, Vendor, endpoint_of
+from aixgo.providers.base import Completion, CompletionRequest, Delta
+
+__all__ = ["PROVIDER", "OpenAIProvider", "open_client", "time_limit"]
+
+
+class OpenAIProvider:
+    """The models of one vendor that speaks Chat Completions.
+
+    Raises:
+        ConfigError: there is no key and the vendor wants one.
+    """
+
+    def __init__(
+        self, vendor: Vendor = VENDORS["openai"], *, base_url: str = "", api_key: str = ""
+    ) -> None:
+        self.name = vendor.name
+        self._vendor = vendor
+        self._endpoint = endpoint_of(vendor, base_url, api_key)
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """The answer as a whole.
+
+        Raises:
+            ProviderError: the one that says whether trying again helps.
+        """
+        body = body_of(request, self._vendor, stream=False)
+        limit = time_limit()
+        with sdk.Faults(self.name, request.model, self._endpoint.key):
+            client = await open_client(self._vendor, self._endpoint)
+            reply = await client.chat.completions.create(
+                model=request.model, messages=[], extra_body=body, timeout=limit
+            )
+            if not getattr(reply, "choices", None):
+                raise sdk.malformed(self.name, "an answer without a choice")
+            draft = Draft(self._vendor, request.model)
+            draft.add(reply.choices[0].message)
+            draft.finish = reply.choices[0].finish_reason or "stop"
+            usage = chat_usage(reply.usage, self._vendor) if reply.usage is not None else None
+            return self._whole(request, draft, reply.model, usage)
+
+    async def stream(self, request: CompletionRequest) -> AsyncIterator[Delta | Completion]:
+        """The answer in pieces, then as a whole. Closing the iterator closes the connection."""
+        body = body_of(request, self._vendor, stream=True)
+        limit = time_limit()
+        with sdk.Faults(self.name, request.model, self._endpoint.key) as faults:
+            client = await open_client(self._vendor, self._endpoint)
+            chunks = await client.chat.completions.create(
+                model=request.model, messages=[], stream=True, extra_body=body, timeout=limit
+            )
+            draft = Draft(self._vendor, request.model)
+            model, usage = "", None
+            try:
+                async for chunk in chunks:
+                    model = chunk.model or model
+                    if chunk.usage is not None:  # the last chunk, or one without choices after it
+                        usage = faults.usage = chat_usage(chunk.usage, self._vendor)
+                    for choice in (chunk.choices or ())[:1]:
+                        text, thinking = draft.add(choice.delta)
+                        draft.finish = choice.finish_reason or draft.finish
+                        if text or thinking:
+                            yield Delta(text, thinking)
+            finally:
+                await chunks.close()
+            if not draft.finish:
+                raise sdk.unfinished(self.name)
+            for call in draft.calls():
+                yield Delta(tool_call=call)
+            yield self._whole(request, draft, model, usage)
+
+    def _whole(
+        self, request: CompletionRequest, draft: Draft, model: str, usage: Usage | None
+    ) -> Completion:
+        """The completion; a server that counts no tokens has them estimated."""
+        found = draft.completion(model, usage or Usage(calls=1))
+        if usage is None:
+            asked = "\n".join([request.instructions, *(turn.content for turn in request.messages)])
+            found.usage.tokens_prompt = self.count_tokens(asked)
+            found.usage.tokens_completion = self.count_tokens(found.text)
+        return found
+
+    def count_tokens(self, text: str) -> int:
+        """An estimate: one per four bytes."""
+        return sdk.count_tokens(text)
+
+    def models(self) -> Sequence[str]:
+        """Empty: the vendor decides which names it knows."""
+        return ()
+
+
+def time_limit() -> openai.Timeout:
+    """The SDK's limits within the current call's deadline.
+
+    Raises:
+        DeadlineExceeded: it passed.
+    """
+    left = sdk.seconds_left()
+    return openai.Timeout(left, connect=min(left, 10.0))
+
+
+async def open_client(vendor: Vendor, endpoint: Endpoint) -> openai.AsyncOpenAI:
+    """The SDK's client of this loop for the vendor at that address."""
+
+    def make() -> openai.AsyncOpenAI:
+        client = openai.AsyncOpenAI(api_key=endpoint.key, base_url=endpoint.base_url, max_retries=0)
+        if not vendor.name.startswith("openai"):  # the environment's, which no one else should get
+            client.organization = client.project = None
+        return client
+
+    return await sdk.shared_client(("openai", vendor.name, endpoint.base_url, endpoint.key), make)
+
+
+PROVIDER = OpenAIProvider
