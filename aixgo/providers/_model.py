@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Protocol, TypeAlias, cast
 
 from aixgo.context import CallContext
-from aixgo.errors import ProviderError
+from aixgo.errors import ProviderError, ProviderUnavailable
 from aixgo.ledger import Usage
 from aixgo.middleware import Middleware, compose
 from aixgo.providers import pricing
