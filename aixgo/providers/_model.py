@@ -115,7 +115,7 @@ async def _meter(call: ModelCall) -> ModelReply:
                 reserved.release()
             raise
     try:
-        completion = await call.provider.complete(call.request)
+        completion = await _ask(call)
     except ProviderError as exc:
         _charge_failure(call, exc)
         raise
@@ -128,6 +128,17 @@ async def _meter(call: ModelCall) -> ModelReply:
     finally:
         if reserved is not None:
             reserved.release()
+
+
+async def _ask(call: ModelCall) -> Completion:
+    completion = await call.provider.complete(call.request)
+    if isinstance(completion, Completion):
+        return completion
+    raise ProviderUnavailable(
+        f"the provider {call.provider.name!r} gave no completion",
+        provider=call.provider.name,
+        code="no_answer",
+    )
 
 
 class _MeteredStream:

@@ -14,7 +14,7 @@ from aixgo.testing import ScriptedProvider
 class Silent(ScriptedProvider):
     """Forgets to return what it made."""
 
-    async def complete(self, request: CompletionRequest) -> Completion:  # noqa: ARG002
+    async def complete(self, request: CompletionRequest) -> Completion:
         return cast("Completion", None)
 
 
