@@ -22,7 +22,7 @@ from aixgo.errors import AixgoError, ConfigError, RuntimeClosed
 from aixgo.ledger import Budget
 from aixgo.message import Message, Payload, new_id
 from aixgo.middleware import ReplyStream, Request, Response, compose
-from aixgo.purse import STREAM_SHARE, Share, check_share, parallel_shares
+from aixgo.purse import STREAM_SHARE, Purse, Share, check_share, parallel_shares
 from aixgo.runtime.admission import Slots
 from aixgo.runtime.calling import (
     CallStream,
@@ -35,7 +35,7 @@ from aixgo.runtime.calling import (
 from aixgo.runtime.contexts import Contexts
 from aixgo.runtime.hosting import DeadLetter, Hosted, Hosting, Wire
 from aixgo.runtime.idempotency import OncePerKey
-from aixgo.runtime.lending import lent, tell_spent
+from aixgo.runtime.lending import tell_spent
 from aixgo.runtime.mail import SEND_TIMEOUT, Mail
 from aixgo.runtime.options import CallMiddleware, Route
 from aixgo.runtime.registry import Registry
@@ -107,22 +107,26 @@ class Delivery:
         )
         work: Awaitable[Message]
         if parent is not None and parent.purse is not None:
-            work = lent(
-                parent.purse,
-                context,
-                check_share(share),
-                budget,
-                lambda: self._called(target, given, context),
-            )
+            work = self._lent(parent.purse, check_share(share), budget, given, context)
+        elif self._chain is None:
+            work = self._registry.route(target).call(given, context)
         else:
-            work = self._called(target, given, context)
+            request = Request(target, given, context, streaming=False)
+            work = cast("Awaitable[Message]", self._chain(request))
         return await self._counted(context, parent, work)
 
-    def _called(self, target: str, given: Message, context: CallContext) -> Awaitable[Message]:
-        if self._chain is None:
-            return self._registry.route(target).call(given, context)
-        request = Request(target, given, context, streaming=False)
-        return cast("Awaitable[Message]", self._chain(request))
+    async def _lent(
+        self,
+        purse: Purse,
+        share: Share,
+        budget: Budget | None,
+        message: Message,
+        context: CallContext,
+    ) -> Message:
+        """The reply of a call within a budget, once it has its share."""
+        context.purse = await purse.lend(share, budget)
+        request = Request(context.agent, message, context, streaming=False)
+        return cast("Message", await (self._chain or self._deliver)(request))
 
     @asynccontextmanager
     async def stream(

@@ -10,34 +10,19 @@ Below: purse, context, rpc. Above: delivery lends, peers carries.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aixgo.context import CallContext
 from aixgo.errors import AixgoError, BudgetExceeded, InvalidMessage, Unavailable
-from aixgo.ledger import Budget
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
-from aixgo.purse import Held, Purse, Share
+from aixgo.purse import Held, Purse
 
 if TYPE_CHECKING:
     from aixgo.rpc.base import Link
 
-__all__ = ["Settling", "lent", "tell_spent"]
-
-T = TypeVar("T")
-
-
-async def lent(
-    purse: Purse,
-    context: CallContext,
-    share: Share,
-    budget: Budget | None,
-    work: Callable[[], Awaitable[T]],
-) -> T:
-    """What `work` gives, once `context` has its share of `purse`, and at most `budget`."""
-    context.purse = await purse.lend(share, budget)
-    return await work()
+__all__ = ["Settling", "tell_spent"]
 
 
 def tell_spent(exc: BaseException, context: CallContext) -> None:
