@@ -1,10 +1,10 @@
 """The server's side of `Connect`: each request in a task of its own, and never a wait for one another.
 
-`Connections` are those of one server; a `ServedConnection` is one client's. The reader opens calls, the
-calls queue what they answer, the writer writes it. A call keeps its place until its end was queued, and
+A `ServedConnection` is one client's. The reader opens calls, the calls queue what they answer, the writer
+writes it. A call keeps its place until its end was queued, and
 what was queued is bounded, so a client that does not read can neither fill memory nor be answered for ever.
 
-Below: conduit, frames, desk, status. Above: server.
+Below: conduit, frames, desk, served. Above: connections.
 """
 
 from __future__ import annotations
@@ -12,174 +12,39 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
-import time
 
 import grpc
 
-from aixgo.context import TimerHandle
 from aixgo.deadlines import Guard
 from aixgo.errors import (
-    AgentFailed,
     AixgoError,
     DeadlineExceeded,
     IncompatiblePeer,
     InvalidMessage,
     LimitExceeded,
 )
-from aixgo.message import Message, StreamChunk
 from aixgo.rpc.base import WIRE_VERSION
-from aixgo.rpc.codec import fill_chunk, fill_message, parse
+from aixgo.rpc.codec import fill_message, parse
 from aixgo.rpc.conduit import Conduit
-from aixgo.rpc.desk import Desk, Served
-from aixgo.rpc.frames import Limits, frame_of, go_away, hello, read_hello, status
-from aixgo.rpc.options import WireSettings
-from aixgo.rpc.status import status_of
+from aixgo.rpc.desk import Desk
+from aixgo.rpc.frames import Limits, frame_of, go_away, hello, read_hello
+from aixgo.rpc.served import CallReader, ServedCall
 from aixgo.rpc.traffic import Traffic, wire_view
 from aixgo.rpc.transfers import Pool
 from aixgo.v1 import agent_service_pb2 as pb
 
-__all__ = ["Connections", "ServedConnection"]
+__all__ = ["ServedConnection"]
 
 log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 4_096  # of one server; each is one client process
-MAX_POOL = 512 * 1024 * 1024  # bytes the transfers of all connections may announce at a time
 HELLO_TIMEOUT = 10.0  # seconds a client may take to say who it is
 WRITE_TIMEOUT = 30.0  # seconds a client may take to make room for one frame
-CHECK_INTERVAL = 10.0  # seconds between looks whether they do
 CANCEL_TIMEOUT = 0.2  # seconds an agent may take to stop before its caller is told without it
 CLEANUP = 5.0  # seconds the agents of a lost client may take to stop before nobody waits for them
 LINGER = 1.0  # seconds an idle client may take to leave
 LARGE_CHUNK = 64 * 1024  # bytes; larger ones go in pieces, so that a window of chunks stays small
 
 Rpc = grpc.aio.ServicerContext[bytes, bytes]
-
-
-class Connections:
-    """The `Connect` RPCs of one server."""
-
-    def __init__(self, desk: Desk, settings: WireSettings) -> None:
-        self.traffic = Traffic()
-        self._desk = desk
-        self._limits = Limits(calls=settings.max_concurrent_calls)
-        self._max_age = settings.max_connection_age
-        self._pool = Pool(MAX_POOL)
-        self._open: dict[asyncio.Task[object], ServedConnection] = {}
-        self._timer: TimerHandle | None = None
-
-    async def serve(self, rpc: Rpc) -> None:
-        """Serve one client until it leaves."""
-        task = asyncio.current_task()
-        assert task is not None, "gRPC serves each RPC in a task"
-        if len(self._open) >= MAX_CONNECTIONS:
-            await _end(rpc, LimitExceeded("connections", MAX_CONNECTIONS, "Connect"))
-        connection = ServedConnection(rpc, self._desk, self._limits, self.traffic, self._pool)
-        self._open[task] = connection
-        if self._timer is None:
-            self._check()
-        rotation = None
-        if not math.isinf(self._max_age):
-            age = self._max_age * random.uniform(0.9, 1.1)
-            clock = self._desk.host.clock
-            rotation = clock.call_later(age, lambda: connection.send_away("rotation"))
-        try:
-            error = await connection.run()
-            if error is not None:
-                log.warning("ended the connection of %s: %s", rpc.peer(), error)
-                await _end(rpc, error)
-        finally:
-            del self._open[task]
-            if rotation is not None:
-                rotation.cancel()
-
-    def _check(self) -> None:
-        """Look at every connection now and then, while there are any."""
-        for connection in self._open.values():
-            connection.check_written()
-        clock = self._desk.host.clock
-        self._timer = clock.call_later(CHECK_INTERVAL, self._check) if self._open else None
-
-    def drain(self) -> None:
-        """Ask every client to call elsewhere."""
-        for connection in self._open.values():
-            connection.send_away("draining")
-
-    async def end(self, grace: float) -> None:
-        """Wait until the clients have left, at most `grace` seconds, then end what is left."""
-        self.drain()
-        latest = time.monotonic() + grace
-        while self._open and (left := latest - time.monotonic()) > 0:
-            idle = all(connection.idle for connection in self._open.values())
-            limit = min(left, LINGER) if idle else left
-            done, _ = await asyncio.wait(
-                self._open, timeout=limit, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done and idle:
-                break
-        for connection in self._open.values():
-            connection.over(None)
-        if self._open:
-            await asyncio.wait(self._open, timeout=CLEANUP)
-        if self._timer is not None:
-            self._timer.cancel()
-
-
-async def _end(rpc: Rpc, error: AixgoError) -> None:
-    """End an RPC with the status of `error`; never returns."""
-    about = status_of(error)
-    await rpc.abort(about.code, about.details, about.trailing_metadata)
-
-
-class _Call:
-    """One call being served."""
-
-    __slots__ = (
-        "_waiter",
-        "allowed",
-        "cancelled",
-        "ended",
-        "number",
-        "served",
-        "started",
-        "task",
-    )
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.served = Served("")
-        self.task: asyncio.Task[None] | None = None
-        """None while its request is being transferred."""
-        self.started = False
-        self.cancelled = False
-        self.ended = False
-        """True once its end was queued."""
-        self.allowed = 0
-        """Chunks its reader takes now."""
-        self._waiter: asyncio.Future[None] | None = None
-
-    def grant(self, chunks: int) -> None:
-        self.allowed += chunks
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def granted(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def ending(self, error: AixgoError | None) -> bytes:
-        """The status it ends with; without an error it was cancelled."""
-        context = self.served.context
-        try:
-            return status(self.number, error, context.spent if context is not None else None)
-        except (
-            Exception
-        ):  # a caller must hear of the end of its call, whatever cannot be told of it
-            log.exception("the end of a call of %r could not be told", self.served.target)
-            return status(self.number, AgentFailed(self.served.target, ""), None)
 
 
 class ServedConnection:
@@ -191,7 +56,7 @@ class ServedConnection:
         self._limits = limits
         self._traffic = traffic
         self._loop = asyncio.get_running_loop()
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, ServedCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         """Of all calls, also of those that ended before their agents."""
         self._last = 0
@@ -323,14 +188,14 @@ class ServedConnection:
             raise InvalidMessage(path="call", expected="the number of a call that was opened")
         self._traffic.strays += 1
 
-    def _enter(self, number: int) -> _Call:
+    def _enter(self, number: int) -> ServedCall:
         """A new call."""
         if number <= self._last:
             raise InvalidMessage(path="call", expected="a number larger than those before")
         if len(self._calls) >= self._limits.calls:
             raise LimitExceeded("calls of one connection", self._limits.calls, "Connect")
         self._last = number
-        call = self._calls[number] = _Call(number)
+        call = self._calls[number] = ServedCall(number)
         return call
 
     def _take_piece(self, number: int, part: pb.Piece) -> None:
@@ -355,7 +220,7 @@ class ServedConnection:
 
     # -- one call -------------------------------------------------------------------------------------
 
-    def _open(self, call: _Call, request: pb.Request) -> None:
+    def _open(self, call: ServedCall, request: pb.Request) -> None:
         call.served.target = request.target
         if (
             len(self._tasks) >= 2 * self._limits.calls
@@ -366,7 +231,7 @@ class ServedConnection:
         call.task = self._loop.create_task(self._serve(call, request))
         self._tasks.add(call.task)
 
-    async def _serve(self, call: _Call, request: pb.Request) -> None:
+    async def _serve(self, call: ServedCall, request: pb.Request) -> None:
         call.started = True
         try:
             try:
@@ -381,7 +246,7 @@ class ServedConnection:
             if call.task is not None:
                 self._tasks.discard(call.task)
 
-    async def _answer(self, call: _Call, request: pb.Request) -> bytes:
+    async def _answer(self, call: ServedCall, request: pb.Request) -> bytes:
         """Do what the request asks; the encoded reply."""
         frame, envelope = frame_of(call.number)
         method = request.method
@@ -389,7 +254,7 @@ class ServedConnection:
             fill_message(envelope.reply.message, await self._desk.call(call.served, request))
         elif method == pb.METHOD_EXECUTE_STREAM:
             call.allowed += self._window
-            reader = _Reader(self, call)
+            reader = CallReader(self, call)
             await self._desk.stream(call.served, request, reader)
             return reader.end
         elif method == pb.METHOD_SEND:
@@ -397,7 +262,7 @@ class ServedConnection:
             envelope.reply.SetInParent()
         elif method == pb.METHOD_RECEIVE:
             call.allowed += 1
-            reader = _Reader(self, call)
+            reader = CallReader(self, call)
             await self._desk.receive(call.served, request.target, request.envelope, reader.deliver)
         elif method == pb.METHOD_UNSPECIFIED:
             raise InvalidMessage(path="method", expected="a Method")
@@ -405,7 +270,7 @@ class ServedConnection:
             raise IncompatiblePeer(0, WIRE_VERSION)
         return frame.SerializeToString()
 
-    async def send_part(self, call: _Call, body: bytes) -> None:
+    async def send_part(self, call: ServedCall, body: bytes) -> None:
         """Send a piece of a streamed reply when its reader and the connection have room for it."""
         while not (call.allowed or call.ended):
             self._traffic.stalls_credit += 1
@@ -425,7 +290,7 @@ class ServedConnection:
             await room.wait()
         self._conduit.outbox.put(body)
 
-    async def _end(self, call: _Call, end: bytes) -> None:
+    async def _end(self, call: ServedCall, end: bytes) -> None:
         """Send the end of `call`, which keeps its place until that is queued."""
         conduit = self._conduit
         if len(end) <= conduit.theirs.frame_bytes and conduit.outbox.room.passable:
@@ -458,7 +323,7 @@ class ServedConnection:
             call.ended = True
             self._forget(call)
 
-    def _guard_transfer(self, call: _Call, end: bytes) -> Guard | None:
+    def _guard_transfer(self, call: ServedCall, end: bytes) -> Guard | None:
         """A guard against a caller that grants nothing to a large end, until the deadline of `call`."""
         context = call.served.context
         if context is None or call.task is None or len(end) <= self._conduit.theirs.frame_bytes:
@@ -467,7 +332,7 @@ class ServedConnection:
             return None
         return self._desk.deadlines.arm(context.deadline, call.task)
 
-    def _finish(self, call: _Call, end: bytes) -> None:
+    def _finish(self, call: ServedCall, end: bytes) -> None:
         """End `call` now, whatever its agent does."""
         if not call.ended:
             call.ended = True
@@ -475,13 +340,13 @@ class ServedConnection:
             self._conduit.outbox.put(end)
             self._forget(call)
 
-    def _forget(self, call: _Call) -> None:
+    def _forget(self, call: ServedCall) -> None:
         if self._calls.get(call.number) is call:
             del self._calls[call.number]
             if self._half_closed and not self._calls:
                 self.over(None)
 
-    def _cancel(self, call: _Call) -> None:
+    def _cancel(self, call: ServedCall) -> None:
         """Stop the agent; tell the caller what was spent, if need be before the agent has stopped."""
         if call.cancelled:
             return
@@ -500,35 +365,3 @@ class ServedConnection:
                 self._finish(call, call.ending(None))
 
         self._clock.call_later(CANCEL_TIMEOUT, finish)
-
-
-class _Reader:
-    """A streamed reply goes into envelopes; implements the desk's `Reader`."""
-
-    __slots__ = ("_call", "_connection", "end")
-
-    def __init__(self, connection: ServedConnection, call: _Call) -> None:
-        self._connection = connection
-        self._call = call
-        self.end = b""
-        """The encoded reply that ends the stream."""
-
-    async def admitted(self) -> None:
-        frame, envelope = frame_of(self._call.number)
-        envelope.admitted.SetInParent()
-        await self._connection.send(frame.SerializeToString())
-
-    async def chunk(self, chunk: StreamChunk) -> None:
-        frame, envelope = frame_of(self._call.number)
-        fill_chunk(envelope.chunk, chunk)
-        await self._connection.send_part(self._call, frame.SerializeToString())
-
-    async def deliver(self, message: Message) -> None:
-        frame, envelope = frame_of(self._call.number)
-        fill_message(envelope.delivery.message, message)
-        await self._connection.send_part(self._call, frame.SerializeToString())
-
-    async def final(self, message: Message) -> None:
-        frame, envelope = frame_of(self._call.number)
-        fill_message(envelope.reply.message, message)
-        self.end = frame.SerializeToString()

@@ -8,7 +8,7 @@ reply that is too large is a `MessageTooLarge`.
 A caller that goes away cancels the task that serves it, and with it the host's work; CancelledError is
 never caught here.
 
-Below: desk, multiplex, codec, status, options, addresses. Above: runtime.
+Below: desk, connections, codec, status, options, addresses. Above: runtime.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from aixgo.message import Message, StreamChunk
 from aixgo.rpc.addresses import Address, check_plaintext, parse_address
 from aixgo.rpc.base import SERVICE, Host
 from aixgo.rpc.codec import fill_chunk, fill_message, parse
+from aixgo.rpc.connections import Connections
 from aixgo.rpc.descriptions import describe_host
 from aixgo.rpc.desk import Desk, Served
-from aixgo.rpc.multiplex import Connections
 from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
 from aixgo.rpc.status import ADMITTED, status_of
 from aixgo.rpc.traffic import Traffic

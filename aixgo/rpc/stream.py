@@ -16,21 +16,23 @@ from collections.abc import AsyncIterator
 from aixgo.context import CallContext, Clock
 from aixgo.deadlines import Deadlines
 from aixgo.errors import AixgoError, IncompatiblePeer, RuntimeClosed, Unavailable
-from aixgo.message import Message, StreamChunk
+from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.base import PeerInfo
+from aixgo.rpc.calls import Call, StreamedCall
 from aixgo.rpc.channel import Closing, PeerChannel, being_cancelled
-from aixgo.rpc.codec import read_chunk, read_message
-from aixgo.rpc.connection import LOST, Call, Connection, StreamedCall
+from aixgo.rpc.codec import read_message
+from aixgo.rpc.connection import LOST, Connection
 from aixgo.rpc.frames import OURS
 from aixgo.rpc.guards import deadline_of, guard_link
 from aixgo.rpc.options import STATUS_GRACE, WireSettings
 from aixgo.rpc.traffic import Traffic
 from aixgo.rpc.unary import UnaryLink
+from aixgo.rpc.wirestream import WireStream
 from aixgo.v1 import agent_service_pb2 as pb
 from aixgo.v1 import message_pb2
 
-__all__ = ["StreamLink", "WireStream", "open_link"]
+__all__ = ["StreamLink", "open_link"]
 
 ATTEMPTS = 3  # connections that may go away before a call is queued on one
 
@@ -399,61 +401,3 @@ async def _see_off(connection: Connection, close_channel: Closing) -> None:
     """Close the channel of a connection when the last call on it has ended."""
     await connection.ended()
     await close_channel()
-
-
-class WireStream:
-    """A reply in pieces; implements `ReplyStream`. Leaving it, in whatever way, stops the callee."""
-
-    def __init__(self, link: StreamLink, call: StreamedCall) -> None:
-        self._link = link
-        self._call = call
-        self._ended = False
-        self._final: Message | None = None
-        self._loop = asyncio.get_running_loop()
-
-    @property
-    def final(self) -> Message | None:
-        """The whole reply, once the iteration ended."""
-        return self._final
-
-    def __aiter__(self) -> WireStream:
-        return self
-
-    async def __anext__(self) -> StreamChunk:
-        if self._ended:
-            raise StopAsyncIteration
-        try:
-            part = await self._link.next_part(self._call)
-            if part is not None:
-                return read_chunk(part)  # type: ignore[arg-type]  # a stream brings no deliveries
-            self._finish()
-        except BaseException:
-            self._end()
-            raise
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        """Stop the callee, if it has not ended. Harmless at any time."""
-        self._end()
-
-    def __del__(self) -> None:
-        # The callee would work for nobody until its deadline. May run in any thread.
-        if not self._ended and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._link.stream_left, self._call)
-
-    def _finish(self) -> None:
-        """Take the final message."""
-        reply, context = self._call.end, self._call.context
-        if not isinstance(reply, pb.Reply) or not reply.HasField("message"):
-            raise Unavailable(
-                context.agent, "it ended its stream without a final message", "unknown"
-            )
-        final = read_message(reply.message)
-        context.charge(final.usage or None)
-        self._final = final
-        self._end()
-
-    def _end(self) -> None:
-        if not self._ended:
-            self._ended = True
-            self._link.stream_left(self._call)

@@ -11,7 +11,8 @@ from aixgo.context import CallContext
 from aixgo.errors import AixgoError, DeadlineExceeded, Unavailable
 from aixgo.message import Message
 from aixgo.rpc import multiplex
-from aixgo.rpc.connection import Call, Connection
+from aixgo.rpc.calls import Call
+from aixgo.rpc.connection import Connection
 from aixgo.rpc.desk import Desk
 from aixgo.rpc.frames import Limits, cancel, frame_of, hello
 from aixgo.rpc.multiplex import CANCEL_TIMEOUT, HELLO_TIMEOUT, ServedConnection
