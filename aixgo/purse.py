@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -37,6 +38,7 @@ Share: TypeAlias = float | Fraction
 """Of what is free: more than 0, at most 1."""
 
 STREAM_SHARE = 0.5  # of what is free: whoever reads a stream goes on calling beside it
+SETTLE_TIMEOUT = 0.25  # seconds a callee that was given up has to tell what it spent
 SIDES = ("money", "tokens", "model calls")
 NOTHING: Amounts = (0, 0, 0)
 
@@ -259,6 +261,14 @@ class Purse:
             )
         ]
         self._limits = (limits[0], limits[1], limits[2])
+
+    async def returned(self) -> None:
+        """Wait until all that was lent has come back, for what a call that was given up may take to tell."""
+        if self.is_out:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_TIMEOUT):
+                    while self.is_out:
+                        await self._change()
 
     def close(self) -> Usage | None:
         """End the call this purse is of: what is still out is taken for spent, and returned to be charged."""

@@ -201,9 +201,17 @@ class Hosted:
             raise self._boundary(exc) from exc
         finally:
             _current.reset(token)
+            if context.purse is not None and not being_cancelled():
+                await context.purse.returned()
             context.ended = True
             if context.purse is not None:
                 context.settle()
+        return self.stamp(result, context)
+
+    async def finish(self, result: Message, context: CallContext) -> Message:
+        """Stamp `result` when what was lent below has come back, or is not told in time."""
+        if context.purse is not None:
+            await context.purse.returned()
         return self.stamp(result, context)
 
     def stamp(self, result: Message, context: CallContext) -> Message:
@@ -399,10 +407,10 @@ class HostedStream:
             piece = await self._hosted.step(self._pieces, self._context)
             if not isinstance(piece, Message):
                 return self._number(piece)
-            self.final = self._hosted.stamp(piece, self._context)
+            self.final = await self._hosted.finish(piece, self._context)
         except StopAsyncIteration:
             reply = Message("".join(self._parts), type=self._message.type)
-            self.final = self._hosted.stamp(reply, self._context)
+            self.final = await self._hosted.finish(reply, self._context)
         except BaseException:
             await self.aclose()
             raise
