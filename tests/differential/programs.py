@@ -545,8 +545,8 @@ _rounds = st.lists(_steps, min_size=1, max_size=5).map(lambda steps: tuple(_with
 def _comparable(program: Program) -> bool:
     """Whether what a budget lends can be compared: nobody leaves a stream, or calls in parallel, within one.
 
-    What a left stream costs differs (docs/sameness.md), and how much a parallel call is lent depends on which of
-    the others have ended by then. Both have tests of their own.
+    What a left stream costs differs over unary (docs/sameness.md), and how much a parallel call is lent depends on
+    which of the others have ended by then. Both have tests of their own.
     """
     text = repr(program)
     return "'budget'" not in text or not ("'take'" in text or "'parallel'" in text)
