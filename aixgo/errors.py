@@ -9,7 +9,7 @@ AixgoError
 ├─ DeadlineExceeded (also TimeoutError)
 ├─ ProviderError ── ProviderUnavailable · RateLimited · RequestRejected · OutputInvalid
 ├─ Unauthenticated · PermissionDenied
-└─ LimitExceeded ── HopLimit · BudgetExceeded
+└─ LimitExceeded ── HopLimit · BudgetExceeded · QueueFull · Throttled · CallTooLarge
 ```
 
 A class states its gRPC status and whether trying again can help; nothing else in aixgo keeps a second
@@ -40,6 +40,7 @@ __all__ = [
     "AgentRefused",
     "AixgoError",
     "BudgetExceeded",
+    "CallTooLarge",
     "ConfigError",
     "DeadlineExceeded",
     "DeliveryError",
@@ -58,10 +59,12 @@ __all__ = [
     "PermissionDenied",
     "ProviderError",
     "ProviderUnavailable",
+    "QueueFull",
     "RateLimited",
     "RequestRejected",
     "RuntimeClosed",
     "SessionBusy",
+    "Throttled",
     "Unauthenticated",
     "Unavailable",
     "error_classes",
@@ -484,6 +487,51 @@ class BudgetExceeded(LimitExceeded):
         given = f"${self.value / 1_000_000_000:.6f}" if self.limit == "money" else str(self.value)
         at = f" at {self.where!r}" if self.where else ""
         return f"the budget of {given} ({self.limit}) would be exceeded{at}; spent: {self.spent or 'nothing'}"
+
+
+class QueueFull(LimitExceeded):
+    """As many calls as may wait for a limiter do."""
+
+    retryable = True
+    fields: ClassVar[tuple[str, ...]] = ("value", "where")
+
+    def __init__(self, value: int = 0, where: str = "") -> None:
+        super().__init__("the queue of the limiter", value, where)
+
+
+class Throttled(LimitExceeded):
+    """A limiter of ours could not let the call in within the time it had; nothing was asked.
+
+    `retry_after` is in seconds, and the least after which there can be room.
+    """
+
+    retryable = True
+    fields: ClassVar[tuple[str, ...]] = ("where", "retry_after")
+
+    def __init__(self, retry_after: float = 0.0, where: str = "") -> None:
+        super().__init__("the limiter", 0, where)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        at = f" of {self.where!r}" if self.where else ""
+        return f"the limiter has no room for the call{at} in time; try again after {self.retry_after:g} s"
+
+
+class CallTooLarge(LimitExceeded):
+    """A model call may use more tokens than its limiter lets through in a minute, so waiting would not help."""
+
+    fields: ClassVar[tuple[str, ...]] = ("tokens", "value", "where")
+
+    def __init__(self, tokens: int = 0, value: int = 0, where: str = "") -> None:
+        super().__init__("tokens per minute", value, where)
+        self.tokens = tokens
+
+    def __str__(self) -> str:
+        at = f" of {self.where!r}" if self.where else ""
+        return (
+            f"the call{at} may take {self.tokens} tokens, more than the {self.value} its limiter lets through "
+            "in a minute; set max_tokens or lower it, shorten the prompt, or raise the limit"
+        )
 
 
 def error_classes() -> dict[str, type[AixgoError]]:

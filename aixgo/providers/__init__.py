@@ -10,6 +10,7 @@ from aixgo.providers._model import (
     ModelMiddleware,
     ModelReply,
 )
+from aixgo.providers._reserve import most_tokens
 from aixgo.providers._selection import choose_model, other_providers, resolve_model
 from aixgo.providers._structured import complete_structured
 from aixgo.providers._vendors import VENDORS, Vendor
@@ -44,6 +45,7 @@ __all__ = [
     "as_provider",
     "choose_model",
     "complete_structured",
+    "most_tokens",
     "other_providers",
     "resolve_model",
 ]

@@ -17,7 +17,7 @@ from aixgo.providers import pricing
 from aixgo.providers.base import CompletionRequest, Delta, Provider
 from aixgo.purse import Purse
 
-__all__ = ["Reserved", "reserve"]
+__all__ = ["Reserved", "most_tokens", "reserve"]
 
 LONGEST_ANSWER = 32_768  # tokens, of a request and a provider that do not say
 PROMPT_MARGIN = 1.25  # providers count about how many tokens a text is
@@ -101,13 +101,25 @@ async def reserve(
     await purse.reserve((least.cost_nanos, least.tokens_total, least.calls), context.where)
     if asked is not None:
         return Reserved(request, provider, context, purse, least)
-    longest = int(getattr(provider, "longest_answer", LONGEST_ANSWER))
+    longest = _longest_answer(provider)
     room = _room(provider, request, prompt, longest, purse)
     if streaming and room < longest:  # whoever reads a stream goes on calling beside it
         room = max(1, room // 2)
     if room < longest:
         request = replace(request, max_tokens=room)
     return Reserved(request, provider, context, purse, _usage(provider, request, prompt, room))
+
+
+def most_tokens(provider: Provider, request: CompletionRequest) -> tuple[int, int]:
+    """About the most tokens a call can take: of the prompt, and of the answer."""
+    answer = request.max_tokens
+    if answer is None:
+        answer = _longest_answer(provider)
+    return _prompt_tokens(provider, request), answer
+
+
+def _longest_answer(provider: Provider) -> int:
+    return int(getattr(provider, "longest_answer", LONGEST_ANSWER))
 
 
 def _room(

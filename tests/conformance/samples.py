@@ -45,6 +45,9 @@ SAMPLES: dict[str, AixgoError] = {
     "LimitExceeded": errors.LimitExceeded("max_depth", 10, "other"),
     "HopLimit": errors.HopLimit(32, "other"),
     "BudgetExceeded": errors.BudgetExceeded("usd", 3, "other"),
+    "QueueFull": errors.QueueFull(10, "other"),
+    "Throttled": errors.Throttled(2.5, "other"),
+    "CallTooLarge": errors.CallTooLarge(1500, 1000, "other"),
 }
 """One of every error class, with words in it that must not reach the caller where they are free text."""
 
