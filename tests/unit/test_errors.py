@@ -48,6 +48,7 @@ EXAMPLES: dict[str, FieldValue] = {
     "provider": "acme",
     "code": "429",
     "retry_after": 1.5,
+    "seconds": 2.5,
 }
 
 
