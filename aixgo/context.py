@@ -109,6 +109,8 @@ class CallContext:
     """True while a peer may be spending on this call what it has not reported; noted by the link."""
     above: CallContext | None = None
     """Who is charged what arrives after this call has ended; set at its end, if it had a purse."""
+    first: CallContext | None = None
+    """Of another attempt of a call: the context the call began with."""
     _calls: dict[str, int] | None = None
     _random: random.Random | None = None
 
@@ -187,6 +189,40 @@ class CallContext:
             self.baggage,
         )
 
+    @property
+    def bounds(self) -> tuple[tuple[Hop, ...], int, float]:
+        """Path, hops allowed and deadline: what executing the call changes, for `again`."""
+        return (self.hops, self.max_hops, self.deadline)
+
+    def again(self, bounds: tuple[tuple[Hop, ...], int, float], target: str = "") -> CallContext:
+        """The context of another attempt of this call, at `target` if that is another agent.
+
+        It has the `bounds` from before the first attempt and the same identity, and shares usage and loan, so
+        that what it spends is charged to the call.
+        """
+        hops, max_hops, deadline = bounds
+        first = self.first or self
+        key = f"{self.key}~{target}" if target else self.key
+        other = CallContext(
+            target or self.agent,
+            deadline,
+            self.clock,
+            key,
+            hops,
+            max_hops,
+            None,
+            self.session,
+            self.principal,
+            self.tenant,
+            self.traceparent,
+            self.baggage,
+            self.idempotency_key,
+        )
+        other.began, other.task, other.guarded = self.began, self.task, self.guarded
+        other.at_instance = "" if target else self.at_instance
+        other.purse, other.spent, other.first = self.purse, first.usage, first
+        return other
+
     def check_deadline(self) -> None:
         """Raise `DeadlineExceeded` if the deadline has passed; for loops that never wait."""
         if self.remaining <= 0:
@@ -233,7 +269,7 @@ class CallContext:
 
     def _pay(self, purse: Purse, usage: Usage) -> None:
         purse.spend(usage, self.agent)
-        above = self.above
+        above = self.above if self.first is None else self.first.above
         if above is not None and not above.ended:  # one that ended has paid for what was in doubt
             above.absorb(usage)
 

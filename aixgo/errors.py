@@ -6,6 +6,7 @@ AixgoError
 ├─ InvalidMessage · MessageTooLarge
 ├─ AgentError ── AgentNotFound · AgentExists · AgentNotReady · AgentFailed · AgentRefused · NotBound · SessionBusy
 ├─ DeliveryError ── MailboxFull · DeliveryExpired · Unavailable · IncompatiblePeer · KeyConflict · RuntimeClosed
+├─ DeliveryError ── AttemptTimeout · CircuitOpen
 ├─ DeadlineExceeded (also TimeoutError)
 ├─ ProviderError ── ProviderUnavailable · RateLimited · RequestRejected · OutputInvalid
 ├─ Unauthenticated · PermissionDenied
@@ -39,8 +40,10 @@ __all__ = [
     "AgentNotReady",
     "AgentRefused",
     "AixgoError",
+    "AttemptTimeout",
     "BudgetExceeded",
     "CallTooLarge",
+    "CircuitOpen",
     "ConfigError",
     "DeadlineExceeded",
     "DeliveryError",
@@ -101,6 +104,10 @@ class AixgoError(Exception):
     """Set once the error left an agent: the id its traceback is logged under."""
     agent: str = ""
     """The agent whose call failed, where that is known."""
+    retry_after: float = 0.0
+    """Seconds before which trying again makes no sense; 0 when nobody said."""
+    usage: Usage | None = None
+    """What the failed call of a model spent, where that is known; it stays in the process."""
 
     def __init__(self, text: str = "an error whose text stayed in the log of its process") -> None:
         super().__init__(text)
@@ -329,6 +336,31 @@ class Unavailable(DeliveryError):
         super().__init__(f"{name!r} is unavailable: {reason}{tail}")
 
 
+class AttemptTimeout(DeliveryError):
+    """One attempt took longer than it was given, while the call still has time."""
+
+    retryable = True
+    fields: ClassVar[tuple[str, ...]] = ("name", "seconds")
+
+    def __init__(self, name: str = "", seconds: float = 0.0) -> None:
+        self.name = name
+        self.seconds = seconds
+        super().__init__(f"{name!r} did not answer within {seconds:g} s")
+
+
+class CircuitOpen(DeliveryError):
+    """A circuit breaker refused the call, because what it goes to kept failing."""
+
+    retryable = True
+    fields: ClassVar[tuple[str, ...]] = ("name", "retry_after")
+
+    def __init__(self, name: str = "", retry_after: float = 0.0) -> None:
+        self.name = name
+        self.retry_after = retry_after
+        after = f"after {retry_after:.3g} s" if retry_after else "once the trial calls have ended"
+        super().__init__(f"{name!r} kept failing and is not asked; try again {after}")
+
+
 class IncompatiblePeer(DeliveryError):
     """The peer speaks another major version of the wire."""
 
@@ -378,18 +410,17 @@ class DeadlineExceeded(AixgoError, TimeoutError):
 
 
 class ProviderError(AixgoError):
-    """A model provider did not answer as asked. `provider` and `code` say which and how.
-
-    `usage` is what the failed call spent, where that is known; it stays in the process.
-    """
+    """A model provider did not answer as asked. `provider` and `code` say which and how."""
 
     status = "UNAVAILABLE"
-    fields: ClassVar[tuple[str, ...]] = ("provider", "code")
+    fields: ClassVar[tuple[str, ...]] = ("provider", "code", "retry_after")
 
-    def __init__(self, text: str = "", *, provider: str = "", code: str = "") -> None:
+    def __init__(
+        self, text: str = "", *, provider: str = "", code: str = "", retry_after: float = 0.0
+    ) -> None:
         self.provider = provider
         self.code = code
-        self.usage: Usage | None = None
+        self.retry_after = retry_after
         super().__init__(text or f"the model provider {provider!r} failed ({code or self.status})")
 
 
@@ -400,17 +431,10 @@ class ProviderUnavailable(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The provider asks to slow down; `retry_after` is in seconds, 0 when it did not say."""
+    """The provider asks to slow down."""
 
     status = "RESOURCE_EXHAUSTED"
     retryable = True
-    fields: ClassVar[tuple[str, ...]] = ("provider", "code", "retry_after")
-
-    def __init__(
-        self, text: str = "", *, provider: str = "", code: str = "", retry_after: float = 0.0
-    ) -> None:
-        self.retry_after = retry_after
-        super().__init__(text, provider=provider, code=code)
 
 
 class RequestRejected(ProviderError):

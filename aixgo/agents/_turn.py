@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from aixgo.agents._output import Output
 from aixgo.context import CallContext
-from aixgo.errors import OutputInvalid, ProviderError, ProviderUnavailable
+from aixgo.errors import AixgoError, OutputInvalid, ProviderUnavailable
 from aixgo.ledger import Usage
 from aixgo.message import JSONValue
 from aixgo.providers import (
@@ -180,7 +180,7 @@ class Turn:
                         yield piece
             else:
                 yield await self.model.complete(request)
-        except ProviderError as exc:
+        except AixgoError as exc:
             if exc.usage is not None:
                 self.usage.add(exc.usage)
             raise

@@ -8,7 +8,7 @@ Below: base, pricing. Above: agents.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, TypeAlias, cast
@@ -57,11 +57,21 @@ ModelMiddleware: TypeAlias = Middleware[ModelCall, ModelReply]
 
 
 class Model:
-    """One model of one provider; implements `Provider`, so that it can stand wherever one does."""
+    """One model of one provider; implements `Provider`, so that it can stand wherever one does.
 
-    def __init__(self, provider: Provider, middleware: Sequence[ModelMiddleware] = ()) -> None:
+    Args:
+        provider: what answers. It may be a Model: its middleware is then below this one's, and a call is
+            metered once.
+        middleware: around every call, first outermost.
+        model: asked for whatever a request names; for a Model that others know by another name.
+    """
+
+    def __init__(
+        self, provider: Provider, middleware: Sequence[ModelMiddleware] = (), model: str = ""
+    ) -> None:
         self.provider = provider
-        self._chain = compose(middleware, _meter)
+        self._model = model
+        self._chain = compose(middleware, _answer)
 
     @property
     def name(self) -> str:
@@ -73,24 +83,35 @@ class Model:
         Raises:
             ProviderError: the model did not answer.
         """
-        call = ModelCall(self.provider, request, streaming=False)
-        return cast("Completion", await self._chain(call))
+        return cast("Completion", await self.ask(request, streaming=False))
 
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Delta | Completion]:
         """The answer in pieces, then as a whole; charged to the current call at its end."""
-        call = ModelCall(self.provider, request, streaming=True)
-        pieces = cast("CompletionStream", await self._chain(call))
+        pieces = cast("CompletionStream", await self.ask(request, streaming=True))
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
             if pieces.final is not None:
                 yield pieces.final
 
+    def ask(self, request: CompletionRequest, *, streaming: bool) -> Awaitable[ModelReply]:
+        """The answer as middleware passes it on: a Completion, or with `streaming` a CompletionStream."""
+        if self._model:
+            request = replace(request, model=self._model)
+        return self._chain(ModelCall(self.provider, request, streaming=streaming))
+
     def count_tokens(self, text: str) -> int:
         return self.provider.count_tokens(text)
 
     def models(self) -> Sequence[str]:
         return self.provider.models()
+
+
+async def _answer(call: ModelCall) -> ModelReply:
+    """The end of a chain: another Model with a chain of its own, or a provider and its meter."""
+    if isinstance(call.provider, Model):
+        return await call.provider.ask(call.request, streaming=call.streaming)
+    return await _meter(call)
 
 
 async def _meter(call: ModelCall) -> ModelReply:

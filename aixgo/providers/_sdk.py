@@ -189,11 +189,12 @@ class Faults(AbstractContextManager["Faults"]):
         text += f", HTTP {status})" if status else ")"
         if detail:
             text += f": {detail}"
+        kind: type[ProviderError] = RequestRejected
         if code == "rate_limit":
-            return RateLimited(text, provider=self._provider, code=code, retry_after=retry_after)
-        unavailable = code in ("overloaded", "timeout", "connection", "malformed")
-        kind = ProviderUnavailable if unavailable else RequestRejected
-        return kind(text, provider=self._provider, code=code)
+            kind = RateLimited
+        elif code in ("overloaded", "timeout", "connection", "malformed"):
+            kind = ProviderUnavailable
+        return kind(text, provider=self._provider, code=code, retry_after=retry_after)
 
     def _detail(self, exc: Exception, code: str) -> str:
         """What the vendor says is wrong, without any word that may be a key."""

@@ -148,6 +148,8 @@ class Completion:
     thinking: tuple[Mapping[str, JSONValue], ...] = ()
     """Reasoning blocks of the vendor, for `ChatMessage.thinking`."""
     offline: bool = False
+    notes: Mapping[str, JSONValue] = field(default_factory=dict)
+    """What middleware has to say about how the answer came about, such as `retries`."""
 
     def facts(self) -> dict[str, JSONValue]:
         """The metadata a result made from this completion carries."""
@@ -156,7 +158,7 @@ class Completion:
             found["stop_reason"] = self.stop_reason
         if self.offline:
             found["offline"] = True
-        return found
+        return {**found, **self.notes}
 
     def as_message(self) -> ChatMessage:
         """The turn to keep in the history."""

@@ -172,7 +172,9 @@ class Gate:
             if waiter in self._lines[line]:
                 self._step_out(waiter)
             elif not waiter.turn.cancelled() and waiter.turn.exception() is None:
-                waiter.turn.result().end(0, asked=False)  # its turn came at the same moment: the next one's
+                waiter.turn.result().end(
+                    0, asked=False
+                )  # its turn came at the same moment: the next one's
             raise
 
     def _admit(self, tokens: int, line: int) -> Permit:

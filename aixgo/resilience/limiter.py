@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import ClassVar, Self
 
 from aixgo.context import Clock, SystemClock
-from aixgo.errors import AixgoError, ConfigError, LimitExceeded, ProviderError
+from aixgo.errors import CircuitOpen, ConfigError, LimitExceeded, ProviderError
 from aixgo.keys import Key
 from aixgo.message import StreamChunk
 from aixgo.providers import Completion, Delta, ModelCall, most_tokens
@@ -80,7 +80,9 @@ class Limiter(Policy):
         }
         for name, limit in limits.items():
             if limit is not None and (type(limit) is not int or limit < 1):
-                raise ConfigError(f"Limiter({name}={limit!r}): a limit is a whole number, at least 1")
+                raise ConfigError(
+                    f"Limiter({name}={limit!r}): a limit is a whole number, at least 1"
+                )
         if all(limit is None for limit in limits.values()):
             raise ConfigError(f"Limiter(): nothing is limited; give one of {', '.join(limits)}")
         if type(max_waiting) is not int or max_waiting < 0:
@@ -184,7 +186,7 @@ def _used(reply: Whole | None, permit: Permit) -> int:
 
 def _failed(permit: Permit, how: BaseException) -> None:
     """End the permit of a call that failed, was cancelled or left."""
-    if isinstance(how, LimitExceeded):  # a budget or another limiter refused it: nothing went out
+    if isinstance(how, (LimitExceeded, CircuitOpen)):  # refused further down: nothing went out
         permit.end(0, asked=False)
     elif isinstance(how, ProviderError):
         permit.end(0 if how.usage is None else how.usage.tokens_total)

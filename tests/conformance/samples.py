@@ -31,12 +31,16 @@ SAMPLES: dict[str, AixgoError] = {
     "MailboxFull": errors.MailboxFull("other", 7),
     "DeliveryExpired": errors.DeliveryExpired("other"),
     "Unavailable": errors.Unavailable("other", "it is away"),
+    "AttemptTimeout": errors.AttemptTimeout("other", 2.5),
+    "CircuitOpen": errors.CircuitOpen("other", 12.5),
     "IncompatiblePeer": errors.IncompatiblePeer(2, 1),
     "KeyConflict": errors.KeyConflict("other"),
     "RuntimeClosed": errors.RuntimeClosed("draining"),
     "DeadlineExceeded": errors.DeadlineExceeded("other"),
     "ProviderError": errors.ProviderError("secret", provider="acme", code="500"),
-    "ProviderUnavailable": errors.ProviderUnavailable("secret", provider="acme", code="503"),
+    "ProviderUnavailable": errors.ProviderUnavailable(
+        "secret", provider="acme", code="503", retry_after=2.5
+    ),
     "RateLimited": errors.RateLimited("secret", provider="acme", code="429", retry_after=1.5),
     "RequestRejected": errors.RequestRejected("secret", provider="acme", code="400"),
     "OutputInvalid": errors.OutputInvalid("secret", provider="acme", code="schema"),

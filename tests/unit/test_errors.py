@@ -49,6 +49,7 @@ EXAMPLES: dict[str, FieldValue] = {
     "code": "429",
     "retry_after": 1.5,
     "tokens": 9,
+    "seconds": 2.5,
 }
 
 

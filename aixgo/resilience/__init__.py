@@ -1,0 +1,30 @@
+"""Policies for calls that fail: one class serves calls between agents and calls of models.
+
+A policy's module is named after its kind, which is its key in YAML, and holds `POLICY`, the class.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aixgo.resilience.base import Call, Policy, Seam
+
+_HOMES = {
+    "Call": "aixgo.resilience.base",
+    "Policy": "aixgo.resilience.base",
+    "Seam": "aixgo.resilience.base",
+}
+
+__all__ = ["Call", "Policy", "Seam"]
+
+if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'aixgo.resilience' has no attribute {name!r}")
+        value = getattr(import_module(home), name)
+        globals()[name] = value
+        return value
