@@ -151,6 +151,7 @@ class Gate:
         waiter = _Waiter(tokens, line)
 
         def give_up() -> None:
+            self._serve()  # room may come at this very moment
             if waiter.turn.done():
                 return
             self._refused += 1

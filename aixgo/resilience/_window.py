@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["MINUTE", "Window"]
+__all__ = ["MINUTE", "Used", "Window"]
 
 MINUTE = 60.0  # seconds
 
