@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self, cast
 
 from aixgo.agents._similarity import cluster, consensus_level
-from aixgo.agents.base import MODEL_KEYS, ModelUse, own_keys
+from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.contract import Caller
 from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message, to_json_bytes
 from aixgo.names import check_name
-from aixgo.providers import Completion, Provider, complete_structured
+from aixgo.providers import Completion, ModelMiddleware, Provider, complete_structured
 from aixgo.voting import STRATEGIES, Ballot, vote
 
 __all__ = ["AGENT", "AggregatorAgent"]
@@ -84,6 +84,7 @@ class AggregatorAgent:
     """
 
     role = "aggregator"
+    takes_policies: ClassVar[bool] = True
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
         **AGGREGATOR_KEYS,
@@ -105,6 +106,7 @@ class AggregatorAgent:
         max_tokens: int | None = 1500,
         description: str = "",
         provider: Provider | None = None,
+        middleware: Sequence[ModelMiddleware] = (),
     ) -> None:
         self.name = check_name(name)
         self.description = description
@@ -119,14 +121,14 @@ class AggregatorAgent:
         self.similarity_threshold = semantic_similarity_threshold
         self.consensus_threshold = consensus_threshold
         self.max_input_sources = max_input_sources
-        self._use = ModelUse(model, temperature, max_tokens, provider)
+        self._use = ModelUse(model, temperature, max_tokens, provider, middleware)
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
         """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys."""
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
         settings |= cast("dict[str, object]", settings.pop("aggregator_config", {}))
-        return cls(name, **cast("dict[str, str]", settings))  # type: ignore[arg-type]
+        return cls(name, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]
 
     @property
     def model(self) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, cast
 
-from aixgo.agents.base import MODEL_KEYS, ModelUse, own_keys
+from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.providers import Provider, complete_structured
+from aixgo.providers import ModelMiddleware, Provider, complete_structured
 
 __all__ = ["AGENT", "Category", "ClassifierAgent", "FewShot"]
 
@@ -79,6 +79,7 @@ class ClassifierAgent:
     """
 
     role = "classifier"
+    takes_policies: ClassVar[bool] = True
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
         **CLASSIFIER_KEYS,
@@ -99,6 +100,7 @@ class ClassifierAgent:
         max_tokens: int | None = 500,
         description: str = "",
         provider: Provider | None = None,
+        middleware: Sequence[ModelMiddleware] = (),
     ) -> None:
         self.name = check_name(name)
         self.description = description
@@ -120,7 +122,7 @@ class ClassifierAgent:
         self._shots = tuple(few_shot_examples)
         self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
         self._schema = self._make_schema()
-        self._use = ModelUse(model, temperature, max_tokens, provider)
+        self._use = ModelUse(model, temperature, max_tokens, provider, middleware)
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
@@ -133,6 +135,7 @@ class ClassifierAgent:
             name,
             [Category(**item) for item in listed],
             few_shot_examples=[FewShot(**item) for item in shots],
+            **model_options(entry),
             **cast("dict[str, str]", settings),  # type: ignore[arg-type]
         )
 

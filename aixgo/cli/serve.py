@@ -14,7 +14,7 @@ import typer
 
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr
-from aixgo.config import Config, Overrides, assemble, load_config, place
+from aixgo.config import Config, Overrides, assemble, call_policies, load_config, place
 from aixgo.errors import ConfigError
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
 
@@ -90,6 +90,7 @@ async def _serve(
         address=address,
         insecure=insecure,
         transport=config.deployment.transport,
+        middleware=call_policies(config),
     )
     await place(runtime, placed)
     async with stop_signal() as stopped, runtime:
