@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
-from aixgo.providers.pricing import Prices
+from aixgo.pricing import Prices
 
 __all__ = ["AgentEntry", "Config", "Deployment", "OrchestrationEntry"]
 
