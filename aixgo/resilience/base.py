@@ -316,13 +316,11 @@ class Tally:
             error.usage = self._usage
         return error
 
-    def answered(self, whole: Whole, notes: Mapping[str, JSONValue]) -> Whole:
-        """`whole` with `notes`; a completion also with what the failed attempts spent.
-
-        A runtime writes the usage of a Message itself.
-        """
+    def answered(self, call: Call, whole: Whole, notes: Mapping[str, JSONValue]) -> Whole:
+        """The reply to `call` with `notes`, and with what the failed attempts spent besides."""
         if isinstance(whole, Message):
-            return whole.with_metadata(**notes)
+            spent = None if call.context is None else call.context.spent
+            return whole.with_metadata(**notes).delivered(whole.source, spent)
         usage = whole.usage
         if self._usage is not None:
             usage = replace(usage)

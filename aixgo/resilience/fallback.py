@@ -164,7 +164,7 @@ class _StandIns:
             "fallback_for": self._call.backend,
             "fallback_error": type(self._first).__name__,
         }
-        return self.tally.answered(whole, notes)
+        return self.tally.answered(self._call, whole, notes)
 
     def _may_help(self, error: AixgoError) -> bool:
         if self._call.remaining <= 0:

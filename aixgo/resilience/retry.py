@@ -235,7 +235,7 @@ class _Attempts:
     def told(self, whole: Whole) -> Whole:
         """The reply, saying what it took."""
         notes: dict[str, JSONValue] = {"retries": self.tally.failed} if self.tally.failed else {}
-        return self.tally.answered(whole, notes)
+        return self.tally.answered(self._call, whole, notes)
 
     async def _after(self, error: AixgoError) -> None:
         self.tally.add(error)
