@@ -48,6 +48,8 @@ class Key:
     absent: str = ""
     """Names the feature this key belongs to when this version does not have it: accepted, without effect."""
     fields: Mapping[str, Key] = field(default_factory=dict)
+    closed: bool = False
+    """Whether a key that `fields` does not list is an error, and not an extra."""
     default: object = None
     """What holds when the key is not given, for people who read the schema."""
 

@@ -14,9 +14,11 @@ from aixgo.keys import Key
 from aixgo.loading import kinds
 from aixgo.orchestration.base import LIMIT_KEYS
 from aixgo.providers import VENDORS
+from aixgo.resilience.base import Policy, Seam, policy_class
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SHARED = {**AGENT_KEYS}
+SEAMS: Mapping[Seam, str] = {"model": "models", "runtime": "calls between agents"}
 
 
 def errors() -> str:
@@ -64,6 +66,22 @@ def patterns() -> str:
         f"### Pattern `{kind}`\n\n{keys(pattern_class(kind).config_keys)}"
         for kind in kinds("orchestration")
     )
+
+
+def policies() -> str:
+    """Every policy of a `resilience` block, outermost first, with its keys."""
+    found = sorted((policy_class(kind).place, kind) for kind in kinds("resilience"))
+    parts = []
+    for _, kind in found:
+        cls = policy_class(kind)
+        parts.append(f"### Policy `{kind}`\n\n{sentence(cls)}\n\n{keys(cls.config_keys)}")
+    return "\n".join(parts)
+
+
+def sentence(cls: type[Policy]) -> str:
+    """What a policy does and where it may stand."""
+    text = cls.summary[0].upper() + cls.summary[1:]
+    return text + ("." if len(cls.seams) > 1 else f"; only around {SEAMS[cls.seams[0]]}.")
 
 
 def vendors() -> str:
@@ -122,6 +140,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "orchestration": lambda: keys(ORCHESTRATION_KEYS),
     "limits": lambda: keys(LIMIT_KEYS),
     "patterns": patterns,
+    "policies": policies,
     "vendors": vendors,
     "deployment": lambda: keys(DEPLOYMENT_KEYS),
     "absent": absent,

@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack, cast
 from aixgo.agents.chat import ChatAgent
 from aixgo.errors import ConfigError, nearest
 from aixgo.names import invalid_name
-from aixgo.providers import Provider
+from aixgo.providers import ModelMiddleware, Provider
 from aixgo.tools import Tool, Toolbox
 
 __all__ = ["SimpleOptions", "create_agent_team", "create_simple_agent"]
@@ -28,6 +28,7 @@ class SimpleOptions(TypedDict, total=False):
     max_history: int
     description: str
     provider: Provider | None
+    middleware: Sequence[ModelMiddleware]
 
 
 def create_simple_agent(

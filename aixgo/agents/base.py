@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Protocol, Self, TypedDict, cast
 
 from aixgo.contract import Agent
 from aixgo.keys import Key, read_keys
@@ -16,12 +16,21 @@ from aixgo.providers import (
     ChatMessage,
     CompletionRequest,
     Model,
+    ModelMiddleware,
     Provider,
     choose_model,
     resolve_model,
 )
 
-__all__ = ["MODEL_KEYS", "ConfiguredAgent", "ModelUse", "own_keys"]
+__all__ = [
+    "MODEL_KEYS",
+    "ConfiguredAgent",
+    "ModelOptions",
+    "ModelParts",
+    "ModelUse",
+    "model_options",
+    "own_keys",
+]
 
 MODEL_KEYS: Mapping[str, Key] = {
     "description": Key("text", "what the agent is for, shown to people and routers"),
@@ -48,6 +57,29 @@ def own_keys(keys: Mapping[str, Key], entry: Mapping[str, object], where: str) -
     return read_keys(keys, {name: value for name, value in entry.items() if name in keys}, where)
 
 
+@dataclass(slots=True, frozen=True)
+class ModelParts:
+    """What the configuration made of an entry's `resilience` and of its model service's."""
+
+    provider: Provider | None = None
+    middleware: Sequence[ModelMiddleware] = ()
+
+
+class ModelOptions(TypedDict):
+    """The keywords every agent with a model takes."""
+
+    provider: Provider | None
+    middleware: Sequence[ModelMiddleware]
+
+
+def model_options(entry: Mapping[str, object]) -> ModelOptions:
+    """The keywords for what the configuration made of a YAML entry's policies."""
+    parts = entry.get("resilience")
+    if not isinstance(parts, ModelParts):
+        parts = ModelParts()
+    return {"provider": parts.provider, "middleware": parts.middleware}
+
+
 @dataclass(slots=True)
 class ModelUse:
     """The model an agent uses: chosen by name, opened on first use."""
@@ -57,6 +89,8 @@ class ModelUse:
     max_tokens: int | None = None
     given: Provider | None = None
     """Used instead of the provider the name stands for."""
+    middleware: Sequence[ModelMiddleware] = ()
+    """Around every call of the model, first outermost."""
     _opened: tuple[Model, str] | None = None
 
     @property
@@ -75,10 +109,9 @@ class ModelUse:
         if self._opened is None:
             name = self.name
             provider, name = (self.given, name) if self.given is not None else resolve_model(name)
-            self._opened = (
-                provider if isinstance(provider, Model) else Model(provider),
-                name,
-            )
+            bare = isinstance(provider, Model) and not self.middleware
+            model = cast("Model", provider) if bare else Model(provider, self.middleware)
+            self._opened = (model, name)
         return self._opened[0]
 
     def request(

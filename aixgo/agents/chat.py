@@ -24,7 +24,7 @@ from aixgo.agents._conversation import (
 )
 from aixgo.agents._output import Output
 from aixgo.agents._turn import MAX_ROUNDS, TRIES, Answer, Asked, Event, Turn
-from aixgo.agents.base import MODEL_KEYS, ModelUse, own_keys
+from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentFailed, AixgoError, ConfigError, OutputInvalid, new_error_id
@@ -32,7 +32,7 @@ from aixgo.keys import Key
 from aixgo.ledger import Usage
 from aixgo.message import JSONValue, Message, StreamChunk, new_id
 from aixgo.names import check_name
-from aixgo.providers import ChatMessage, Delta, Provider, ToolCall
+from aixgo.providers import ChatMessage, Delta, ModelMiddleware, Provider, ToolCall
 from aixgo.tools import Tool, Toolbox
 
 __all__ = ["AGENT", "ChatAgent"]
@@ -59,6 +59,7 @@ class ChatAgent:
         max_rounds: times the model may ask for tools before it has to answer.
         remember: calls with a session id go on with that session's history.
         max_history: messages kept of one session; older ones are dropped.
+        middleware: around every call of the model, first outermost; see `aixgo.resilience`.
         session_id: the session `chat` uses unless told another; made up when not given.
 
     Raises:
@@ -67,6 +68,7 @@ class ChatAgent:
 
     role = "chat"
     takes_tools: ClassVar[bool] = True
+    takes_policies: ClassVar[bool] = True
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
         "output_schema": Key("mapping", "JSON Schema of the answer"),
@@ -93,6 +95,7 @@ class ChatAgent:
         session_id: str = "",
         description: str = "",
         provider: Provider | None = None,
+        middleware: Sequence[ModelMiddleware] = (),
     ) -> None:
         self.name = check_name(name)
         self.prompt = prompt
@@ -112,7 +115,7 @@ class ChatAgent:
         self._conversations = Conversations(max_history)
         self._usage = Usage()
         self._answered_by = ("", "")  # model and provider of the last answer
-        self._use = ModelUse(model, temperature, max_tokens, provider)
+        self._use = ModelUse(model, temperature, max_tokens, provider, middleware)
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
@@ -120,7 +123,7 @@ class ChatAgent:
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
         tools = cast("list[object]", entry.get("tools") or [])
         bound = [tool for tool in tools if isinstance(tool, Tool)]
-        return cls(name, tools=bound, **cast("dict[str, str]", settings))  # type: ignore[arg-type]
+        return cls(name, tools=bound, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]
 
     @property
     def model(self) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from aixgo.cli.fleet import START_TIMEOUT, Fleet
 from aixgo.cli.logs import Tracebacks
 from aixgo.cli.progress import Observer, Progress, Step
-from aixgo.config import Config, Overrides, assemble, place
+from aixgo.config import Config, Overrides, assemble, call_policies, place
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, Unavailable
 from aixgo.ledger import Budget, Usage
 from aixgo.message import JSONValue, Message, new_id
@@ -170,6 +170,7 @@ async def open_run(
         if entry.name not in peers and (producing or entry.name not in producers)
     ]
     entry_names = [o.name for o in config.orchestrations if o.name not in peers]
+    policies = call_policies(config)
     distributed = options.distributed or config.deployment.mode == "distributed"
     if not distributed:
         placed = assemble(config, only={*leaves, *entry_names}, overrides=options.overrides)
@@ -177,11 +178,11 @@ async def open_run(
             DistributedRuntime(
                 peers=peers,
                 transport=config.deployment.transport,
-                middleware=[progress.watch],
+                middleware=[progress.watch, *policies],
                 stop_grace=STOP_GRACE,
             )
             if peers
-            else LocalRuntime(middleware=[progress.watch], stop_grace=STOP_GRACE)
+            else LocalRuntime(middleware=[progress.watch, *policies], stop_grace=STOP_GRACE)
         )
         for item in exits:
             await runtime.register(item)
@@ -195,7 +196,7 @@ async def open_run(
             peers={**peers, **fleet.peers},
             address=fleet.entry_address,
             transport=config.deployment.transport,
-            middleware=[progress.watch],
+            middleware=[progress.watch, *policies],
             stop_grace=STOP_GRACE,
         )
         for item in exits:

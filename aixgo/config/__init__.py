@@ -9,6 +9,7 @@ from __future__ import annotations
 from aixgo.config.build import Overrides, Placed, assemble, open_runtime, place
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.parse import load_config
+from aixgo.config.policies import call_policies
 from aixgo.config.schema import json_schema
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Overrides",
     "Placed",
     "assemble",
+    "call_policies",
     "json_schema",
     "load_config",
     "open_runtime",

@@ -10,15 +10,17 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Unpack, cast
 
+from aixgo import pricing
 from aixgo.config.code import agent_from_code, tools_from_code
 from aixgo.config.model import AgentEntry, Config, OrchestrationEntry
-from aixgo.config.roles import has_pattern, pattern_class, role_class, takes_tools
+from aixgo.config.policies import ModelPolicies, call_policies
+from aixgo.config.roles import has_pattern, pattern_class, role_class, takes_policies, takes_tools
 from aixgo.config.supervisor import stand_in
 from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import JSONValue
 from aixgo.orchestration.base import Limits
-from aixgo.providers import choose_model, pricing, resolve_model
+from aixgo.providers import choose_model, resolve_model
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.local import LocalRuntime
 from aixgo.runtime.options import RuntimeOptions
@@ -68,12 +70,13 @@ def assemble(
     if config.prices is not None:
         pricing.install(config.prices)
     given = overrides or Overrides()
+    policies = ModelPolicies(config)
     wanted = set(config.names) - set(config.deployment.peers) if only is None else set(only)
     placed = []
     for entry in config.agents:
         if entry.name in wanted:
             with _fault_of(config, entry):
-                agent = _agent(config, entry, given)
+                agent = _agent(config, entry, given, policies)
             placed.append(
                 Placed(
                     agent=agent,
@@ -112,6 +115,7 @@ async def open_runtime(
     from aixgo.runtime.distributed import DistributedRuntime  # gRPC: a quarter of a second
 
     peers, transport = config.deployment.peers, config.deployment.transport
+    options["middleware"] = [*options.get("middleware", ()), *call_policies(config)]
     runtime: Runtime = (
         DistributedRuntime(peers=peers, transport=transport, **options)
         if peers
@@ -132,17 +136,20 @@ def _fault_of(config: Config, entry: AgentEntry | OrchestrationEntry) -> Iterato
         raise ConfigError(f"{where}: {exc}") from exc
 
 
-def _agent(config: Config, entry: AgentEntry, given: Overrides) -> Agent:
-    settings = dict(entry.settings)
+def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelPolicies) -> Agent:
     model = _model(config, entry, given)
     if entry.code:
-        if model:
-            settings["model"] = model
-        return agent_from_code(entry.code, config.path.resolve().parent, settings, entry.extras)
+        given_settings = {**entry.settings, "model": model} if model else entry.settings
+        base = config.path.resolve().parent
+        return agent_from_code(entry.code, base, given_settings, entry.extras)
+    settings: dict[str, object] = dict(entry.settings)
     role = role_class(entry.role)
     if "model" in role.config_keys and model:
         resolve_model(model)  # a model that does not exist fails here, not at the first call
         settings["model"] = model
+    if takes_policies(entry.role):
+        block = cast("Mapping[str, object]", entry.settings.get("resilience") or {})
+        settings |= {"resilience": policies.parts(entry.model, block)}
     if given.count is not None and entry.role == "producer":
         settings["count"] = given.count
     if settings.get("tools") and takes_tools(entry.role):

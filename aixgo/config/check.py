@@ -11,9 +11,16 @@ from dataclasses import dataclass, field
 
 from aixgo.config.keys import SECURITY
 from aixgo.config.read import Block, Items, problem
-from aixgo.config.roles import agent_keys, pattern_class, role_class, root_keys, takes_tools
+from aixgo.config.roles import (
+    agent_keys,
+    pattern_class,
+    role_class,
+    root_keys,
+    takes_policies,
+    takes_tools,
+)
 from aixgo.config.typos import typo_of
-from aixgo.errors import AixgoError, ConfigError
+from aixgo.errors import AixgoError, ConfigError, nearest
 from aixgo.keys import Key
 from aixgo.loading import installed, kinds
 from aixgo.message import JSONValue
@@ -81,6 +88,9 @@ def check_agent(block: Block, path: str, findings: Findings) -> None:
         block["role"] = block.pop("type")
     role = block.get("role")
     coded = isinstance(block.get("code"), str)
+    if isinstance(block.get("resilience"), Block) and (coded or not isinstance(role, str)):
+        text = "stands for the model of a role; give the model of your code its policies there"
+        findings.fault(block.lines["resilience"], f"{path}.resilience", text)
     if coded or not isinstance(role, str):
         if not coded and "role" not in block:
             text = f"needs a role or code; roles: {', '.join(kinds('agents'))}"
@@ -93,6 +103,9 @@ def check_agent(block: Block, path: str, findings: Findings) -> None:
         findings.fault(block.lines["role"], f"{path}.role", str(exc))
         own = {}
     _check(block, {**agent_keys(), **own}, path, findings)
+    if "resilience" in block and role in kinds("agents") and not takes_policies(role):
+        where = f"{findings.file}:{block.lines['resilience']}: {path}.resilience"
+        findings.notices.append(f"{where}: a {role} calls no model")
     _check_tools(block, role, path, findings)
 
 
@@ -143,11 +156,16 @@ def _check(
     findings: Findings,
     *,
     extras_are_meant: bool = False,
+    closed: bool = False,
 ) -> None:
     for name in list(block):
         where = f"{path}.{name}" if path else name
         key = keys.get(name)
-        if key is None:
+        if key is None and closed:
+            near = nearest(name, keys)
+            hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(keys)}"
+            findings.fault(block.lines[name], where, f"there is no such key here; {hint}")
+        elif key is None:
             _unknown(name, where, block.lines[name], keys, findings, silent=extras_are_meant)
         elif block[name] is None:
             del block[name]  # `key:` with nothing behind it is as good as absent
@@ -178,7 +196,7 @@ def _unknown(
 def _value(block: Block, name: str, key: Key, where: str, findings: Findings) -> None:
     value, line = block[name], block.lines[name]
     if key.kind == "mapping" and key.fields and isinstance(value, Block):
-        _check(value, key.fields, where, findings)
+        _check(value, key.fields, where, findings, closed=key.closed)
         return
     if key.kind == "list" and key.fields and isinstance(value, Items):
         for i, item in enumerate(value):

@@ -17,6 +17,7 @@ from aixgo.orchestration.base import LIMIT_KEYS
 __all__ = [
     "AGENT_KEYS",
     "DEPLOYMENT_KEYS",
+    "MODEL_SERVICE_KEYS",
     "ORCHESTRATION_KEYS",
     "ROOT_KEYS",
     "SECURITY",
@@ -133,6 +134,8 @@ AGENT_KEYS: Mapping[str, Key] = {
         absent=GUIDED,
     ),
     "planner_config": Key("mapping", "of a planner", fields=PLANNER_KEYS),
+    "resilience": Key("mapping", "policies around each call of its model"),
+    "fallback": Key("texts", "agents that are called in its stead when it fails, in order"),
     "session_mode": Key(
         "text",
         "how it remembers",
@@ -153,6 +156,7 @@ ORCHESTRATION_KEYS: Mapping[str, Key] = {
     "agents": Key("slots", "the agents, in order"),
     "config": Key("mapping", "the pattern's own settings"),
     "limits": Key("mapping", "bounds of one run", fields=LIMIT_KEYS),
+    "fallback": Key("texts", "agents that are called in its stead when it fails, in order"),
     "description": Key("text", "what it does, in a line", default=""),
 }
 
@@ -165,6 +169,9 @@ DEPLOYMENT_KEYS: Mapping[str, Key] = {
     ),
     "peers": Key("any", "agents served elsewhere, and where"),
     "listen": Key("text", "address `serve` listens on", default=""),
+    "health": Key(
+        "text", "address at which `serve` answers health checks besides, in plaintext", default=""
+    ),
     "transport": Key(
         "text",
         "how calls travel between processes: over one stream, or as RPCs of their own",
@@ -182,6 +189,9 @@ MODEL_SERVICE_KEYS: Mapping[str, Key] = {
     "runtime": Key("text", "what runs it", choices=("ollama", "vllm", "cloud")),
     "transport": Key("text", "how it is reached"),
     "address": Key("text", "where it is reached"),
+    "resilience": Key(
+        "mapping", "policies around each call of the model, whichever agent makes it"
+    ),
     "config": Key(
         "mapping",
         "settings of the service",
@@ -285,6 +295,7 @@ ROOT_KEYS: Mapping[str, Key] = {
     ),
     "default_model": Key("text", "of agents that name none"),
     "model_services": Key("list", "models under names of their own", fields=MODEL_SERVICE_KEYS),
+    "resilience": Key("mapping", "policies around each call between agents"),
     "mcp_servers": Key(
         "list",
         "servers of tools",

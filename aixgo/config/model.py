@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
-from aixgo.providers.pricing import Prices
+from aixgo.pricing import Prices
 
 __all__ = ["AgentEntry", "Config", "Deployment", "OrchestrationEntry"]
 
@@ -34,6 +34,7 @@ class AgentEntry:
     depends_on: tuple[str, ...] = ()
     model: str = ""
     listen: str = ""
+    fallback: tuple[str, ...] = ()
     line: int = 0
 
 
@@ -48,6 +49,7 @@ class OrchestrationEntry:
     limits: Mapping[str, JSONValue] = field(default_factory=dict)
     description: str = ""
     outputs: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
     line: int = 0
 
 
@@ -58,6 +60,7 @@ class Deployment:
     mode: str = "local"
     peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listen: str = ""
+    health: str = ""
     transport: str = "stream"
 
 
@@ -75,6 +78,10 @@ class Config:
     default_model: str = ""
     model_services: Mapping[str, str] = field(default_factory=dict)
     """Name of a service → `provider:model`."""
+    resilience: Mapping[str, JSONValue] = field(default_factory=dict)
+    """Policies around calls between agents."""
+    service_resilience: Mapping[str, Mapping[str, JSONValue]] = field(default_factory=dict)
+    """Name of a service → policies around the calls of its model."""
     prices: Prices | None = None
     """What the file puts into force; None leaves the process as it is."""
     extras: Mapping[str, JSONValue] = field(default_factory=dict)
@@ -91,6 +98,13 @@ class Config:
     def agent(self, name: str) -> AgentEntry | None:
         """The entry of that agent, if there is one."""
         return next((entry for entry in self.agents if entry.name == name), None)
+
+    @property
+    def fallbacks(self) -> dict[str, tuple[str, ...]]:
+        """Agent or orchestration → who is called in its stead, for those that have any."""
+        found = {entry.name: entry.fallback for entry in self.agents}
+        found |= {entry.name: entry.fallback for entry in self.orchestrations}
+        return {name: fallback for name, fallback in found.items() if fallback}
 
     @property
     def exits(self) -> tuple[str, ...]:

@@ -84,6 +84,12 @@ class _Parser:
             deployment=deployment,
             default_model=_text(block, "default_model"),
             model_services=_services(self._list(block, "model_services")),
+            resilience=_block(block, "resilience"),
+            service_resilience={
+                _text(item, "name"): _block(item, "resilience")
+                for item in self._list(block, "model_services")
+                if isinstance(item, Block) and "resilience" in item
+            },
             prices=prices,
             extras={name: value for name, value in block.items() if name not in known},
             warnings=tuple(self._findings.warnings + self._notices + self._slips()),
@@ -115,6 +121,7 @@ class _Parser:
             depends_on=tuple(cast("list[str]", self._list(item, "depends_on"))),
             model=_text(item, "model"),
             listen=_text(item, "listen"),
+            fallback=self._fallback(item, path),
             line=item.line,
         )
         for needed in entry.depends_on:
@@ -139,6 +146,7 @@ class _Parser:
             pattern=pattern,
             limits=cast("Mapping[str, JSONValue]", item.get("limits") or {}),
             description=_text(item, "description"),
+            fallback=self._fallback(item, path),
             line=item.line,
         )
         self._orchestrations.append(entry)
@@ -150,6 +158,15 @@ class _Parser:
         config = self._slots(settings, keys, path, name) if isinstance(settings, Block) else {}
         self._orchestrations[place] = replace(entry, agents=tuple(agents), config=config)
         return name
+
+    def _fallback(self, item: Block, path: str) -> tuple[str, ...]:
+        listed = [name for name in self._list(item, "fallback") if isinstance(name, str)]
+        for name in listed:
+            self._references.append((name, item.lines["fallback"], f"{path}.fallback"))
+            if name == _text(item, "name"):
+                text = "an agent cannot stand in for itself"
+                self._findings.fault(item.lines["fallback"], f"{path}.fallback", text)
+        return tuple(listed)
 
     def _slots(
         self, settings: Block, keys: Mapping[str, Key], path: str, parent: str
@@ -243,12 +260,14 @@ class _Parser:
             for address in addresses:
                 self._check_address(str(address), listed.lines[name], f"deployment.peers.{name}")
             peers[name] = tuple(str(item) for item in addresses)
-        if address := _text(given, "listen"):
-            self._check_address(address, given.lines["listen"], "deployment.listen")
+        for key in ("listen", "health"):
+            if address := _text(given, key):
+                self._check_address(address, given.lines[key], f"deployment.{key}")
         return Deployment(
             mode=_text(given, "mode") or "local",
             peers=peers,
             listen=_text(given, "listen"),
+            health=_text(given, "health"),
             transport=_text(given, "transport") or "stream",
         )
 
@@ -345,6 +364,11 @@ class _Parser:
 def _text(block: Block, name: str) -> str:
     value = block.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _block(block: Block, name: str) -> Block:
+    value = block.get(name)
+    return value if isinstance(value, Block) else Block()
 
 
 def _names(block: Block, key: str, inner: str) -> tuple[str, ...]:

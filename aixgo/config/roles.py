@@ -1,20 +1,22 @@
 """The roles and patterns that exist, and the keys each of them brings along.
 
-Below: loading, config.keys, the classes' own `config_keys`. Above: config.check, config.build.
+Below: loading, config.keys, the classes' own `config_keys`, the policies'. Above: config.check, config.build.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Protocol, cast
 
-from aixgo.config.keys import AGENT_KEYS, ROOT_KEYS
+from aixgo.config.keys import AGENT_KEYS, MODEL_SERVICE_KEYS, ROOT_KEYS
 from aixgo.contract import Agent
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.loading import kinds, load
 from aixgo.orchestration.base import Limits
+from aixgo.resilience.base import Seam, policy_keys
 
 __all__ = [
     "Pattern",
@@ -24,6 +26,7 @@ __all__ = [
     "pattern_class",
     "role_class",
     "root_keys",
+    "takes_policies",
     "takes_tools",
 ]
 
@@ -63,6 +66,11 @@ def takes_tools(role: str) -> bool:
     return bool(getattr(role_class(role), "takes_tools", False))
 
 
+def takes_policies(role: str) -> bool:
+    """Whether agents of this role put policies around the calls of their model."""
+    return bool(getattr(role_class(role), "takes_policies", False))
+
+
 def pattern_class(pattern: str) -> Pattern:
     """The class of orchestrations of this pattern.
 
@@ -87,6 +95,7 @@ def agent_keys(role: str = "") -> Mapping[str, Key]:
     for kind in kinds("agents"):
         found.update(role_class(kind).config_keys)
     found.update(AGENT_KEYS)
+    found["resilience"] = _with_policies(AGENT_KEYS["resilience"], "model")
     if role:
         found.update(role_class(role).config_keys)
     return found
@@ -95,8 +104,20 @@ def agent_keys(role: str = "") -> Mapping[str, Key]:
 @cache
 def root_keys() -> Mapping[str, Key]:
     """The keys of a file."""
-    agents = Key("list", ROOT_KEYS["agents"].help, fields=agent_keys())
-    return {**ROOT_KEYS, "agents": agents}
+    services = {
+        **MODEL_SERVICE_KEYS,
+        "resilience": _with_policies(MODEL_SERVICE_KEYS["resilience"], "model"),
+    }
+    return {
+        **ROOT_KEYS,
+        "agents": replace(ROOT_KEYS["agents"], fields=agent_keys()),
+        "model_services": replace(ROOT_KEYS["model_services"], fields=services),
+        "resilience": _with_policies(ROOT_KEYS["resilience"], "runtime"),
+    }
+
+
+def _with_policies(key: Key, seam: Seam) -> Key:
+    return replace(key, fields=policy_keys(seam), closed=True)
 
 
 def _listed(names: Sequence[str]) -> str:

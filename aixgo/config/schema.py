@@ -68,7 +68,10 @@ def _key(key: Key, name: str) -> JSONValue:
 
 def _kind(key: Key, name: str) -> dict[str, JSONValue]:
     if key.kind == "mapping":
-        return _mapping(key.fields)
+        schema = _mapping(key.fields)
+        if key.closed:
+            schema["additionalProperties"] = False
+        return schema
     if key.kind == "list":
         items: JSONValue = _mapping(key.fields)
         several: dict[str, JSONValue] = {"type": "array", "items": items}

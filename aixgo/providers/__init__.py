@@ -12,7 +12,6 @@ from aixgo.providers._model import (
 )
 from aixgo.providers._reserve import most_tokens
 from aixgo.providers._selection import choose_model, other_providers, resolve_model
-from aixgo.providers._structured import complete_structured
 from aixgo.providers._vendors import VENDORS, Vendor
 from aixgo.providers.base import (
     ChatMessage,
@@ -44,7 +43,6 @@ __all__ = [
     "Vendor",
     "as_provider",
     "choose_model",
-    "complete_structured",
     "most_tokens",
     "other_providers",
     "resolve_model",

@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.resilience.base import Call, Policy, Seam
+    from aixgo.resilience.breaker import CircuitBreaker
+    from aixgo.resilience.fallback import Fallback
+    from aixgo.resilience.retry import Retry
+    from aixgo.resilience.timeout import Timeout
 
 _HOMES = {
     "Call": "aixgo.resilience.base",
+    "CircuitBreaker": "aixgo.resilience.breaker",
+    "Fallback": "aixgo.resilience.fallback",
     "Policy": "aixgo.resilience.base",
+    "Retry": "aixgo.resilience.retry",
     "Seam": "aixgo.resilience.base",
+    "Timeout": "aixgo.resilience.timeout",
 }
 
-__all__ = ["Call", "Policy", "Seam"]
+__all__ = ["Call", "CircuitBreaker", "Fallback", "Policy", "Retry", "Seam", "Timeout"]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
 

@@ -33,11 +33,13 @@ from aixgo.providers import Completion, CompletionRequest, Delta, ModelCall, Pro
 
 __all__ = [
     "Asked",
+    "Attempts",
     "Backends",
     "Call",
     "Pieces",
     "Policy",
     "Reply",
+    "Restartable",
     "Seam",
     "StreamLayer",
     "Surroundings",
@@ -164,7 +166,7 @@ class Policy:
     place: ClassVar[int]
     """Where it stands among the others of a `resilience:` block; the lowest is outermost."""
     seams: ClassVar[tuple[Seam, ...]] = ("model", "runtime")
-    """Where it can stand."""
+    """Where a `resilience:` block may name it."""
     config_keys: ClassVar[Mapping[str, Key]]
 
     @classmethod
@@ -242,6 +244,55 @@ class Watched(StreamLayer):
             ended(how)
 
 
+class Attempts(Protocol):
+    """How a stream that failed before its first piece is begun again."""
+
+    tally: Tally
+
+    async def again(self, error: AixgoError) -> Reply:
+        """The stream of another attempt; raises `error`, or what that attempt failed with."""
+        ...
+
+    def told(self, whole: Whole) -> Whole:
+        """The whole reply at the end, with what is to be said about its attempts."""
+        ...
+
+
+class Restartable(StreamLayer):
+    """A stream that is begun again when it fails before its first piece; afterwards errors pass as they are."""
+
+    def __init__(self, pieces: Pieces, attempts: Attempts) -> None:
+        super().__init__(pieces)
+        self._attempts = attempts
+        self._begun = False
+        self._final: Whole | None = None
+
+    @property
+    def final(self) -> Whole | None:
+        """The whole reply, once the iteration ended."""
+        return self._final
+
+    async def __anext__(self) -> Delta | StreamChunk:
+        while True:
+            try:
+                piece = await self.pieces.__anext__()
+            except StopAsyncIteration:
+                whole = self.pieces.final
+                failed = self._attempts.tally.failed
+                self._final = self._attempts.told(whole) if whole is not None and failed else whole
+                raise
+            except AixgoError as exc:
+                await self.pieces.aclose()
+                if self._begun:
+                    self._attempts.tally.add(exc)
+                    self._attempts.tally.last(exc)
+                    raise
+                self.pieces = cast("Pieces", await self._attempts.again(exc))
+                continue
+            self._begun = True
+            return piece
+
+
 class Tally:
     """The attempts of one call that failed, and what they spent, to be told with its end."""
 
@@ -265,13 +316,11 @@ class Tally:
             error.usage = self._usage
         return error
 
-    def answered(self, whole: Whole, notes: Mapping[str, JSONValue]) -> Whole:
-        """`whole` with `notes`; a completion also with what the failed attempts spent.
-
-        A runtime writes the usage of a Message itself.
-        """
+    def answered(self, call: Call, whole: Whole, notes: Mapping[str, JSONValue]) -> Whole:
+        """The reply to `call` with `notes`, and with what the failed attempts spent besides."""
         if isinstance(whole, Message):
-            return whole.with_metadata(**notes)
+            spent = None if call.context is None else call.context.spent
+            return whole.with_metadata(**notes).delivered(whole.source, spent)
         usage = whole.usage
         if self._usage is not None:
             usage = replace(usage)

@@ -23,8 +23,9 @@ from aixgo import (
     Usage,
     agent,
 )
+from aixgo.errors import ProviderUnavailable
 from aixgo.message import StreamChunk
-from tests.conformance.gates import pass_gate, pass_gate_blocking, tell, write_line
+from tests.conformance.gates import count_line, pass_gate, pass_gate_blocking, tell, write_line
 from tests.conformance.mail_agents import Reader, announces, notes, tells_left, tells_right
 from tests.conformance.samples import OwnRefusal, failing
 
@@ -137,6 +138,26 @@ async def travel(task: Task, caller: Caller, context: CallContext) -> Message:
     context.charge(Usage(tokens_prompt=1, calls=1) if task.get("spend") else None)
     target, rest = str(route[0]), route[1:]
     return await caller.call(target, {**task, "route": rest} if rest else task["payload"])
+
+
+@agent
+async def flaky(task: Task, caller: Caller, context: CallContext) -> str:
+    """Spends and fails as often as told, counted by lines of a file, then has another agent answer."""
+    spent = await caller.call("spend", {})
+    tries = count_line(str(task["file"]), " ".join(hop.agent for hop in context.hops))
+    if tries <= int(str(task["fails"])):
+        raise ProviderUnavailable("down", provider="acme", code="overloaded")
+    return f"{spent.text} {tries} times"
+
+
+@agent
+async def hangs(task: Task) -> str:
+    """Never answers; leaves a line when it is cancelled."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        write_line(str(task["file"]), "cancelled")
+    return ""
 
 
 @agent
@@ -334,6 +355,8 @@ LEFT: tuple[Agent, ...] = (
     waits,
     waits_in_thread,
     counts,
+    flaky,
+    hangs,
     leaves_a_task,
     raises,
     refuses_in_own_words,

@@ -18,6 +18,7 @@ from pathlib import Path
 __all__ = [
     "Arrival",
     "Gates",
+    "count_line",
     "open_gates",
     "pass_gate",
     "pass_gate_blocking",
@@ -63,6 +64,12 @@ def write_line(path: str, line: str) -> None:
     """Leave a line in a file of the test: an effect that can be counted, whoever had it."""
     with Path(path).open("a") as file:
         file.write(f"{line}\n")
+
+
+def count_line(path: str, line: str) -> int:
+    """Leave a line; how many there are now."""
+    write_line(path, line)
+    return len(Path(path).read_text().splitlines())
 
 
 def _arriving(name: str, note: object) -> bytes:

@@ -92,7 +92,8 @@ AGENT_KEYS = [
 
 @pytest.mark.parametrize("name", AGENT_KEYS)
 def test_every_agent_key_is_taken(name: str, tmp_path: Path) -> None:
-    value = ":50053" if name == "listen" else sample(agent_keys()[name])
+    special = {"listen": ":50053", "fallback": []}  # what names an address, or agents that exist
+    value = special.get(name, sample(agent_keys()[name]))
     config = loaded(tmp_path, yaml.safe_dump(one_agent(**{name: value})))
     assert not config.unknown_keys
     assert config.agents[0].settings[name] is not None
@@ -103,7 +104,7 @@ def test_every_role_takes_its_own_keys(role: str, tmp_path: Path) -> None:
     keys = {name: key for name, key in agent_keys(role).items() if name not in ("type", "code")}
     given = {name: sample(key) for name, key in keys.items()}
     given |= {"name": "a", "role": role, "depends_on": [], "inputs": [], "outputs": []}
-    given["listen"] = "127.0.0.1:50053"
+    given |= {"listen": "127.0.0.1:50053", "fallback": []}
     assert not loaded(tmp_path, yaml.safe_dump({"agents": [given]})).unknown_keys
 
 
