@@ -70,7 +70,7 @@ class Model:
         self, provider: Provider, middleware: Sequence[ModelMiddleware] = (), model: str = ""
     ) -> None:
         self.provider = provider
-        self._model = model
+        self.model = model
         self._chain = compose(middleware, _answer)
 
     @property
@@ -96,8 +96,8 @@ class Model:
 
     def ask(self, request: CompletionRequest, *, streaming: bool) -> Awaitable[ModelReply]:
         """The answer as middleware passes it on: a Completion, or with `streaming` a CompletionStream."""
-        if self._model:
-            request = replace(request, model=self._model)
+        if self.model:
+            request = replace(request, model=self.model)
         return self._chain(ModelCall(self.provider, request, streaming=streaming))
 
     def count_tokens(self, text: str) -> int:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from aixgo.errors import ConfigError
 
@@ -75,6 +76,12 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r})"
+
+    def elsewhere(self, vendor: Vendor) -> str:
+        """Host and port, when that is not where the vendor is found; never what may be a password."""
+        if self.base_url == vendor.base_url:
+            return ""
+        return urlsplit(self.base_url).netloc.rpartition("@")[2]
 
 
 _ROWS = (

@@ -31,6 +31,8 @@ class OpenAIProvider:
         self.name = vendor.name
         self._vendor = vendor
         self._endpoint = endpoint_of(vendor, base_url, api_key)
+        self.elsewhere = self._endpoint.elsewhere(vendor)
+        """Where it is reached, if not at the vendor's own address."""
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """The answer as a whole.

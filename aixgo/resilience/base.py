@@ -29,7 +29,15 @@ from aixgo.ledger import Usage
 from aixgo.loading import kinds, load
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.middleware import CallNext, Request
-from aixgo.providers import Completion, CompletionRequest, Delta, ModelCall, Provider, resolve_model
+from aixgo.providers import (
+    Completion,
+    CompletionRequest,
+    Delta,
+    Model,
+    ModelCall,
+    Provider,
+    resolve_model,
+)
 
 __all__ = [
     "Asked",
@@ -46,6 +54,7 @@ __all__ = [
     "Tally",
     "Watched",
     "Whole",
+    "backend_of",
     "build_policies",
     "pause",
     "policy_class",
@@ -106,11 +115,8 @@ class Call:
 
     @property
     def backend(self) -> str:
-        """What answers: the name of an agent, or `provider/model`."""
-        request = self.request
-        if isinstance(request, Request):
-            return request.target
-        return f"{request.provider.name}/{request.request.model}"
+        """What answers; see `backend_of`."""
+        return backend_of(self.request)
 
     @property
     def remaining(self) -> float:
@@ -142,6 +148,21 @@ class Call:
         if model:
             wanted = replace(wanted, model=model)
         return ModelCall(provider or request.provider, wanted, streaming=self.streaming)
+
+
+def backend_of(request: Asked) -> str:
+    """What answers a request: an agent's name, or `provider/model`, with the host if it is not the vendor's own.
+
+    It may be shown to callers elsewhere.
+    """
+    if isinstance(request, Request):
+        return request.target
+    provider, model = request.provider, request.request.model
+    while isinstance(provider, Model):
+        model = provider.model or model
+        provider = provider.provider
+    elsewhere = getattr(provider, "elsewhere", "")
+    return f"{provider.name}/{model}@{elsewhere}" if elsewhere else f"{provider.name}/{model}"
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

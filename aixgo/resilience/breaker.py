@@ -172,7 +172,7 @@ class CircuitBreaker(Policy):
 
     @property
     def states(self) -> dict[str, CircuitState]:
-        """The state of each circuit, by the agent's name or `provider/model`."""
+        """The state of each circuit, by what it is of: see `aixgo.resilience.base.backend_of`."""
         return {backend: circuit.state for backend, circuit in self._circuits.items()}
 
     async def apply(self, call: Call) -> Reply:

@@ -23,7 +23,6 @@ from aixgo.message import JSONValue
 from aixgo.middleware import Request
 from aixgo.providers import Provider, resolve_model
 from aixgo.resilience.base import (
-    Asked,
     Call,
     Pieces,
     Policy,
@@ -33,6 +32,7 @@ from aixgo.resilience.base import (
     Surroundings,
     Tally,
     Whole,
+    backend_of,
 )
 
 __all__ = ["POLICY", "Fallback"]
@@ -147,7 +147,7 @@ class _StandIns:
                 raise self.tally.last(first)
             agent, provider, model = other
             request = self._call.another(agent, provider, model)
-            self._served_by = _backend(request)
+            self._served_by = backend_of(request)
             log.warning(
                 "%s: %s; asking %s", self._call.backend, type(error).__name__, self._served_by
             )
@@ -174,12 +174,6 @@ class _StandIns:
         if isinstance(error, Unavailable):
             return error.retryable  # else the agent may have done it
         return error.retryable or isinstance(error, (AgentFailed, ProviderError, DeadlineExceeded))
-
-
-def _backend(request: Asked) -> str:
-    if isinstance(request, Request):
-        return request.target
-    return f"{request.provider.name}/{request.request.model}"
 
 
 POLICY = Fallback
