@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aixgo.resilience.base import Call, Policy, Seam
     from aixgo.resilience.breaker import CircuitBreaker
+    from aixgo.resilience.cache import ResponseCache
     from aixgo.resilience.fallback import Fallback
+    from aixgo.resilience.limiter import Limiter
     from aixgo.resilience.retry import Retry
     from aixgo.resilience.timeout import Timeout
 
@@ -19,13 +21,25 @@ _HOMES = {
     "Call": "aixgo.resilience.base",
     "CircuitBreaker": "aixgo.resilience.breaker",
     "Fallback": "aixgo.resilience.fallback",
+    "Limiter": "aixgo.resilience.limiter",
     "Policy": "aixgo.resilience.base",
+    "ResponseCache": "aixgo.resilience.cache",
     "Retry": "aixgo.resilience.retry",
     "Seam": "aixgo.resilience.base",
     "Timeout": "aixgo.resilience.timeout",
 }
 
-__all__ = ["Call", "CircuitBreaker", "Fallback", "Policy", "Retry", "Seam", "Timeout"]
+__all__ = [
+    "Call",
+    "CircuitBreaker",
+    "Fallback",
+    "Limiter",
+    "Policy",
+    "ResponseCache",
+    "Retry",
+    "Seam",
+    "Timeout",
+]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
 
