@@ -60,6 +60,10 @@ class ChatAgent:
         remember: calls with a session id go on with that session's history.
         max_history: messages kept of one session; older ones are dropped.
         session_id: the session `chat` uses unless told another; made up when not given.
+        description: what it is for, shown to people and routers.
+        provider: asked instead of the one the model's name stands for.
+        api_key: the vendor's key, by default the one in the vendor's variable. No text shows it.
+        base_url: where the vendor's API is reached, by default where its variable says, or its own address.
 
     Raises:
         ConfigError: a tool, the output or a bound cannot be used.
@@ -93,6 +97,8 @@ class ChatAgent:
         session_id: str = "",
         description: str = "",
         provider: Provider | None = None,
+        api_key: str = "",
+        base_url: str = "",
     ) -> None:
         self.name = check_name(name)
         self.prompt = prompt
@@ -112,7 +118,7 @@ class ChatAgent:
         self._conversations = Conversations(max_history)
         self._usage = Usage()
         self._answered_by = ("", "")  # model and provider of the last answer
-        self._use = ModelUse(model, temperature, max_tokens, provider)
+        self._use = ModelUse(model, temperature, max_tokens, provider, api_key, base_url)
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
