@@ -77,6 +77,11 @@ class ModelUse:
             return self.model or self.given.name
         return choose_model(self.model)
 
+    @property
+    def backend(self) -> str:
+        """The provider, as far as it is known before it answered."""
+        return self.given.name if self.given is not None else self.name.partition(":")[0]
+
     def open(self) -> Model:
         """The model, ready to be asked.
 

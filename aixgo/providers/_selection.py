@@ -39,7 +39,8 @@ def resolve_model(model: str, *, api_key: str = "", base_url: str = "") -> tuple
     """The provider of `model` and the model's name there, without any network.
 
     `model` is `vendor:name`, a name that tells its vendor, such as `claude-…`, or the name of a provider that
-    has one model. `vendor:name@URL` reaches the vendor's API at another address, and so does `base_url`.
+    has one model; where no key is needed, `vendor/name` will do as well. `vendor:name@URL` reaches the vendor's
+    API at another address, and so does `base_url`.
 
     Args:
         model: the name.
@@ -91,6 +92,9 @@ def _parts(model: str) -> tuple[str, str, str]:
     """The vendor written, the model's name and the address; each may be empty."""
     found = re.match(r"(.*)@(https?://.*)", model)
     model, url = (found[1], found[2]) if found else (model, "")
+    head, slash, rest = model.partition("/")
+    if slash and head in VENDORS and not VENDORS[head].needs_key:
+        return head, rest, url
     vendor, colon, name = model.partition(":")
     if colon:
         return vendor, name, url
