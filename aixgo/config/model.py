@@ -67,6 +67,7 @@ class Deployment:
     mode: str = "local"
     peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listen: str = ""
+    health: str = ""
     transport: str = "stream"
 
 
