@@ -1,10 +1,10 @@
 """The demo: one document, read by twelve agents in this process, then by the same agents in twelve processes.
 
 `make demo`, `make demo DOC=LICENSE`, `make demo MODEL=openai:gpt-4o`, or `python examples/demo/run.py`. Without a model
-both answers are computed from the document; they have to be equal, or the demo fails. A model writes another text each time,
-so with one the two runs have to agree on the agents called, the steps, and what each step's metadata tells about. The
-runs are those of `aixgo run` and `aixgo run --distributed`: what stands here chooses the document, compares, and draws
-the table.
+both answers are computed from the document; they have to be equal, or the demo fails. A model writes another text each
+time, so with one the two runs have to agree on the agents called, the steps, and what each step's metadata tells about.
+The runs are those of `aixgo run` and `aixgo run --distributed`: what stands here chooses the document, compares, and
+draws the table.
 
 Exit codes are those of `aixgo run`: 0 fine, 1 wrong document or model, 2 a run failed or the two differ,
 3 out of time, 4 interrupted.
