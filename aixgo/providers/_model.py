@@ -13,11 +13,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, TypeAlias, cast
 
+from aixgo import pricing
 from aixgo.context import CallContext
 from aixgo.errors import ProviderError, ProviderUnavailable
 from aixgo.ledger import Usage
 from aixgo.middleware import Middleware, compose
-from aixgo.providers import pricing
 from aixgo.providers._reserve import Reserved, reserve
 from aixgo.providers.base import Completion, CompletionRequest, Delta, Provider
 
