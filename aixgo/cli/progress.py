@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from aixgo.errors import AixgoError
 from aixgo.ledger import Usage
-from aixgo.message import Message
 from aixgo.middleware import CallNext, Request, Response
 
 __all__ = ["Observer", "Progress", "Step"]
@@ -58,10 +57,9 @@ class Progress:
             raise
         else:
             step.ok = True
-            if isinstance(response, Message) and response.usage is not None:
-                step.usage = response.usage
             return response
         finally:
+            step.usage = request.context.spent or step.usage
             step.seconds = time.monotonic() - step.began
             self._tell(step)
 
