@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from aixgo.errors import AixgoError
 from aixgo.ledger import Usage
+from aixgo.message import Message
 from aixgo.middleware import CallNext, Request, Response
 
 __all__ = ["Observer", "Progress", "Step"]
@@ -28,6 +29,8 @@ class Step:
     ok: bool = False
     error: str = ""
     usage: Usage = field(default_factory=Usage)
+    metadata_keys: tuple[str, ...] = ()
+    """What its reply's metadata tells about."""
 
     @property
     def running(self) -> bool:
@@ -57,6 +60,8 @@ class Progress:
             raise
         else:
             step.ok = True
+            if isinstance(response, Message):
+                step.metadata_keys = tuple(sorted(response.metadata))
             return response
         finally:
             step.usage = request.context.spent or step.usage

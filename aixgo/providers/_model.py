@@ -13,11 +13,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, TypeAlias, cast
 
+from aixgo import pricing
 from aixgo.context import CallContext
 from aixgo.errors import ProviderError, ProviderUnavailable
 from aixgo.ledger import Usage
 from aixgo.middleware import Middleware, compose
-from aixgo.providers import pricing
 from aixgo.providers._reserve import Reserved, reserve
 from aixgo.providers.base import Completion, CompletionRequest, Delta, Provider
 
@@ -209,8 +209,8 @@ class _MeteredStream:
 def _charged(call: ModelCall, completion: Completion) -> Completion:
     """The completion with its cost, counted on the call this code runs in, if it runs in one."""
     usage = completion.usage
-    found = pricing.priced(usage, completion.model, completion.provider, call.request.model)
-    found = _counted(call, found)
+    used = _counted(call, usage)
+    found = pricing.priced(used, completion.model, completion.provider, call.request.model)
     if found is not usage:
         completion = replace(completion, usage=found)
     _charge(call, found)
@@ -220,13 +220,18 @@ def _charged(call: ModelCall, completion: Completion) -> Completion:
 def _charge_failure(call: ModelCall, error: ProviderError) -> None:
     """Count what a failed attempt used, and note its cost on the error."""
     if error.usage is not None:
-        usage = pricing.priced(error.usage, call.request.model, call.provider.name)
-        error.usage = _counted(call, usage)
+        used = _counted(call, error.usage) if error.usage else error.usage
+        error.usage = pricing.priced(used, call.request.model, call.provider.name)
         _charge(call, error.usage)
 
 
 def _counted(call: ModelCall, usage: Usage) -> Usage:
-    """`usage`, which says so if the call was a retry."""
+    """`usage` with one call at least, and as a retry if this attempt is one.
+
+    A provider of one's own may count tokens and forget the call they took.
+    """
+    if usage.calls < 1:
+        usage = replace(usage, calls=1)
     return replace(usage, retries=usage.calls) if call.attempt > 1 else usage
 
 
