@@ -106,7 +106,7 @@ class CallContext:
     offer: Held | None = None
     """What of the purse goes with the attempt that is on its way to a peer."""
     posted = False
-    """Whether it works on a sent message: no call above reports what it spends."""
+    """True for work on a message that came from a mailbox: no call above reports what it spends."""
     in_doubt = False
     """True while a peer may be spending on this call what it has not reported; noted by the link."""
     above: CallContext | None = None

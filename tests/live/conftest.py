@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from aixgo import pricing
 from aixgo.errors import nearest
 from aixgo.ledger import NANOS_PER_USD, Usage
-from aixgo.providers import Vendor, pricing
+from aixgo.providers import Vendor
 from aixgo.providers._vendors import VENDORS
 
 ANSWER = 1_000  # tokens of one answer, with room for a model that thinks first
