@@ -113,7 +113,7 @@ async def test_after_the_first_piece_an_error_passes_as_it_is(asker: Asker) -> N
 async def test_every_attempt_is_charged_to_the_call(model_asker: Asker) -> None:
     async with model_asker.set_up([retry()], [down(), down(), "done"]):
         got = await model_asker.ask()
-    assert (got.usage.calls, got.usage.tokens_total) == (3, 35)
+    assert (got.usage.calls, got.usage.retries, got.usage.tokens_total) == (3, 2, 35)
     assert model_asker.told == got.usage
 
 
