@@ -11,7 +11,7 @@ Below: providers, tools. Above: chat, react, classifier, aggregator.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -74,6 +74,8 @@ class Answer:
     """The whole conversation, this turn included."""
     stopped_by: str = ""
     """"max_rounds" when the model had to answer without the tools it wanted."""
+    counted: Mapping[str, float] = field(default_factory=dict)
+    """The numbers among the notes of all completions, such as `retries`, summed."""
 
     def facts(self) -> dict[str, JSONValue]:
         """The metadata of a reply made from this answer."""
@@ -83,7 +85,7 @@ class Answer:
             found["tool_calls"] = [run.call.name for step in self.steps for run in step.runs]
         if self.stopped_by:
             found["stopped_by"] = self.stopped_by
-        return found
+        return {**found, **self.counted}
 
 
 Event: TypeAlias = Delta | Asked | Step | Answer
@@ -103,6 +105,8 @@ class Turn:
     """What the turn has spent so far, also when it fails."""
     answered_by: tuple[str, str] | None = None
     """Model and provider of the last completion."""
+    counted: dict[str, float] = field(default_factory=dict)
+    """As `Answer.counted`, so far."""
     _wrong: int = 0
 
     async def answer(self) -> Answer:
@@ -166,6 +170,7 @@ class Turn:
                 steps=tuple(steps),
                 messages=tuple(messages),
                 stopped_by=stopped_by,
+                counted=self.counted,
             )
             return
 
@@ -194,6 +199,9 @@ class Turn:
             )
         self.usage.add(completion.usage)
         self.answered_by = (completion.model, completion.provider)
+        for name, value in completion.notes.items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                self.counted[name] = self.counted.get(name, 0) + value
         return completion
 
     async def _run(self, calls: Sequence[ToolCall]) -> tuple[ToolRun, ...]:
@@ -202,7 +210,9 @@ class Turn:
 
         async def run(call: ToolCall) -> ToolRun:
             async with gate:
-                return ToolRun(call, await self.tools.run(call.name, call.arguments))
+                return ToolRun(
+                    call, await self.tools.run(call.name, call.arguments, call_id=call.id)
+                )
 
         if len(calls) == 1:
             return (await run(calls[0]),)

@@ -109,6 +109,7 @@ class AggregatorAgent:
         description: str = "",
         provider: Provider | None = None,
         middleware: Sequence[ModelMiddleware] = (),
+        api_key: str = "",
     ) -> None:
         self.name = check_name(name)
         self.description = description
@@ -123,7 +124,9 @@ class AggregatorAgent:
         self.similarity_threshold = semantic_similarity_threshold
         self.consensus_threshold = consensus_threshold
         self.max_input_sources = max_input_sources
-        self._use = ModelUse(model, temperature, max_tokens, provider, middleware)
+        self._use = ModelUse(
+            model, temperature, max_tokens, provider, api_key, middleware=middleware
+        )
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:

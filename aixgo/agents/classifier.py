@@ -103,6 +103,7 @@ class ClassifierAgent:
         description: str = "",
         provider: Provider | None = None,
         middleware: Sequence[ModelMiddleware] = (),
+        api_key: str = "",
     ) -> None:
         self.name = check_name(name)
         self.description = description
@@ -124,7 +125,9 @@ class ClassifierAgent:
         self._shots = tuple(few_shot_examples)
         self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
         self._wanted = Checked(self._make_schema(), self._check)
-        self._use = ModelUse(model, temperature, max_tokens, provider, middleware)
+        self._use = ModelUse(
+            model, temperature, max_tokens, provider, api_key, middleware=middleware
+        )
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:

@@ -29,6 +29,8 @@ class Step:
     ok: bool = False
     error: str = ""
     usage: Usage = field(default_factory=Usage)
+    metadata_keys: tuple[str, ...] = ()
+    """What its reply's metadata tells about."""
 
     @property
     def running(self) -> bool:
@@ -58,10 +60,11 @@ class Progress:
             raise
         else:
             step.ok = True
-            if isinstance(response, Message) and response.usage is not None:
-                step.usage = response.usage
+            if isinstance(response, Message):
+                step.metadata_keys = tuple(sorted(response.metadata))
             return response
         finally:
+            step.usage = request.context.spent or step.usage
             step.seconds = time.monotonic() - step.began
             self._tell(step)
 

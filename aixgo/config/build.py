@@ -137,19 +137,24 @@ def _fault_of(config: Config, entry: AgentEntry | OrchestrationEntry) -> Iterato
 
 
 def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelPolicies) -> Agent:
-    model = _model(config, entry, given)
+    model, api_key, service = _model(config, entry, given)
+    named: dict[str, JSONValue] = {"model": model, "api_key": api_key}
+    given_settings = {**entry.settings, **{key: text for key, text in named.items() if text}}
     if entry.code:
-        given_settings = {**entry.settings, "model": model} if model else entry.settings
         base = config.path.resolve().parent
         return agent_from_code(entry.code, base, given_settings, entry.extras)
-    settings: dict[str, object] = dict(entry.settings)
+    settings: dict[str, object] = dict(given_settings)
     role = role_class(entry.role)
     if "model" in role.config_keys and model:
-        resolve_model(model)  # a model that does not exist fails here, not at the first call
-        settings["model"] = model
+        resolve_model(
+            model, api_key=api_key
+        )  # what does not exist fails here, not at the first call
     if takes_policies(entry.role):
         block = cast("Mapping[str, object]", entry.settings.get("resilience") or {})
-        settings |= {"resilience": policies.parts(entry.model, block)}
+        parts = policies.parts(service, api_key, block)
+        settings["resilience"] = parts
+        if parts.provider is not None:
+            settings.pop("api_key", None)  # it has its own
     if given.count is not None and entry.role == "producer":
         settings["count"] = given.count
     if settings.get("tools") and takes_tools(entry.role):
@@ -159,18 +164,22 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     return role.from_config(entry.name, settings)
 
 
-def _model(config: Config, entry: AgentEntry, given: Overrides) -> str:
-    """The model the entry gets, or "" when nobody names one."""
-    service = config.model_services.get(entry.model)
+def _model(config: Config, entry: AgentEntry, given: Overrides) -> tuple[str, str, str]:
+    """The model the entry gets, the key the file has for it, and the service it is of; each may be empty."""
+    services = config.model_services
     provider = entry.settings.get("provider")
     own = entry.model
-    if service is not None:
-        own = service
-    elif own and isinstance(provider, str) and ":" not in own:
+    if own and own not in services and isinstance(provider, str) and ":" not in own:
         own = f"{provider}:{own}"
     if not (own or given.model or config.default_model):
-        return ""
-    return choose_model(own, run_model=given.model, default_model=config.default_model)
+        return "", "", ""
+    chosen = choose_model(own, run_model=given.model, default_model=config.default_model)
+    name, service = chosen, services.get(chosen)
+    own_key = str(entry.settings.get("api_key") or "")
+    if service is None:
+        return chosen, own_key, ""
+    chosen = choose_model(service.model)  # --offline replaces all, whatever a service is called
+    return chosen, service.api_key or own_key, name
 
 
 def _orchestration(config: Config, entry: OrchestrationEntry, given: Overrides) -> Agent:

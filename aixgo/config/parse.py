@@ -14,7 +14,13 @@ from typing import cast
 from aixgo.config.check import Findings, check_agent, check_orchestration, check_root
 from aixgo.config.folder import AGENT_FILE, one_agent
 from aixgo.config.keys import ORCHESTRATION_KEYS
-from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
+from aixgo.config.model import (
+    AgentEntry,
+    Config,
+    Deployment,
+    ModelService,
+    OrchestrationEntry,
+)
 from aixgo.config.prices import read_prices
 from aixgo.config.read import Block, Items, read_file
 from aixgo.config.roles import agent_keys, has_pattern, root_keys
@@ -85,11 +91,6 @@ class _Parser:
             default_model=_text(block, "default_model"),
             model_services=_services(self._list(block, "model_services")),
             resilience=_block(block, "resilience"),
-            service_resilience={
-                _text(item, "name"): _block(item, "resilience")
-                for item in self._list(block, "model_services")
-                if isinstance(item, Block) and "resilience" in item
-            },
             prices=prices,
             extras={name: value for name, value in block.items() if name not in known},
             warnings=tuple(self._findings.warnings + self._notices + self._slips()),
@@ -391,14 +392,27 @@ def _address(service: Block) -> str:
     return found if not found or "://" in found else f"http://{found}"
 
 
-def _services(listed: list[JSONValue]) -> dict[str, str]:
+def _api_key(service: Block) -> str:
+    """The key of a model service, or ""."""
+    inner = service.get("config")
+    found = _text(service, "api_key")
+    if not found and isinstance(inner, Block):
+        found = _text(inner, "api_key") or _text(inner, "token")
+    return found
+
+
+def _services(listed: list[JSONValue]) -> dict[str, ModelService]:
     """What each model service's name stands for."""
-    found: dict[str, str] = {}
+    found: dict[str, ModelService] = {}
     for item in listed:
         if isinstance(item, Block):
             provider = _text(item, "provider") or _text(item, "runtime")
             model = _text(item, "model") or _text(item, "name")
             name = f"{provider}:{model}" if provider else model
             address = _address(item)
-            found[_text(item, "name")] = f"{name}@{address}" if address else name
+            found[_text(item, "name")] = ModelService(
+                model=f"{name}@{address}" if address else name,
+                api_key=_api_key(item),
+                resilience=_block(item, "resilience"),
+            )
     return found

@@ -11,6 +11,7 @@ from typing import cast
 
 from aixgo.agents.base import ModelParts
 from aixgo.config.model import Config
+from aixgo.errors import ConfigError
 from aixgo.loading import load
 from aixgo.providers import Model, ModelMiddleware, Provider, choose_model, resolve_model
 from aixgo.resilience.base import Policy, Surroundings, build_policies
@@ -33,51 +34,57 @@ def call_policies(config: Config) -> list[CallMiddleware]:
 
 
 class ModelPolicies:
-    """The policies of one process that runs a file."""
+    """The policies of one process that runs a file, around the models of services and agents."""
 
     def __init__(self, config: Config) -> None:
-        self._config = config
-        self._services: dict[str, Model] = {}
+        self._services = config.model_services
+        self._policies: dict[str, Sequence[ModelMiddleware]] = {}
+        self._models: dict[tuple[str, str], Model] = {}
+        self._building: list[str] = []
 
-    def parts(self, model: str, block: Mapping[str, object]) -> ModelParts | None:
-        """What the agent that names `model` is built with, its own policies in `block`; None for nothing.
+    def parts(self, service: str, api_key: str, block: Mapping[str, object]) -> ModelParts:
+        """What an agent is built with: its service's Model, if that has policies, and its own, in `block`.
 
         Raises:
             ConfigError: a policy's settings do not fit, or name a model that does not exist.
         """
-        service = self._service(model)
-        around = Surroundings(seam="model", where="resilience", resolve=self.resolve)
+        around = Surroundings(seam="model", where="resilience", resolve=self._resolve)
         own = build_policies(block, around)
-        if service is None and not own:
-            return None
-        return ModelParts(service, cast("Sequence[ModelMiddleware]", own))
+        return ModelParts(self._model(service, api_key), cast("Sequence[ModelMiddleware]", own))
 
-    def resolve(self, name: str) -> tuple[Provider, str]:
-        """The provider of a service, or of a model by its own name, and the model's name there.
+    def _resolve(self, name: str) -> tuple[Provider, str]:
+        """The provider of a service, or of a model by its own name, and the model's name there."""
+        service = self._services.get(name)
+        if service is None:
+            return resolve_model(choose_model(name))
+        model = self._model(name, service.api_key)
+        if model is not None:
+            return model, service.model
+        return resolve_model(choose_model(service.model), api_key=service.api_key)
 
-        Raises:
-            ConfigError: there is no such model.
-        """
-        service = self._service(name)
-        if service is not None:
-            return service, self._config.model_services[name]
-        return resolve_model(choose_model(self._config.model_services.get(name, name)))
-
-    def _service(self, name: str) -> Model | None:
+    def _model(self, name: str, api_key: str) -> Model | None:
         """The Model of a service that has policies, unless everything is to be offline."""
-        block = self._config.service_resilience.get(name)
-        full = self._config.model_services.get(name, "")
-        if not block or choose_model(full) != full:
+        service = self._services.get(name)
+        if (
+            service is None
+            or not service.resilience
+            or choose_model(service.model) != service.model
+        ):
             return None
-        made = self._services.get(name)
+        if name in self._building:
+            circle = " → ".join((*self._building, name))
+            raise ConfigError(f"model services stand in for each other in a circle: {circle}")
+        if name not in self._policies:
+            self._building.append(name)
+            where = f"model service {name!r}: resilience"
+            around = Surroundings(seam="model", where=where, resolve=self._resolve)
+            found = build_policies(service.resilience, around)
+            self._policies[name] = cast("Sequence[ModelMiddleware]", found)
+            self._building.remove(name)
+        made = self._models.get((name, api_key))
         if made is None:
-            around = Surroundings(
-                seam="model", where=f"model service {name!r}: resilience", resolve=self.resolve
-            )
-            policies = build_policies(block, around)
-            provider, model = resolve_model(full)
-            made = Model(provider, cast("Sequence[ModelMiddleware]", policies), model)
-            self._services[name] = made
+            provider, model = resolve_model(service.model, api_key=api_key)
+            made = self._models[name, api_key] = Model(provider, self._policies[name], model)
         return made
 
 

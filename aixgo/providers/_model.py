@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, TypeAlias, cast
 
-from aixgo import pricing
+from aixgo import pricing, telemetry
 from aixgo.context import CallContext
 from aixgo.errors import ProviderError, ProviderUnavailable
 from aixgo.ledger import Usage
@@ -42,14 +42,25 @@ class CompletionStream(Protocol):
 
 
 class ModelCall:
-    """A request on its way to its provider. `streaming` says which reply is expected."""
+    """A request on its way to its provider. `streaming` says which reply is expected, `attempt` which try this is.
 
-    __slots__ = ("provider", "request", "streaming")
+    Middleware that asks again passes a call with the next attempt on, which the ledger counts as a retry.
+    """
 
-    def __init__(self, provider: Provider, request: CompletionRequest, *, streaming: bool) -> None:
+    __slots__ = ("attempt", "provider", "request", "streaming")
+
+    def __init__(
+        self,
+        provider: Provider,
+        request: CompletionRequest,
+        *,
+        streaming: bool,
+        attempt: int = 1,
+    ) -> None:
         self.provider = provider
         self.request = request
         self.streaming = streaming
+        self.attempt = attempt
 
 
 ModelReply: TypeAlias = Completion | CompletionStream
@@ -94,11 +105,13 @@ class Model:
             if pieces.final is not None:
                 yield pieces.final
 
-    def ask(self, request: CompletionRequest, *, streaming: bool) -> Awaitable[ModelReply]:
+    def ask(
+        self, request: CompletionRequest, *, streaming: bool, attempt: int = 1
+    ) -> Awaitable[ModelReply]:
         """The answer as middleware passes it on: a Completion, or with `streaming` a CompletionStream."""
         if self.model:
             request = replace(request, model=self.model)
-        return self._chain(ModelCall(self.provider, request, streaming=streaming))
+        return self._chain(ModelCall(self.provider, request, streaming=streaming, attempt=attempt))
 
     def count_tokens(self, text: str) -> int:
         return self.provider.count_tokens(text)
@@ -110,8 +123,28 @@ class Model:
 async def _answer(call: ModelCall) -> ModelReply:
     """The end of a chain: another Model with a chain of its own, or a provider and its meter."""
     if isinstance(call.provider, Model):
-        return await call.provider.ask(call.request, streaming=call.streaming)
-    return await _meter(call)
+        return await call.provider.ask(call.request, streaming=call.streaming, attempt=call.attempt)
+    return await _observed(call)
+
+
+async def _observed(call: ModelCall) -> ModelReply:
+    """Ask the provider, and tell whoever watches."""
+    if not telemetry.on:
+        return await _meter(call)
+    work = telemetry.ModelUse(
+        call.provider.name, call.request, CallContext.maybe_current(), streaming=call.streaming
+    )
+    if not call.streaming:
+        with telemetry.watch(work):
+            work.completion = cast("Completion", await _meter(call))
+        return work.completion
+    telemetry.begin(work)
+    try:
+        return _ObservedStream(work, cast("CompletionStream", await _meter(call)))
+    except BaseException as exc:
+        work.error = exc
+        telemetry.end(work)
+        raise
 
 
 async def _meter(call: ModelCall) -> ModelReply:
@@ -127,7 +160,9 @@ async def _meter(call: ModelCall) -> ModelReply:
         reserved = await reserve(
             call.provider, call.request, context, purse, streaming=call.streaming
         )
-        call = ModelCall(call.provider, reserved.request, streaming=call.streaming)
+        call = ModelCall(
+            call.provider, reserved.request, streaming=call.streaming, attempt=call.attempt
+        )
     if call.streaming:
         try:
             return _MeteredStream(call, reserved)
@@ -160,6 +195,44 @@ async def _ask(call: ModelCall) -> Completion:
         provider=call.provider.name,
         code="no_answer",
     )
+
+
+class _ObservedStream:
+    """The pieces of a metered stream, each asked for as part of `work`, which ends with them."""
+
+    def __init__(self, work: telemetry.ModelUse, pieces: CompletionStream) -> None:
+        self._work = work
+        self._pieces = pieces
+
+    @property
+    def final(self) -> Completion | None:
+        return self._pieces.final
+
+    def __aiter__(self) -> _ObservedStream:
+        return self
+
+    async def __anext__(self) -> Delta:
+        entered = telemetry.enter(self._work)
+        try:
+            delta = await self._pieces.__anext__()
+        except StopAsyncIteration:
+            self._work.completion = self._pieces.final
+            telemetry.end(self._work)
+            raise
+        except BaseException as exc:
+            self._work.error = exc
+            raise
+        finally:
+            telemetry.leave(entered)
+        self._work.delta()
+        return delta
+
+    async def aclose(self) -> None:
+        try:
+            await self._pieces.aclose()
+        finally:
+            self._work.left = self._work.completion is None and self._work.error is None
+            telemetry.end(self._work)
 
 
 class _MeteredStream:
@@ -217,29 +290,33 @@ class _MeteredStream:
 def _charged(call: ModelCall, completion: Completion) -> Completion:
     """The completion with its cost, counted on the call this code runs in, if it runs in one."""
     usage = completion.usage
-    found = pricing.priced(
-        _counted(usage), completion.model, completion.provider, call.request.model
-    )
+    used = _counted(call, usage)
+    found = pricing.priced(used, completion.model, completion.provider, call.request.model)
     if found is not usage:
         completion = replace(completion, usage=found)
-    _charge(found)
+    _charge(call, found)
     return completion
 
 
 def _charge_failure(call: ModelCall, error: ProviderError) -> None:
     """Count what a failed attempt used, and note its cost on the error."""
     if error.usage is not None:
-        used = _counted(error.usage) if error.usage else error.usage
+        used = _counted(call, error.usage) if error.usage else error.usage
         error.usage = pricing.priced(used, call.request.model, call.provider.name)
-        _charge(error.usage)
+        _charge(call, error.usage)
 
 
-def _counted(usage: Usage) -> Usage:
-    """`usage` with one call at least: a provider of one's own may count tokens and forget the call they took."""
-    return usage if usage.calls >= 1 else replace(usage, calls=1)
+def _counted(call: ModelCall, usage: Usage) -> Usage:
+    """`usage` with one call at least, and as a retry if this attempt is one.
+
+    A provider of one's own may count tokens and forget the call they took.
+    """
+    if usage.calls < 1:
+        usage = replace(usage, calls=1)
+    return replace(usage, retries=usage.calls) if call.attempt > 1 else usage
 
 
-def _charge(usage: Usage) -> None:
+def _charge(call: ModelCall, usage: Usage) -> None:
     context = CallContext.maybe_current()
     if context is not None:
-        context.charge(usage)
+        context.charge(usage, call.request.model, call.provider.name)

@@ -104,7 +104,7 @@ class Call:
         )
         """The call between agents: the one that passes, or the one a model is called in, if any."""
         self._next = call_next
-        self._used = False
+        self._used = 0
         self._before = (
             (request.message, request.context.bounds) if isinstance(request, Request) else None
         )
@@ -128,12 +128,12 @@ class Call:
         request = self.request
         if self._used:
             request = self.another()
-        self._used = True
+        self._used += 1
         return await self._next(request)
 
     async def ask_instead(self, request: Asked) -> Reply:
         """The reply of what is below to another request, made with `another`."""
-        self._used = True
+        self._used += 1
         return await self._next(request)
 
     def another(self, target: str = "", provider: Provider | None = None, model: str = "") -> Asked:
@@ -147,7 +147,10 @@ class Call:
         wanted: CompletionRequest = request.request
         if model:
             wanted = replace(wanted, model=model)
-        return ModelCall(provider or request.provider, wanted, streaming=self.streaming)
+        attempt = request.attempt if provider else request.attempt + self._used
+        return ModelCall(
+            provider or request.provider, wanted, streaming=self.streaming, attempt=attempt
+        )
 
 
 def backend_of(request: Asked) -> str:

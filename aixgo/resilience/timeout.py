@@ -98,8 +98,7 @@ class Timeout(Policy):
             error = guard.error()  # whoever was cancelled kept it to himself
         finally:
             timer.cancel()
-        if isinstance(call.request, ModelCall):
-            _count(call)
+        _count(call)
         raise error
 
 
@@ -130,14 +129,19 @@ def _error(call: Call, seconds: float) -> AixgoError:
         provider=request.provider.name,
         code="timeout",
     )
-    error.usage = Usage(calls=1)
+    error.usage = _spent(request)
     return error
 
 
 def _count(call: Call) -> None:
-    """Count the request that was ended; with a budget its meter has charged what was reserved."""
-    if call.context is not None and call.context.purse is None:
-        call.context.charge(Usage(calls=1))
+    """Count the model's request that was ended; with a budget its meter has charged what was reserved."""
+    request, context = call.request, call.context
+    if isinstance(request, ModelCall) and context is not None and context.purse is None:
+        context.charge(_spent(request), request.request.model, request.provider.name)
+
+
+def _spent(request: ModelCall) -> Usage:
+    return Usage(calls=1, retries=int(request.attempt > 1))
 
 
 POLICY = Timeout

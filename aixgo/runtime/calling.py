@@ -11,9 +11,11 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from aixgo import telemetry
 from aixgo.context import CallContext, _current
 from aixgo.deadlines import Deadlines, Guard
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, RuntimeClosed
+from aixgo.ledger import Ledger, Usage
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.runtime.lending import tell_spent
@@ -24,15 +26,19 @@ T = TypeVar("T")
 
 log = logging.getLogger("aixgo.runtime")
 
+LEDGER_LINES = 10_000  # a runtime tells apart; what was added to longest ago becomes one line
 CLOSE_TIMEOUT = 5.0  # seconds a producer may take to stop when its reader leaves
 
 
 class InFlight:
-    """Counts the calls of one runtime and tells when there are none."""
+    """Counts the calls of one runtime and what they spent, and tells when there are none."""
 
-    __slots__ = ("_idle", "count", "failed", "seconds", "succeeded")
+    __slots__ = ("_idle", "_instance", "count", "failed", "ledger", "seconds", "spent", "succeeded")
 
-    def __init__(self) -> None:
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+        self.ledger = Ledger(LEDGER_LINES, rolling=True)
+        self.spent = Usage()
         self.count = 0
         self.succeeded = 0
         self.failed = 0
@@ -50,6 +56,16 @@ class InFlight:
             self.failed += 1
         if self.count == 0 and self._idle is not None:
             self._idle.set()
+
+    def book(self, context: CallContext) -> None:
+        """Put into the ledger what a call spent that began here, or came from elsewhere, at its end."""
+        spent = context.spent
+        if spent is None or spent.ledger is None:
+            return
+        if not context.posted and any(h.instance == self._instance for h in context.hops[:-1]):
+            return  # it is part of a call that is booked here
+        self.spent.add(spent)
+        self.ledger.add(spent.ledger)
 
     async def wait_idle(self) -> None:
         """Return when no call is in flight. The caller bounds the wait."""
@@ -137,6 +153,8 @@ class CallStream:
         self._began = context.clock.monotonic()
         self._closed = False
         self._ok = False
+        self.watched: telemetry.Call | None = None
+        """What observers are told about this stream; set before it is opened, or never."""
         in_flight.count += 1
 
     @property
@@ -156,7 +174,10 @@ class CallStream:
         if self._closed or inner is None:
             raise StopAsyncIteration
         try:
-            return await self._step(inner.__anext__)
+            chunk = await self._step(inner.__anext__)
+            if self.watched is not None:
+                self.watched.chunk()
+            return chunk
         except StopAsyncIteration:
             self._ok = True
             await self.aclose()
@@ -176,13 +197,30 @@ class CallStream:
         finally:
             if self._parent is not None:
                 self._parent.absorb(self._context.spent)
+            else:
+                self._in_flight.book(self._context)
             if self._context.purse is not None:
                 self._context.end_lending(self._parent)
             self._context.ended = True
+            if self.watched is not None:
+                self._tell(self.watched)
             self._in_flight.leave(self._ok, self._context.clock.monotonic() - self._began)
 
+    def _tell(self, work: telemetry.Call) -> None:
+        """Tell observers how the stream ended: whole, with an error, or left by its reader."""
+        work.reply = self.final if self._ok else None
+        work.left = not self._ok and work.error is None
+        telemetry.end(work)
+
     async def _open(self) -> None:
-        self._inner = await self._connect()
+        if self.watched is None:
+            self._inner = await self._connect()
+            return
+        entered = telemetry.enter(self.watched)
+        try:
+            self._inner = await self._connect()
+        finally:
+            telemetry.leave(entered)
 
     async def _step(self, work: Callable[[], Awaitable[T]]) -> T:
         guard = guard_call(self._deadlines, self._context, self._parent)
@@ -191,6 +229,8 @@ class CallStream:
         except BaseException as exc:
             error = leave_guard(guard, self._target, exc)
             if not isinstance(exc, StopAsyncIteration):
+                if self.watched is not None:
+                    self.watched.error = error or exc
                 await self.aclose()
             if error is not None:
                 raise error from None
@@ -199,6 +239,8 @@ class CallStream:
             raise
         error = leave_guard(guard, self._target, None)
         if error is not None:
+            if self.watched is not None:
+                self.watched.error = error
             await self.aclose()
             raise error
         return result

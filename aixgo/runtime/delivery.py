@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from typing import cast
 
+from aixgo import telemetry
 from aixgo.context import CallContext, Clock, SystemClock
 from aixgo.contract import AgentDescription, Caller, Outcome, Outcomes
 from aixgo.deadlines import Deadlines
@@ -66,7 +67,7 @@ class Delivery:
         self.dead_letters: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS)
         self._state = "not started"
         self._deadlines = Deadlines(self.clock)
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(self.instance)
         self._slots = Slots(max_in_flight, self.instance)
         routes: dict[str, Route] = {}
         self._contexts = Contexts(self.clock, principal, routes)
@@ -105,6 +106,8 @@ class Delivery:
         context = self._contexts.make(
             target, parent, timeout, budget, session, idempotency_key, key
         )
+        if telemetry.on:
+            return await self._observed(given, context, parent, share, budget)
         work: Awaitable[Message]
         if parent is not None and parent.purse is not None:
             work = self._lent(parent.purse, check_share(share), budget, given, context)
@@ -114,6 +117,25 @@ class Delivery:
             request = Request(target, given, context, streaming=False)
             work = cast("Awaitable[Message]", self._chain(request))
         return await self._counted(context, parent, work)
+
+    async def _observed(
+        self,
+        message: Message,
+        context: CallContext,
+        parent: CallContext | None,
+        share: Share,
+        budget: Budget | None,
+    ) -> Message:
+        """The reply of a call that somebody watches: also what it fails with on its way is seen."""
+        if parent is not None and parent.purse is not None:
+            work: Awaitable[Message] = self._lent(
+                parent.purse, check_share(share), budget, message, context
+            )
+        else:
+            request = Request(context.agent, message, context, streaming=False)
+            work = cast("Awaitable[Message]", (self._chain or self._deliver)(request))
+        call = telemetry.Call(context.agent, message, context)
+        return await telemetry.observe(call, self._counted(context, parent, work))
 
     async def _lent(
         self,
@@ -157,6 +179,8 @@ class Delivery:
             return cast("ReplyStream", await chain(request))
 
         chunks = CallStream(target, context, parent, self._deadlines, self._in_flight, connect)
+        if telemetry.on:
+            chunks.watched = telemetry.begin(telemetry.Call(target, given, context, streaming=True))
         try:
             await chunks.open()
             yield chunks
@@ -289,6 +313,8 @@ class Delivery:
         finally:
             if parent is not None:
                 parent.absorb(context.spent)
+            elif context.spent is not None:
+                in_flight.book(context)
             if context.purse is not None:
                 context.end_lending(parent)
             in_flight.leave(ok, self.clock.monotonic() - context.began)

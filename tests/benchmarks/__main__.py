@@ -12,7 +12,7 @@ from importlib.metadata import version
 from tests.benchmarks.calls import call_rows
 from tests.benchmarks.harness import Pace, Row, Table
 from tests.benchmarks.load import chunk_rows, fan_rows, flood_table, idle_table, tail_rows
-from tests.benchmarks.local import import_rows, local_rows
+from tests.benchmarks.local import import_rows, local_rows, model_rows
 from tests.benchmarks.processes import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -22,6 +22,7 @@ QUICK = Pace(rounds=3, seconds=0.1)
 
 PARTS: dict[str, Callable[[Pace], Iterable[Row | Table]]] = {
     "local": local_rows,
+    "models": model_rows,
     "calls": call_rows,
     "chunks": chunk_rows,
     "tail": tail_rows,
@@ -46,6 +47,8 @@ half of them in brackets. ≤ compares times, ours / theirs; ≥ says how many t
 
 LEGEND = """
 - *local call*: what the runtime adds to the agent's own time, tracing off; an echo of a short text.
+- *model call*: a model of this process that answers at once. *metered*: as agents ask it, with what it used priced
+  and charged. *all policies*: those of [resilience](resilience.md) around it, none of which has anything to do.
 - *aixgo stream*, *aixgo unary*: `DistributedRuntime` with that transport, and `serve` in another process; an echo
   of 200 B. Times are per call; with more callers the calls overlap. *no EE*: see the last tables.
 - *raw grpc.aio*: a bare client and server that exchange the same protobuf message, one RPC per call; *stream*: one

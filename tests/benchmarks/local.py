@@ -43,6 +43,36 @@ def local_rows(pace: Pace) -> Iterator[Row]:
             )
 
 
+def model_rows(pace: Pace) -> Iterator[Row]:
+    """What a model call costs besides the model: metered as agents make it, and through the policies too."""
+    rounds = pace.rounds * 2
+    with (
+        side("model_call", "bare") as bare,
+        side("model_call", "metered") as metered,
+        side("model_call", "policies") as policies,
+    ):
+        for work, ours, against, theirs in (
+            ("model call, metered", metered, "`await provider.complete(request)`", bare),
+            (
+                "model call through all policies",
+                policies,
+                "`await provider.complete(request)`",
+                bare,
+            ),
+            ("model call through all policies", policies, "model call, metered", metered),
+        ):
+            row = compare(
+                work,
+                _round(ours, CALLS),
+                against,
+                _round(theirs, CALLS),
+                goal="–",
+                rounds=rounds,
+                faster=False,
+            )
+            yield row.noting(f"{(row.ours - row.theirs) * 1e6:.2f} µs added")
+
+
 def _round(caller: Side, calls: int) -> Round:
     return lambda: caller.ask("count", callers=1, calls=calls)["seconds"] / calls
 

@@ -12,6 +12,8 @@ import aixgo
 from aixgo.agents import ChatAgent, read_output
 from aixgo.contract import AgentDescription
 from aixgo.message import JSONValue
+from aixgo.providers import Model, Provider
+from aixgo.resilience import CircuitBreaker, Fallback, Retry, Timeout
 from aixgo.runtime.options import Health, Metrics
 from aixgo.tools import Tool
 
@@ -161,6 +163,16 @@ def one_question_can_be_asked_from_synchronous_code() -> None:
     assert_type(aixgo.run(upper, "hello", timeout=5), aixgo.Message)
     assert_type(aixgo.run("flow.yaml", {"topic": "tea"}, agent="writer"), aixgo.Message)
     aixgo.load_config("flow.yaml")
+
+
+def a_policy_is_middleware_of_a_model_and_of_a_runtime(provider: Provider) -> None:
+    policies = [Retry(2), CircuitBreaker(), Timeout(5)]
+    Model(provider, policies)
+    Model(provider, [Fallback(["offline"]), Retry()])
+    ChatAgent("chat", middleware=policies)
+    aixgo.LocalRuntime(upper, middleware=policies)
+    aixgo.LocalRuntime(upper, middleware=[Fallback(agents={"upper": ["lower"]}), Retry()])
+    Model(provider, [5])  # type: ignore[list-item]
 
 
 def a_refusal_is_an_aixgo_error_with_words_for_the_caller() -> aixgo.AixgoError:

@@ -68,6 +68,20 @@ def test_each_agent_runs_in_its_own_process_if_the_file_or_the_user_says_so(tmp_
 
 
 @BOTH_WAYS
+def test_whom_a_file_names_answers_when_an_agent_fails(tmp_path: Path, way: list[str]) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        f'agents: [{{name: fails, code: "{PARTS}:fails", fallback: [upper]}}, '
+        f'{{name: upper, code: "{PARTS}:upper"}}]\nresilience: {{retry: {{max_retries: 1}}}}'
+    )
+    done = aixgo("run", file, "-i", "hello", "--agent", "fails", "--json", *way)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["payload"] == "HELLO"
+    assert result["metadata"]["served_by"] == "upper"
+
+
+@BOTH_WAYS
 def test_a_failure_shows_the_agents_traceback_by_its_error_id(
     tmp_path: Path, way: list[str]
 ) -> None:

@@ -166,7 +166,7 @@ async def test_what_failed_models_spent_is_part_of_what_the_answer_cost(model_as
     set_up(model_asker, [down()])
     async with model_asker:
         got = await model_asker.ask()
-    assert got.usage.calls == 2
+    assert (got.usage.calls, got.usage.retries) == (2, 0)
     assert model_asker.told == got.usage
 
 
@@ -180,7 +180,7 @@ async def test_a_model_of_its_own_middleware_keeps_it_and_is_asked_by_its_own_na
         got = await model_asker.ask()
     assert got.pieces == ["second try"]
     assert script.names == ["big", "big"]
-    assert got.usage.calls == 3
+    assert (got.usage.calls, got.usage.retries) == (3, 1)
 
 
 def test_a_model_that_does_not_exist_is_refused_at_once() -> None:

@@ -200,6 +200,18 @@ async def test_a_model_to_fall_back_to_that_does_not_exist_is_an_error_at_the_st
             pass
 
 
+async def test_services_that_stand_in_for_each_other_are_an_error(tmp_path: Path) -> None:
+    text = """
+model_services:
+  - {name: one, provider: vllm, model: m, resilience: {fallback: {models: [two]}}}
+  - {name: two, provider: vllm, model: m, resilience: {fallback: {models: [one]}}}
+agents: [{name: a, role: chat, model: one}]
+"""
+    with pytest.raises(ConfigError, match="in a circle: one → two → one"):
+        async with open_runtime(loaded(tmp_path, text)):
+            pass
+
+
 def test_a_role_without_a_model_is_warned_about(tmp_path: Path) -> None:
     config = loaded(tmp_path, "agents: [{name: a, role: logger, resilience: {retry: {}}}]")
     assert "a logger calls no model" in " ".join(config.warnings)

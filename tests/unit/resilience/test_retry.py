@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aixgo import Budget
+from aixgo import Budget, LocalRuntime, tool
+from aixgo.agents import ChatAgent
 from aixgo.errors import (
     AixgoError,
     CircuitOpen,
@@ -19,9 +20,10 @@ from aixgo.errors import (
     RequestRejected,
     Unavailable,
 )
+from aixgo.providers import ToolCall
 from aixgo.resilience import Retry
 from aixgo.resilience.retry import Backoff, RetryBudget
-from aixgo.testing import FakeClock
+from aixgo.testing import FakeClock, ScriptedProvider
 from tests.unit.resilience.seams import Asker, Broken, JumpClock
 
 BOUND = 5.0  # seconds after which a wait that should end counts as a hang
@@ -111,7 +113,7 @@ async def test_after_the_first_piece_an_error_passes_as_it_is(asker: Asker) -> N
 async def test_every_attempt_is_charged_to_the_call(model_asker: Asker) -> None:
     async with model_asker.set_up([retry()], [down(), down(), "done"]):
         got = await model_asker.ask()
-    assert (got.usage.calls, got.usage.tokens_total) == (3, 35)
+    assert (got.usage.calls, got.usage.retries, got.usage.tokens_total) == (3, 2, 35)
     assert model_asker.told == got.usage
 
 
@@ -121,6 +123,21 @@ async def test_the_error_at_the_end_says_what_all_attempts_spent(model_asker: As
             await model_asker.directly()
     assert caught.value.usage is not None
     assert caught.value.usage.calls == 2
+
+
+async def test_a_reply_counts_the_retries_of_all_its_rounds() -> None:
+    @tool
+    def length(text: str) -> int:
+        return len(text)
+
+    provider = ScriptedProvider(
+        [down(), ToolCall("1", "length", '{"text": "abc"}'), down(), down(), "three"]
+    )
+    agent = ChatAgent("chat", provider=provider, tools=[length], middleware=[retry()])
+    async with LocalRuntime(agent) as rt:
+        reply = await rt.call("chat", "how long is abc?")
+    assert reply.text == "three"
+    assert reply.metadata["retries"] == 3
 
 
 async def test_each_attempt_of_an_agent_has_the_path_of_the_first(agent_asker: Asker) -> None:
