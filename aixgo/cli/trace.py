@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -31,6 +32,8 @@ def command(
     ] = None,
 ) -> int:
     """Show a run."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show is no failure
     recorded = read_events(RunFolder().find(run))
     tree = fold(recorded.events, recorded.header.run_id)
     if as_json:
@@ -48,7 +51,7 @@ def _print(recorded: Recorded, tree: Tree, width: int | None) -> None:
         f"run {recorded.header.run_id[-SHORT:]}",
         tree.config,
         _state(recorded, root),
-        took(root.seconds),
+        took(root.seconds) + (f" ({took(tree.startup)} to start)" if tree.startup > 0.1 else ""),
         f"{total.tokens_total:,} tokens" if total.tokens_total else "",
         dollars(total.cost_nanos),
     ]
@@ -95,6 +98,7 @@ def _object(recorded: Recorded, tree: Tree) -> dict[str, JSONValue]:
         "distributed": tree.distributed,
         "status": _state(recorded, root),
         "began": as_time(root.began).isoformat(),
+        "startup_s": round(tree.startup, 6),
         "duration_s": round(root.seconds, 6),
         **root.total.as_metadata(),
         "calls": [
@@ -103,7 +107,7 @@ def _object(recorded: Recorded, tree: Tree) -> dict[str, JSONValue]:
                 "name": node.name,
                 "key": node.key,
                 "parent": None if node.parent is None else number[node.parent],
-                "start_s": round(node.began - root.began, 6),
+                "start_s": round(node.began - tree.ready, 6),
                 "duration_s": round(node.seconds, 6),
                 "status": _state(recorded, root) if node is root else node.status,
                 "pattern": node.pattern,

@@ -67,7 +67,7 @@ def waterfall(tree: Tree, width: int, glyphs: Glyphs) -> Iterator[Line]:
     columns = _columns(tree, rows, width)
     yield Line(_cells(columns, "", "start", "time", "tokens", "cost", ""))
     for node, guide, below in rows:
-        yield Line(_node(tree.root, node, guide, columns, glyphs), node.critical, bool(node.error))
+        yield Line(_node(tree, node, guide, columns, glyphs), node.critical, bool(node.error))
         if node.status not in ("ok", "running") or node.error:
             yield Line(fitted("  " + below + _outcome(node), width).rstrip(), failed=True)
 
@@ -115,17 +115,17 @@ def _columns(tree: Tree, rows: list[tuple[Node, str, str]], width: int) -> _Colu
     return _Columns(name, start, time, tokens, cost, bar)
 
 
-def _node(root: Node, node: Node, guide: str, columns: _Columns, glyphs: Glyphs) -> str:
+def _node(tree: Tree, node: Node, guide: str, columns: _Columns, glyphs: Glyphs) -> str:
     name = f"{'*' if node.critical else ' '} {guide}{_name(node)}"
     spent = node.total.tokens_total
     return _cells(
         columns,
         name,
-        f"+{took(max(0.0, node.began - root.began))}",
+        _offset(node.began - tree.ready),
         took(node.seconds) + ("…" if node.status == "running" else ""),
         f"{spent:,}" if spent else "",
         dollars(node.total.cost_nanos),
-        _bar(root, node, columns.bar, glyphs),
+        _bar(tree, node, columns.bar, glyphs),
     )
 
 
@@ -140,19 +140,25 @@ def _cells(columns: _Columns, name: str, *rest: str) -> str:
     return text.rstrip()
 
 
-def _bar(root: Node, node: Node, width: int, glyphs: Glyphs) -> str:
+def _offset(seconds: float) -> str:
+    return f"+{took(seconds)}" if seconds >= 0 else f"-{took(-seconds)}"
+
+
+def _bar(tree: Tree, node: Node, width: int, glyphs: Glyphs) -> str:
     """Where in the whole run the node was under way; at least one sign, and never outside."""
-    if not width or root.seconds <= 0:
+    whole = tree.root.ended - tree.ready
+    if not width or whole <= 0:
         return ""
-    scale = width / root.seconds
-    first = min(width - 1, max(0, int((node.began - root.began) * scale)))
-    last = min(width, max(first + 1, round((node.ended - root.began) * scale)))
+    first = min(width - 1, max(0, int((node.began - tree.ready) / whole * width)))
+    last = min(width, max(first + 1, round((node.ended - tree.ready) / whole * width)))
     return " " * first + (glyphs.bar if node.critical else glyphs.side) * (last - first)
 
 
 def _name(node: Node) -> str:
     name = printable(node.name) or "?"
-    return name if node.kind in ("run", "call") else f"{node.kind} {name}"
+    if node.kind == "run":
+        return "the run"
+    return name if node.kind == "call" else f"{node.kind} {name}"
 
 
 def _outcome(node: Node) -> str:

@@ -191,6 +191,8 @@ class MessageCompleted(Event, frozen=True, kw_only=True):
     duration_ms: float = 0.0
     usage: Spent = NOTHING
     error_type: str = ""
+    content: str | None = None
+    """What it said, if content is recorded."""
 
 
 class ToolCallStarted(Event, frozen=True, kw_only=True):
@@ -198,6 +200,8 @@ class ToolCallStarted(Event, frozen=True, kw_only=True):
 
     tool_name: str
     tool_id: str
+    tool_input: str | None = None
+    """Its arguments as the model wrote them, if content is recorded."""
 
 
 class ToolCallCompleted(Event, frozen=True, kw_only=True):
@@ -207,6 +211,8 @@ class ToolCallCompleted(Event, frozen=True, kw_only=True):
     tool_id: str
     success: bool = True
     duration_ms: float = 0.0
+    result: str | None = None
+    """What the model was told, if content is recorded."""
 
 
 class ToolCallFailed(Event, frozen=True, kw_only=True):
@@ -216,7 +222,8 @@ class ToolCallFailed(Event, frozen=True, kw_only=True):
     tool_id: str
     success: bool = False
     duration_ms: float = 0.0
-    error_type: str = ""
+    result: str | None = None
+    """What the model was told, if content is recorded."""
 
 
 class EventsDropped(Event, frozen=True, kw_only=True, tag="aixgo.events_dropped"):

@@ -30,7 +30,16 @@ from aixgo import __version__
 from aixgo.errors import ConfigError
 from aixgo.sessions.events import Event, EventsDropped, as_time, decode_event, encode_event
 
-__all__ = ["FORMAT", "EventFile", "Header", "Recorded", "is_written", "parts_of", "read_events"]
+__all__ = [
+    "FORMAT",
+    "EventFile",
+    "Header",
+    "Recorded",
+    "is_written",
+    "parts_of",
+    "read_events",
+    "read_parts",
+]
 
 FORMAT = 1
 """The version of the files written here; one more when an older reader could not make sense of them."""
@@ -213,17 +222,24 @@ def read_events(path: Path) -> Recorded:
     events: list[Event] = []
     notes: list[str] = []
     header = _read_into(path, events, notes)
-    for part in _parts(parts_of(path)):
-        try:
-            _read_into(part, events, notes)
-        except ConfigError:
-            notes.append(f"{part.name} in {part.parent.name} cannot be read")
+    events += read_parts(parts_of(path), notes)
     found = Recorded(path=path, header=header, events=events, running=running, notes=notes)
     unique = {event.event_id: event for event in found.events}  # a part may have been taken in
     found.events = sorted(unique.values(), key=lambda event: event.timestamp)
     if running:
         found.notes = [note for note in found.notes if "cut off" not in note]
     return found
+
+
+def read_parts(folder: Path, notes: list[str]) -> list[Event]:
+    """What the run's other processes have written so far; what is missing is added to `notes`."""
+    events: list[Event] = []
+    for part in _parts(folder):
+        try:
+            _read_into(part, events, notes)
+        except ConfigError:
+            notes.append(f"{part.name} in {folder.name} cannot be read")
+    return events
 
 
 def is_written(path: Path) -> bool:

@@ -83,11 +83,18 @@ class Tree:
     root: Node
     config: str = ""
     distributed: bool = False
+    ready: float = 0.0
+    """When everything was up and the input came in, in Unix seconds."""
     prompt: str = ""
     """The input, if content was recorded."""
     answer: str | None = None
     dropped: int = 0
     """Events that are known to be missing."""
+
+    @property
+    def startup(self) -> float:
+        """Seconds before anything could be called."""
+        return max(0.0, self.ready - self.root.began)
 
     @property
     def critical_path(self) -> list[Node]:
@@ -124,6 +131,8 @@ class _Fold:
         self._link()
         root = self.tree.root
         root.began = root.began or min((n.began for n in root.walk() if n.began), default=0.0)
+        first = min((child.began for child in root.children), default=root.began)
+        self.tree.ready = self.tree.ready or first
         for node in root.walk():
             if node.status == "running":
                 node.ended = max(self._last, node.began)
@@ -144,7 +153,7 @@ class _Fold:
         elif isinstance(event, ToolCallStarted | ToolCallCompleted | ToolCallFailed):
             self._tool(event)
         elif isinstance(event, PromptReceived):
-            self.tree.prompt = event.content
+            self.tree.ready, self.tree.prompt = event.time, event.content
         elif isinstance(event, EventsDropped):
             self.tree.dropped += event.count
 
@@ -205,8 +214,6 @@ class _Fold:
             self._steps.append((found, event.run_id))
         found.ended = event.time
         found.status = "ok" if event.success else "failed"
-        if isinstance(event, ToolCallFailed):
-            found.error = event.error_type
 
     def _run(self, run_id: str) -> Node:
         return self._runs.setdefault(run_id, Node("call", "?", run_id=run_id))
@@ -241,8 +248,8 @@ class _Fold:
 
     def _caller(self, node: Node, by_place: dict[tuple[str, str], list[Node]]) -> Node | None:
         start = self._starts.get(node)
-        if start is None:
-            return None
+        if start is None or start.posted:
+            return None  # nobody waits for what was posted, so it is no part of a call
         if start.parent_run_id:
             return self._runs.get(start.parent_run_id)
         place = (start.parent_agent, start.parent_key)

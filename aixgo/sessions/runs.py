@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aixgo.errors import ConfigError, nearest
-from aixgo.message import new_id
 from aixgo.sessions.events import (
     ErrorRaised,
     Event,
@@ -73,13 +72,12 @@ class RunFolder:
     def __init__(self, state: Path | None = None) -> None:
         self.path = (state or state_dir()) / "runs"
 
-    def begin(self) -> EventFile:
+    def begin(self, run_id: str) -> EventFile:
         """A file for a new run. The oldest that are too many are removed.
 
         Raises:
             ConfigError: it cannot be made.
         """
-        run_id = new_id()
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
