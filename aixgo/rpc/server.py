@@ -31,6 +31,7 @@ from aixgo.rpc.connections import Connections
 from aixgo.rpc.descriptions import describe_host
 from aixgo.rpc.desk import Desk, Served
 from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
+from aixgo.rpc.probes import listen, serve_health
 from aixgo.rpc.status import ADMITTED, status_of
 from aixgo.rpc.traffic import Traffic
 from aixgo.v1 import agent_service_pb2 as pb
@@ -46,7 +47,8 @@ Rpc = grpc.aio.ServicerContext[bytes, bytes]
 class Server:
     """Serves one `Host` at one address, with health per agent and reflection.
 
-    Belongs to the loop that runs `start`. Off loopback it refuses plaintext unless `insecure` is set.
+    Belongs to the loop that runs `start`. Off loopback it refuses plaintext unless `insecure` is set; at
+    `health_address` it answers health checks besides, always in plaintext, and serves nothing else.
 
     Raises:
         ConfigError: the address is none, or plaintext would leave the machine.
@@ -59,12 +61,21 @@ class Server:
         *,
         insecure: bool = False,
         settings: WireSettings | None = None,
+        health_address: str = "",
     ) -> None:
         self._address = parse_address(address, what="the address to listen at")
         check_plaintext(self._address, insecure=insecure, verb="listening at")
         self._host = host
         self._settings = settings or WireSettings()
+        self._health_address = (
+            parse_address(health_address, what="the address of health checks")
+            if health_address
+            else None
+        )
+        self.health_address = ""
+        """Where health checks are answered besides, with the port that was bound."""
         self._server: grpc.aio.Server | None = None
+        self._probes: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
         self._desk = Desk(host)
         self._connections = Connections(self._desk, self._settings)
@@ -84,20 +95,24 @@ class Server:
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
         try:
-            port = server.add_insecure_port(self._address.target)
-        except RuntimeError as exc:
+            where = listen(server, self._address)
+        except ConfigError:
             await server.stop(None)
-            raise ConfigError(
-                f"cannot listen at {self._address.text!r}: it is in use, or not an address of this machine"
-            ) from exc
+            raise
         for about in self._host.descriptions():
             await self.set_health(about.name, about.ready)
         await self.set_health("", serving=True)
         await server.start()
+        if self._health_address is not None:
+            try:
+                self._probes, self.health_address = await serve_health(
+                    self._health, self._health_address, self._settings
+                )
+            except ConfigError:
+                await server.stop(None)
+                raise
         self._server = server
-        if self._address.path:
-            return self._address.text
-        return Address("", host=self._address.host, port=port).target
+        return where
 
     @property
     def traffic(self) -> Traffic:
@@ -124,6 +139,8 @@ class Server:
         began = time.monotonic()
         await self._connections.end(grace)
         await server.stop(max(0.0, began + grace - time.monotonic()))
+        if self._probes is not None:
+            await self._probes.stop(None)
         self._desk.deadlines.close()
 
     async def _quiet(self) -> None:

@@ -45,6 +45,8 @@ class DistributedRuntime(Runtime):
             each an RPC of its own. The semantics are the same.
         insecure: allow plaintext to and from other machines.
         wire: keepalive, connect timeout and concurrency of connections.
+        health_address: where to answer health checks besides, in plaintext and nothing else, for probes that
+            cannot do TLS; with port 0 the one that was bound is `health_address`.
         options: see `RuntimeOptions`.
 
     Raises:
@@ -59,6 +61,7 @@ class DistributedRuntime(Runtime):
         transport: str = "stream",
         insecure: bool = False,
         wire: WireSettings | None = None,
+        health_address: str = "",
         **options: Unpack[RuntimeOptions],
     ) -> None:
         self._settings = wire or WireSettings()
@@ -70,6 +73,10 @@ class DistributedRuntime(Runtime):
         self._listen = address
         self.address = ""
         """Where the server listens, with the port it got; empty while there is none."""
+        self.health_address = health_address
+        """Where health checks are answered besides."""
+        if health_address and not address:
+            raise ConfigError("health_address needs an address: without one nothing is served")
         if address:
             check_plaintext(parse_address(address), insecure=insecure, verb="serving at")
         for name, addresses in (peers or {}).items():
@@ -182,7 +189,11 @@ class DistributedRuntime(Runtime):
         await super().start()
         if self._listen:
             server = Server(
-                RuntimeHost(self), self._listen, insecure=self._insecure, settings=self._settings
+                RuntimeHost(self),
+                self._listen,
+                insecure=self._insecure,
+                settings=self._settings,
+                health_address=self.health_address,
             )
             try:
                 address = await server.start()
@@ -193,6 +204,7 @@ class DistributedRuntime(Runtime):
                 await server.stop(grace=0)
                 raise RuntimeClosed(self.state)
             self._server, self.address = server, address
+            self.health_address = server.health_address
 
     def _begin(self) -> None:
         super()._begin()
@@ -252,6 +264,7 @@ async def serve(
     transport: str = "stream",
     insecure: bool = False,
     wire: WireSettings | None = None,
+    health_address: str = "",
     **options: Unpack[RuntimeOptions],
 ) -> None:
     """Serve `agents` at `address` until SIGTERM or SIGINT, then drain.
@@ -263,7 +276,7 @@ async def serve(
         address: `host:port` (port 0 picks one) or `unix:/path`.
         peers: agents elsewhere that ours may call.
         ready: called once calls are taken; `runtime.address` says where.
-        transport, insecure, wire, options: as for `DistributedRuntime`.
+        transport, insecure, wire, health_address, options: as for `DistributedRuntime`.
 
     Raises:
         ConfigError: the address does not parse or is in use, or plaintext would leave the machine.
@@ -276,6 +289,7 @@ async def serve(
         transport=transport,
         insecure=insecure,
         wire=wire,
+        health_address=health_address,
         **options,
     )
     async with stop_signal() as stopped, runtime:
