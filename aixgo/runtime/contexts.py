@@ -98,6 +98,7 @@ class Contexts:
             traceparent=posted.traceparent,
         )
         context.began = now
+        context.posted = True
         return context
 
     def taken(self, posted: Posted, name: str) -> None:
