@@ -41,9 +41,13 @@ LONGEST_FOLDER = 80  # bytes: a socket's path holds 107
 class Child:
     """One process and what it writes."""
 
-    def __init__(self, name: str, address: str, tracebacks: Tracebacks) -> None:
+    def __init__(
+        self, name: str, address: str, tracebacks: Tracebacks, record: Path | None = None
+    ) -> None:
         self.name = name
         self.address = address
+        self.record = record
+        """The file for its events, if they are recorded."""
         self.process: asyncio.subprocess.Process | None = None
         self.serving = asyncio.Event()
         self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
@@ -121,12 +125,18 @@ class Fleet:
     """
 
     def __init__(
-        self, config: Config, names: Iterable[str], flags: Sequence[str], tracebacks: Tracebacks
+        self,
+        config: Config,
+        names: Iterable[str],
+        flags: Sequence[str],
+        tracebacks: Tracebacks,
+        record: Path | None = None,
     ) -> None:
         self._config = config
         self._names = list(names)
         self._flags = list(flags)
         self._tracebacks = tracebacks
+        self._record = record
         self._folder = ""
         self._children: list[Child] = []
         self._watches: set[asyncio.Task[None]] = set()
@@ -142,7 +152,12 @@ class Fleet:
             shutil.rmtree(self._folder)
             self._folder = tempfile.mkdtemp(prefix="aixgo-", dir="/tmp")  # short, and still private
         self._children = [
-            Child(name, f"unix:{self._folder}/{number}", self._tracebacks)
+            Child(
+                name,
+                f"unix:{self._folder}/{number}",
+                self._tracebacks,
+                self._record / f"{number}.jsonl" if self._record is not None else None,
+            )
             for number, name in enumerate(self._names)
         ]
         return self
@@ -228,6 +243,8 @@ class Fleet:
         safe = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
         command = [sys.executable, *safe, "-m", "aixgo", "serve", str(self._config.path.resolve())]
         command += ["--agent", child.name, "--address", child.address, "--follow-stdin"]
+        if child.record is not None:
+            command += ["--record", str(child.record)]
         for name, address in {**self.peers, **here}.items():
             if name != child.name:
                 command += ["--peer", f"{name}={address}"]

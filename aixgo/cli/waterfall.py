@@ -169,4 +169,5 @@ def _outcome(node: Node) -> str:
     if node.error_id:
         parts.append(f"error id {printable(node.error_id)}")
     text = printable(node.error_text[:LONGEST_ERROR])
-    return ", ".join(parts) + (f": {text}" if text and node.error_id not in text else "")
+    says_id = bool(node.error_id) and node.error_id in node.error_text
+    return ", ".join(parts) + (f": {text}" if text and not says_id else "")
