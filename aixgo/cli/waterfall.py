@@ -68,7 +68,7 @@ def waterfall(tree: Tree, width: int, glyphs: Glyphs) -> Iterator[Line]:
     yield Line(_cells(columns, "", "start", "time", "tokens", "cost", ""))
     for node, guide, below in rows:
         yield Line(_node(tree, node, guide, columns, glyphs), node.critical, bool(node.error))
-        if node.status not in ("ok", "running") or node.error:
+        if node.status not in ("ok", "running") and not _is_passed_on(node):
             yield Line(fitted("  " + below + _outcome(node), width).rstrip(), failed=True)
 
 
@@ -159,6 +159,15 @@ def _name(node: Node) -> str:
     if node.kind == "run":
         return "the run"
     return name if node.kind == "call" else f"{node.kind} {name}"
+
+
+def _is_passed_on(node: Node) -> bool:
+    """Whether it ended with what a call of its own ended with, which says so already."""
+    end = (node.status, node.error, node.error_id)
+    return any(
+        (child.status, child.error, child.error_id) == end or (child.status, child.error, "") == end
+        for child in node.children
+    )
 
 
 def _outcome(node: Node) -> str:
