@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Protocol, TypeVar
-from weakref import WeakSet
 
 from aixgo.context import CallContext
 
@@ -30,7 +29,6 @@ __all__ = [
     "Call",
     "Entered",
     "Execution",
-    "Gauged",
     "ModelUse",
     "Observer",
     "Orchestration",
@@ -41,7 +39,6 @@ __all__ = [
     "begin",
     "end",
     "enter",
-    "gauged",
     "leave",
     "observe",
     "remove_observer",
@@ -78,15 +75,6 @@ class Observer(Protocol):
     def begin(self, work: Work) -> Span | None:
         """Some work begins; None if it does not matter to this observer."""
         ...
-
-
-class Gauged(Protocol):
-    """Something with figures of the moment, such as a runtime."""
-
-    @property
-    def instance(self) -> str: ...
-
-    def metrics(self) -> Mapping[str, object]: ...
 
 
 class Work:
@@ -212,8 +200,6 @@ class ToolUse(Work):
 _observers: tuple[Observer, ...] = ()
 _reported: set[str] = set()
 _pattern: ContextVar[Orchestration | None] = ContextVar("aixgo_pattern", default=None)
-gauged: WeakSet[Gauged] = WeakSet()
-"""The runtimes that were started in this process and are not forgotten yet."""
 
 
 def add_observer(observer: Observer) -> None:

@@ -27,6 +27,7 @@ VERBS = {
     "trace": Verb("aixgo.cli.trace", "Show a run: its calls, their time, tokens, cost and errors."),
     "runs": Verb("aixgo.cli.runs", "List the runs that are recorded here."),
     "call": Verb("aixgo.cli.call", "Call one agent that is served somewhere."),
+    "dev": Verb("aixgo.cli.dev", "Run the whole fleet in this terminal and restart it on change."),
     "health": Verb("aixgo.cli.health", "Ask whether a server, or one of its agents, takes calls."),
     "validate": Verb("aixgo.cli.validate", "Check a configuration without running it."),
     "schema": Verb("aixgo.cli.schema", "Print the JSON Schema of configuration files."),

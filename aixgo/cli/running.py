@@ -198,7 +198,7 @@ async def open_run(
         return
     placed = assemble(config, only=entry_names, overrides=options.overrides)
     flags = (*options.flags, "--record-content") if options.record_content else options.flags
-    async with Fleet(config, leaves, flags, tracebacks or Tracebacks(), parts) as fleet:
+    async with Fleet(config, leaves, flags, tracebacks or Tracebacks(), record=parts) as fleet:
         runtime = DistributedRuntime(
             peers={**peers, **fleet.peers},
             address=fleet.entry_address,

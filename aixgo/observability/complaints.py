@@ -3,7 +3,7 @@
 OpenTelemetry's exporters log every attempt that fails. While one of ours is at work their log goes here and
 nowhere else, so that a dead collector is one warning with a reason and not a page of them.
 
-Below: logging, redaction. Above: outbound, metrics.
+Below: logging, redaction. Above: outbound.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aixgo.observability.redaction import redact
 
 __all__ = ["Complaints"]
 
-LOGGERS = ("opentelemetry.exporter", "opentelemetry.sdk.metrics._internal.export")
+LOGGERS = ("opentelemetry.exporter",)
 LONGEST = 300  # characters of a reason
 
 

@@ -1,6 +1,6 @@
 """What messages, prompts and tools say, for spans: only if asked for, without secrets, and cut when long.
 
-Below: telemetry, redaction. Above: tracing and langfuse.
+Below: telemetry, redaction. Above: tracing.
 """
 
 from __future__ import annotations
@@ -63,10 +63,6 @@ class Content:
         if isinstance(work, ModelUse) and work.completion is not None:
             return [_answered(work.completion)]
         return []
-
-    def text(self, turns: Sequence[JSONValue]) -> str:
-        """Turns as JSON text that fits an attribute."""
-        return _json(turns)
 
 
 def _said(given: Sequence[JSONValue], answered: Sequence[JSONValue]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The names of attributes, spans and metrics, all in one place and pinned.
+"""The names of attributes and spans, all in one place and pinned.
 
 `gen_ai.*` and `error.type` are OpenTelemetry's semantic conventions of `VERSION`, the last release of the main
 repository that defines those for generative AI; they may change in any later one, so a new version is a change
@@ -77,9 +77,6 @@ TOOL_TYPE: Final = "gen_ai.tool.type"
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
 TOOL_ERROR: Final = "tool_error"
 
-QUALITY: Final = "quality."
-"""Quality scores are `quality.<dimension>`."""
-
 # -- content, only when asked for ----------------------------------------------------------------------------
 
 INSTRUCTIONS: Final = "gen_ai.system_instructions"
@@ -101,17 +98,3 @@ WAIT: Final = "aixgo.orchestration.wait_seconds"
 """How long the first of several simultaneous replies waited for the last."""
 CLASSIFY: Final = "aixgo.orchestration.classify_seconds"
 ROUTE: Final = "aixgo.orchestration.route_seconds"
-
-# -- metrics -------------------------------------------------------------------------------------------------
-
-M_OPERATION: Final = "gen_ai.client.operation.duration"
-M_TOKENS: Final = "gen_ai.client.token.usage"
-M_FIRST_CHUNK: Final = "gen_ai.client.operation.time_to_first_chunk"
-TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - an attribute's name
-M_COST: Final = "aixgo.cost"
-M_CALL: Final = "aixgo.call.duration"
-M_SERVED: Final = "aixgo.agent.duration"
-M_TOOL: Final = "aixgo.tool.duration"
-M_ORCHESTRATION: Final = "aixgo.orchestration.duration"
-M_PATTERN_CALLS: Final = "aixgo.orchestration.agents"
-M_PATTERN_FACT: Final = "aixgo.orchestration."

@@ -1,4 +1,4 @@
-"""Where spans and metrics go: OTLP over HTTP or gRPC, the console, a file.
+"""Where spans go: OTLP over HTTP or gRPC, the console, a file.
 
 What the settings leave open is read from the OTEL_* variables, as their specification says. Everything that can
 be wrong about an address or a header is found here, before anything is sent.
@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import unquote
 
-from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 
 from aixgo.errors import ConfigError
 from aixgo.observability.settings import Settings, check_headers, check_url, current_endpoint
 
-__all__ = ["FileSpanExporter", "metric_exporter", "span_exporter"]
+__all__ = ["FileSpanExporter", "span_exporter"]
 
 log = logging.getLogger("aixgo.observability")
 
@@ -52,26 +51,6 @@ def span_exporter(settings: Settings) -> tuple[SpanExporter, str]:
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as over_http
 
     return over_http.OTLPSpanExporter(endpoint=url, headers=headers, timeout=settings.timeout), url
-
-
-def metric_exporter(settings: Settings) -> tuple[MetricExporter, str]:
-    """The exporter of metrics, and the name of its receiver.
-
-    Raises:
-        ConfigError: an address or a header cannot be used.
-    """
-    protocol, url, headers = _otlp(settings, "metrics")
-    if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as over_grpc
-
-        return over_grpc.OTLPMetricExporter(
-            endpoint=url, headers=headers, timeout=settings.timeout
-        ), url
-    from opentelemetry.exporter.otlp.proto.http import metric_exporter as over_http
-
-    return over_http.OTLPMetricExporter(
-        endpoint=url, headers=headers, timeout=settings.timeout
-    ), url
 
 
 def _otlp(settings: Settings, signal: str) -> tuple[str, str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """What a pattern's run comes to, in attributes: from its result's metadata and the calls it made.
 
-Below: telemetry. Above: tracing and metrics, which show the same figures.
+Below: telemetry. Above: tracing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from aixgo.message import JSONValue
 from aixgo.observability import conventions as names
 from aixgo.telemetry import Call, Orchestration
 
-__all__ = ["pattern_attributes", "pattern_numbers"]
+__all__ = ["pattern_attributes"]
 
 FACTS = (
     "agent_count",
@@ -31,8 +31,6 @@ FACTS = (
     "stopped_by",
 )
 """Metadata keys of results that become attributes, whichever pattern sets them."""
-NUMBERS = ("agreement", "confidence", "iterations", "rounds", "score", "step_count")
-"""The ones among them that are measured."""
 
 
 def pattern_attributes(work: Orchestration) -> dict[str, str | bool | int | float]:
@@ -48,17 +46,6 @@ def pattern_attributes(work: Orchestration) -> dict[str, str | bool | int | floa
         value: JSONValue = metadata.get(name)
         if isinstance(value, str | bool | int | float):
             found[f"{names.ORCHESTRATION_PREFIX}{name}"] = value
-    return found
-
-
-def pattern_numbers(work: Orchestration) -> dict[str, float]:
-    """The figures of a run that are worth a distribution."""
-    found: dict[str, float] = dict(_times(work))
-    metadata = {} if work.result is None else work.result.metadata
-    for name in NUMBERS:
-        value = metadata.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            found[f"{names.ORCHESTRATION_PREFIX}{name}"] = float(value)
     return found
 
 

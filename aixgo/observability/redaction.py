@@ -1,6 +1,6 @@
-"""Secrets stay out of logs and traces: values that look like one, and those this process's environment holds.
+"""Secrets stay out of traces and warnings: values that look like one, and those this process's environment holds.
 
-Below: nothing of ours. Beside: content and logs, which pass every text through `redact`.
+Below: nothing of ours. Above: content and complaints, which pass every text through `redact`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Switch tracing and metrics on, and off again.
+"""Switch tracing on, and off again.
 
-Nothing is on until `setup` is called, which the command line does for `observability:` of a file and for
-`--otel`. Closing what it gives delivers what is left within five seconds and leaves the process as it was.
+Nothing is on until `setup` is called. Closing what it gives delivers what is left within five seconds and leaves
+the process as it was.
 
-Below: everything of this folder. Above: users, config, cli.
+Below: everything of this folder. Above: users.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from aixgo import telemetry
 from aixgo.errors import ConfigError, MissingExtra
-from aixgo.observability.settings import Exporter, LangfuseSettings, Protocol, Settings
+from aixgo.observability.settings import Exporter, Protocol, Settings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from aixgo.observability.complaints import Complaints
 
-__all__ = ["Observability", "SetupOptions", "is_on", "setup"]
+__all__ = ["Observability", "SetupOptions", "setup"]
 
 log = logging.getLogger("aixgo.observability")
 
@@ -36,7 +36,7 @@ _active: list[Observability] = []
 
 
 class SetupOptions(TypedDict, total=False):
-    """The keywords of `setup`; each is described at the key of the same name in docs/observability.md."""
+    """The keywords of `setup`; each is described in docs/observability.md."""
 
     enabled: bool
     exporter: Exporter
@@ -48,9 +48,6 @@ class SetupOptions(TypedDict, total=False):
     service_name: str
     sampling: float | None
     capture_content: bool
-    metrics: bool
-    prometheus: str
-    langfuse: LangfuseSettings | None
 
 
 class Observability:
@@ -93,11 +90,6 @@ class Observability:
         self._ends.append(end)
 
 
-def is_on() -> bool:
-    """Whether a `setup` is in force in this process."""
-    return bool(_active)
-
-
 def setup(settings: Settings | None = None, /, **options: Unpack[SetupOptions]) -> Observability:
     """Switch on what `settings`, or the keywords, ask for.
 
@@ -105,7 +97,7 @@ def setup(settings: Settings | None = None, /, **options: Unpack[SetupOptions]) 
 
     Raises:
         ConfigError: a setting cannot be right, an address cannot be listened at, or another `setup` is in force.
-        MissingExtra: the packages are not installed: pip install 'aixgo[otel]', or 'aixgo[langfuse]'.
+        MissingExtra: the packages are not installed: pip install 'aixgo[otel]'.
     """
     if settings is not None and options:
         raise ConfigError("give setup() either settings or keywords")
@@ -114,10 +106,10 @@ def setup(settings: Settings | None = None, /, **options: Unpack[SetupOptions]) 
     if not chosen.asks_for_something:
         return made
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        log.info("OTEL_SDK_DISABLED is true: nothing is traced or measured")
+        log.info("OTEL_SDK_DISABLED is true: nothing is traced")
         return made
     if _active:
-        raise ConfigError("observability is on already in this process; close the other one first")
+        raise ConfigError("tracing is on already in this process; close the other one first")
     try:
         _switch_on(made, chosen)
     except BaseException:
@@ -138,15 +130,11 @@ def _switch_on(made: Observability, settings: Settings) -> None:
         resource = _resource(settings)
         complaints.open()
         made.on_close(complaints.close)
-        if settings.exporter != "none" or settings.langfuse is not None:
-            _trace(made, settings, resource, complaints)
+        _trace(made, settings, resource, complaints)
     except ModuleNotFoundError as exc:
-        missing = (exc.name or "").partition(".")[0]
-        if missing not in ("opentelemetry", "langfuse"):
+        if not (exc.name or "").startswith("opentelemetry"):
             raise
-        raise MissingExtra(
-            "observability", "otel" if missing == "opentelemetry" else missing
-        ) from exc
+        raise MissingExtra("tracing", "otel") from exc
 
 
 def _trace(
@@ -166,9 +154,8 @@ def _trace(
         sampler, resource, shutdown_on_exit=False, span_limits=SpanLimits(max_events=32)
     )
     made.on_close(provider.shutdown)
-    if settings.exporter != "none":
-        exporter, where = span_exporter(settings)
-        provider.add_span_processor(Outbound(exporter, where, complaints, **_pace()))
+    exporter, where = span_exporter(settings)
+    provider.add_span_processor(Outbound(exporter, where, complaints, **_pace()))
     tracing = Tracing(
         provider.get_tracer(conventions.SCOPE, schema_url=conventions.SCHEMA_URL),
         capture_content=settings.capture_content,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from opentelemetry import baggage, trace
@@ -36,13 +35,10 @@ from aixgo.observability.content import Content
 from aixgo.observability.patterns import pattern_attributes
 from aixgo.telemetry import Call, Execution, ModelUse, Orchestration, Span, ToolUse, Work
 
-__all__ = ["Attributes", "Extra", "Tracing", "parse_traceparent", "prompt_hash", "traceparent"]
+__all__ = ["Attributes", "Tracing", "parse_traceparent", "prompt_hash", "traceparent"]
 
 Value: TypeAlias = str | bool | int | float | tuple[str, ...]
 Attributes: TypeAlias = dict[str, Value]
-Extra: TypeAlias = Callable[[Work, Content], Mapping[str, Value]]
-"""More attributes for a piece of work that has ended, for a backend that has words of its own."""
-
 MAX_ERROR = 300  # characters of an error's text in a span
 
 
@@ -54,7 +50,6 @@ class Tracing:
         capture_content: whether messages, prompts, arguments and results become part of them.
         follows_parent: whether the sampler never samples below a span that was not sampled; then such work costs
             next to nothing.
-        extra: more attributes, for a backend with words of its own.
     """
 
     def __init__(
@@ -63,12 +58,10 @@ class Tracing:
         *,
         capture_content: bool = False,
         follows_parent: bool = False,
-        extra: Extra | None = None,
     ) -> None:
         self._tracer = tracer
         self._follows_parent = follows_parent
         self._content = Content(captured=capture_content)
-        self._extra = extra
 
     def begin(self, work: Work) -> Span | None:
         """Begin the span of `work`."""
@@ -196,8 +189,6 @@ class Tracing:
             attributes[names.ERROR_TYPE] = names.TOOL_ERROR
             span.set_status(Status(StatusCode.ERROR))
         attributes.update(self._content.of(work))
-        if self._extra is not None:
-            attributes.update(self._extra(work, self._content))
         if work.error is not None:
             self._fail(work, work.error, span, attributes)
         span.set_attributes(attributes)

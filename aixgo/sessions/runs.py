@@ -24,7 +24,7 @@ from aixgo.sessions.events import (
 )
 from aixgo.sessions.files import EventFile, is_written, parts_of, read_events
 
-__all__ = ["KEPT", "SHORT", "RunFolder", "Summary", "state_dir"]
+__all__ = ["KEPT", "SHORT", "RunFolder", "Summary", "state_dir", "summarise"]
 
 KEPT = 100  # runs, the newest ones
 SHORT = 8  # digits at the end of a run's id that tell it from others
