@@ -49,34 +49,20 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tokens_reasoning: int = 0
     calls: int = 0
     unsettled: bool = False
+    tokens_cache_write: int = 0
+    retries: int = 0
 
     @classmethod
     def of(cls, usage: Usage | None) -> Self:
-        """The frozen form of `usage`."""
+        """The frozen form of `usage`, without its ledger."""
         if usage is None:
             return cls()
-        return cls(
-            cost_nanos=usage.cost_nanos,
-            tokens_prompt=usage.tokens_prompt,
-            tokens_completion=usage.tokens_completion,
-            tokens_cached=usage.tokens_cached,
-            tokens_reasoning=usage.tokens_reasoning,
-            calls=usage.calls,
-            unsettled=usage.unsettled,
-        )
+        return cls(**{name: getattr(usage, name) for name in cls.__struct_fields__})
 
     @property
     def usage(self) -> Usage:
         """The same as a sum to add to."""
-        return Usage(
-            self.cost_nanos,
-            self.tokens_prompt,
-            self.tokens_completion,
-            self.tokens_cached,
-            self.tokens_reasoning,
-            self.calls,
-            self.unsettled,
-        )
+        return Usage(**msgspec.structs.asdict(self))
 
 
 NOTHING = Spent()

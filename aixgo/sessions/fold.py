@@ -10,7 +10,7 @@ Below: events. Above: cli.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from aixgo.ledger import Usage
 from aixgo.sessions.events import (
@@ -22,6 +22,7 @@ from aixgo.sessions.events import (
     RunCancelled,
     RunCompleted,
     RunStarted,
+    Spent,
     ToolCallCompleted,
     ToolCallFailed,
     ToolCallStarted,
@@ -29,7 +30,7 @@ from aixgo.sessions.events import (
 
 __all__ = ["Node", "Tree", "fold"]
 
-COUNTS = tuple(item.name for item in fields(Usage) if item.name != "unsettled")
+COUNTS = tuple(name for name in Spent.__struct_fields__ if name != "unsettled")
 
 
 @dataclass(slots=True, eq=False)

@@ -1,6 +1,7 @@
 """Events as they are written: their names, one flat object each, and what a reader makes of strange ones."""
 
 import json
+from dataclasses import fields
 from datetime import datetime
 
 import pytest
@@ -63,8 +64,9 @@ def test_every_event_has_an_id_of_its_own() -> None:
 
 
 def test_what_was_spent_survives_in_nano_dollars() -> None:
-    usage = Usage(123_456_789, 1, 2, 3, 4, 5, unsettled=True)
+    usage = Usage(123_456_789, 1, 2, 3, 4, 5, True, 6, 7)
     assert Spent.of(usage).usage == usage
+    assert {*Spent.__struct_fields__} == {field.name for field in fields(Usage)} - {"ledger"}
     assert Spent.of(None).usage == Usage()
 
 
