@@ -24,6 +24,8 @@ class Verb(NamedTuple):
 VERBS = {
     "run": Verb("aixgo.cli.run", "Run a configuration on an input and print the answer."),
     "serve": Verb("aixgo.cli.serve", "Serve the agents of a configuration to other processes."),
+    "trace": Verb("aixgo.cli.trace", "Show a run: its calls, their time, tokens, cost and errors."),
+    "runs": Verb("aixgo.cli.runs", "List the runs that are recorded here."),
     "call": Verb("aixgo.cli.call", "Call one agent that is served somewhere."),
     "dev": Verb("aixgo.cli.dev", "Run the whole fleet in this terminal and restart it on change."),
     "health": Verb("aixgo.cli.health", "Ask whether a server, or one of its agents, takes calls."),

@@ -43,11 +43,18 @@ class Child:
     """One process, the agents it serves at one address, and what it writes."""
 
     def __init__(
-        self, names: Sequence[str], address: str, tracebacks: Tracebacks | None, label: str
+        self,
+        names: Sequence[str],
+        address: str,
+        tracebacks: Tracebacks | None,
+        label: str,
+        record: Path | None = None,
     ) -> None:
         self.names = tuple(names)
         self.name = ", ".join(names)
         self.address = address
+        self.record = record
+        """The file for its events, if they are recorded."""
         self._label = label
         self.process: asyncio.subprocess.Process | None = None
         self.serving = asyncio.Event()
@@ -144,6 +151,7 @@ class Fleet:
         *,
         front: Sequence[str] = (),
         front_address: str = "",
+        record: Path | None = None,
     ) -> None:
         self._config = config
         self._names = list(names)
@@ -151,6 +159,7 @@ class Fleet:
         self._front_address = front_address
         self._flags = list(flags)
         self._tracebacks = tracebacks
+        self._record = record
         self._folder = ""
         self._children: list[Child] = []
         self._watches: set[asyncio.Task[None]] = set()
@@ -166,7 +175,13 @@ class Fleet:
             shutil.rmtree(self._folder)
             self._folder = tempfile.mkdtemp(prefix="aixgo-", dir="/tmp")  # short, and still private
         self._children = [
-            Child([name], f"unix:{self._folder}/{number}", self._tracebacks, _label(name, number))
+            Child(
+                [name],
+                f"unix:{self._folder}/{number}",
+                self._tracebacks,
+                _label(name, number),
+                self._record / f"{number}.jsonl" if self._record is not None else None,
+            )
             for number, name in enumerate(self._names)
         ]
         if self._front:
@@ -264,6 +279,8 @@ class Fleet:
         command += ["--address", child.address, "--follow-stdin"]
         for name in child.names:
             command += ["--agent", name]
+        if child.record is not None:
+            command += ["--record", str(child.record)]
         for name, address in {**self.peers, **here}.items():
             if name not in child.names:
                 command += ["--peer", f"{name}={address}"]

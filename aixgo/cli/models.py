@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, cast
 
 import typer
 
 from aixgo.cli.answer import print_json
+from aixgo.cli.tables import print_table
 from aixgo.errors import ConfigError, nearest
 from aixgo.message import JSONValue
 from aixgo.pricing import price_of
@@ -82,14 +82,14 @@ def _price(model: str, provider: str) -> dict[str, JSONValue]:
 def _print(rows: list[Row]) -> None:
     lines = [("PROVIDER", "PACKAGE", "KEY", "ADDRESS")]
     lines += [(str(r["provider"]), _package(r), _key(r), str(r.get("address", ""))) for r in rows]
-    _table(lines)
+    print_table(lines)
     models = [
         cast("Row", model) for row in rows for model in cast("list[JSONValue]", row["models"])
     ]
     if models:
         print()
         head = ("MODEL", "PROMPT", "COMPLETION (USD per million tokens; - is unknown)")
-        _table(
+        print_table(
             [
                 head,
                 *(
@@ -116,11 +116,3 @@ def _key(row: Row) -> str:
 
 def _dollars(value: JSONValue) -> str:
     return "-" if value is None else f"{value:g}"
-
-
-def _table(lines: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print(
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-        )

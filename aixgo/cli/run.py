@@ -46,6 +46,14 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of the answer.")
     ] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record/--no-record", help="Keep the run's events for `aixgo trace`."),
+    ] = True,
+    record_content: Annotated[
+        bool,
+        typer.Option("--record-content", help="Keep inputs, answers and tool results among them."),
+    ] = False,
 ) -> int:
     """Run a configuration."""
     tracebacks, costs = Tracebacks(), Ledger()
@@ -60,8 +68,12 @@ def command(
         distributed=distributed,
         overrides=Overrides(model=model, count=count),
         flags=_child_flags(model, count, offline=offline),
+        record=record,
+        record_content=record_content,
     )
     try:
+        if record_content and not record:
+            raise ConfigError("--no-record and --record-content are both given; one is enough")
         loaded = load_config(config)
         for warning in loaded.warnings:
             print(f"warning: {warning}", file=sys.stderr)

@@ -12,14 +12,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aixgo.cli.fleet import START_TIMEOUT, Fleet
 from aixgo.cli.logs import Tracebacks
 from aixgo.cli.progress import Observer, Progress, Step
+from aixgo.cli.record import Record
 from aixgo.config import Config, Overrides, assemble, call_policies, place
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, Unavailable
 from aixgo.ledger import Budget, Ledger, Usage
-from aixgo.message import JSONValue, Message, new_id
+from aixgo.message import JSONValue, Message
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.distributed import DistributedRuntime
 from aixgo.runtime.local import LocalRuntime
@@ -47,6 +49,10 @@ class RunOptions:
     overrides: Overrides = field(default_factory=Overrides)
     flags: tuple[str, ...] = ()
     """What child processes are started with besides."""
+    record: bool = False
+    """Whether its events are kept in the user's state directory."""
+    record_content: bool = False
+    """Whether inputs, answers and what tools were told are among them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,6 +153,7 @@ async def open_run(
     observer: Observer | None = None,
     arrived: Callable[[str, Message], None] | None = None,
     tracebacks: Tracebacks | None = None,
+    parts: Path | None = None,
 ) -> AsyncIterator[Run]:
     """A running runtime for a configuration, and its processes if it is to have any.
 
@@ -157,6 +164,7 @@ async def open_run(
         observer: told of every call.
         arrived: told of every message at an exit.
         tracebacks: keeps what agents in other processes logged about their errors.
+        parts: a folder for the events of other processes, if they are recorded.
 
     Raises:
         ConfigError: the configuration cannot be run.
@@ -173,8 +181,7 @@ async def open_run(
     ]
     entry_names = [o.name for o in config.orchestrations if o.name not in peers]
     policies = call_policies(config)
-    distributed = options.distributed or config.deployment.mode == "distributed"
-    if not distributed:
+    if not _is_distributed(config, options):
         placed = assemble(config, only={*leaves, *entry_names}, overrides=options.overrides)
         runtime: Runtime = (
             DistributedRuntime(
@@ -193,7 +200,8 @@ async def open_run(
             yield Run(runtime=runtime, exits=exits, progress=progress)
         return
     placed = assemble(config, only=entry_names, overrides=options.overrides)
-    async with Fleet(config, leaves, options.flags, tracebacks or Tracebacks()) as fleet:
+    flags = (*options.flags, "--record-content") if options.record_content else options.flags
+    async with Fleet(config, leaves, flags, tracebacks or Tracebacks(), record=parts) as fleet:
         runtime = DistributedRuntime(
             peers={**peers, **fleet.peers},
             address=fleet.entry_address,
@@ -237,34 +245,50 @@ async def run_config(
         )
     entries = config.entries(given.agent) if text is not None else ()
     began = time.monotonic()
-    async with open_run(
-        config,
-        given,
-        producing=text is None,
-        observer=observer,
-        arrived=arrived,
-        tracebacks=tracebacks,
-    ) as run:
-        work = (
-            _produce(run, config, given)
-            if text is None
-            else _answer(run, config, given, entries, text)
-        )
-        try:
-            reply = await _unless_lost(work, run.fleet)
-        finally:
-            if costs is not None:
-                costs.add(run.runtime.ledger)
-        return Outcome(
-            reply=reply,
-            exits={item.name: list(item.messages) for item in run.exits},
-            agents=run.progress.agents or list(config.names),
-            steps=run.progress.steps,
-            run_id=new_id(),
-            duration_s=time.monotonic() - began,
-            processes=run.fleet.processes if run.fleet is not None else {},
-            costs=run.runtime.ledger,
-        )
+    with Record(
+        on=given.record,
+        content=given.record_content,
+        config=str(config.path),
+        entry=", ".join(entries or config.producers),
+        model=given.overrides.model,
+        distributed=_is_distributed(config, given),
+    ) as record:
+        async with open_run(
+            config,
+            given,
+            producing=text is None,
+            observer=observer,
+            arrived=arrived,
+            tracebacks=tracebacks,
+            parts=record.parts,
+        ) as run:
+            record.prompt(text)
+            work = (
+                _produce(run, config, given)
+                if text is None
+                else _answer(run, config, given, entries, text)
+            )
+            try:
+                reply = await _unless_lost(work, run.fleet)
+            finally:
+                if costs is not None:
+                    costs.add(run.runtime.ledger)
+            outcome = Outcome(
+                reply=reply,
+                exits={item.name: list(item.messages) for item in run.exits},
+                agents=run.progress.agents or list(config.names),
+                steps=run.progress.steps,
+                run_id=record.run_id,
+                duration_s=time.monotonic() - began,
+                processes=run.fleet.processes if run.fleet is not None else {},
+                costs=run.runtime.ledger,
+            )
+            record.conclude(reply, outcome.pattern)
+        return outcome
+
+
+def _is_distributed(config: Config, options: RunOptions) -> bool:
+    return options.distributed or config.deployment.mode == "distributed"
 
 
 async def _answer(

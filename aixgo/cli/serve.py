@@ -14,6 +14,7 @@ import typer
 
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr
+from aixgo.cli.record import record_part
 from aixgo.config import Config, Overrides, assemble, call_policies, load_config, place
 from aixgo.errors import ConfigError
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
@@ -50,6 +51,8 @@ def command(
     follow_stdin: Annotated[
         bool, typer.Option("--follow-stdin", help="End when standard input closes.")
     ] = False,
+    record: Annotated[Path | None, typer.Option(hidden=True)] = None,  # for `run --distributed`
+    record_content: Annotated[bool, typer.Option("--record-content", hidden=True)] = False,
 ) -> int:
     """Serve the agents of a configuration."""
     log_to_stderr()
@@ -58,18 +61,19 @@ def command(
     loaded = load_config(config)
     for warning in loaded.warnings if not follow_stdin else ():
         print(f"warning: {warning}", file=sys.stderr)
-    run_loop(
-        _serve(
-            loaded,
-            only=agent,
-            address=address or _address(loaded, agent or (), insecure=insecure),
-            peers=_peers(peer or ()),
-            overrides=Overrides(model=model, count=count),
-            insecure=insecure,
-            health=_everywhere(health or loaded.deployment.health),
-            follow_stdin=follow_stdin,
+    with record_part(record, content=record_content):
+        run_loop(
+            _serve(
+                loaded,
+                only=agent,
+                address=address or _address(loaded, agent or (), insecure=insecure),
+                peers=_peers(peer or ()),
+                overrides=Overrides(model=model, count=count),
+                insecure=insecure,
+                health=_everywhere(health or loaded.deployment.health),
+                follow_stdin=follow_stdin,
+            )
         )
-    )
     return 0
 
 

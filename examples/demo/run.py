@@ -37,6 +37,7 @@ from aixgo.cli.view import show_progress  # noqa: E402
 from aixgo.config import Config, Overrides, load_config  # noqa: E402
 from aixgo.errors import AgentFailed, AixgoError, ConfigError  # noqa: E402
 from aixgo.providers import choose_model  # noqa: E402
+from aixgo.sessions.runs import SHORT  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -131,6 +132,7 @@ async def run_once(
         distributed=distributed,
         overrides=Overrides(model=model),
         flags=("--model", model),
+        record=True,
     )
     with show_progress() as observer:
         return await run_config(config, text, options, observer=observer, tracebacks=tracebacks)
@@ -192,6 +194,12 @@ def print_conclusion(local: Outcome, distributed: Outcome, document: Path, model
     if model == OFFLINE:
         say("No model was asked: the offline provider answered by rule, at no cost.")
     command = command_line()
+    say(
+        "Look at the runs again, call by call:\n"
+        f"  {command} trace {local.run_id[-SHORT:]}    in one process\n"
+        f"  {command} trace {distributed.run_id[-SHORT:]}    in many\n"
+        f"  {command} runs"
+    )
     other = "LICENSE" if document.name != "LICENSE" else "CONTRIBUTING.md"
     say(
         "Try next:\n"

@@ -1,5 +1,6 @@
 """The demo as `make demo` runs it: one document, one process, many processes, one answer."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import ROOT, run
+from tests.e2e.commands import ROOT, aixgo, run
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +53,18 @@ def test_one_process_and_many_give_the_same_answer(
         "summary",
         "inspection",
     }
+
+
+def test_the_commands_it_ends_with_show_its_two_runs(
+    on_the_guide: subprocess.CompletedProcess[str],
+) -> None:
+    here, many = re.findall(r"trace ([0-9a-f]{8})    in ", on_the_guide.stdout)
+    for name in (here, many):
+        done = run(aixgo("trace", name, "--json"))
+        assert done.returncode == 0, done.stderr
+        shown = json.loads(done.stdout)
+        assert (shown["status"], shown["distributed"]) == ("ok", name == many)
+        assert {"statistics", "keywords", "report"} <= {call["name"] for call in shown["calls"]}
 
 
 def test_another_document_gets_another_answer_by_another_route(

@@ -5,6 +5,7 @@ import os
 import signal
 
 from aixgo import Agent, agent
+from aixgo.contract import Caller
 
 
 @agent
@@ -46,3 +47,9 @@ def marked(name: str, mark: str) -> Agent:
         return text + mark
 
     return mark_it
+
+
+@agent
+async def asks(text: str, caller: Caller) -> str:
+    """Calls `upper` itself, wherever that is."""
+    return (await caller.call("upper", text)).text
