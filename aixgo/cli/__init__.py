@@ -26,6 +26,7 @@ VERBS = {
     "serve": Verb("aixgo.cli.serve", "Serve the agents of a configuration to other processes."),
     "call": Verb("aixgo.cli.call", "Call one agent that is served somewhere."),
     "validate": Verb("aixgo.cli.validate", "Check a configuration without running it."),
+    "certs": Verb("aixgo.cli.certs", "Make certificates, and an authority, for a fleet."),
     "schema": Verb("aixgo.cli.schema", "Print the JSON Schema of configuration files."),
     "models": Verb(
         "aixgo.cli.models", "List the models that can be named, and what is set up here."

@@ -8,7 +8,7 @@ reply that is too large is a `MessageTooLarge`.
 A caller that goes away cancels the task that serves it, and with it the host's work; CancelledError is
 never caught here.
 
-Below: desk, connections, codec, status, options, addresses. Above: runtime.
+Below: desk, connections, credentials, codec, status, options. Above: runtime.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from grpc_reflection.v1alpha import reflection
 
 from aixgo.errors import ConfigError, MessageTooLarge
 from aixgo.message import Message, StreamChunk
-from aixgo.rpc.addresses import Address, check_plaintext, parse_address
+from aixgo.rpc.addresses import Address, parse_address
 from aixgo.rpc.base import SERVICE, Host
 from aixgo.rpc.codec import fill_chunk, fill_message, parse
 from aixgo.rpc.connections import Connections
+from aixgo.rpc.credentials import PLAIN, Credentials, peer_of
 from aixgo.rpc.descriptions import describe_host
 from aixgo.rpc.desk import Desk, Served
 from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
@@ -46,10 +47,18 @@ Rpc = grpc.aio.ServicerContext[bytes, bytes]
 class Server:
     """Serves one `Host` at one address, with health per agent and reflection.
 
-    Belongs to the loop that runs `start`. Off loopback it refuses plaintext unless `insecure` is set.
+    Belongs to the loop that runs `start`. Off loopback it refuses plaintext unless `credentials` allow it.
+
+    Args:
+        host: what is served.
+        address: where; port 0 picks one.
+        credentials: what we show and ask for; the health check of one agent, or of all, needs no token.
+        settings: of connections.
+        health_address: where health, and nothing else, is answered besides, in plaintext and to anybody: the
+            probes of Kubernetes know no TLS. Empty for nowhere.
 
     Raises:
-        ConfigError: the address is none, or plaintext would leave the machine.
+        ConfigError: an address is none, plaintext would leave the machine, or there is no certificate.
     """
 
     def __init__(
@@ -57,14 +66,25 @@ class Server:
         host: Host,
         address: str,
         *,
-        insecure: bool = False,
+        credentials: Credentials = PLAIN,
         settings: WireSettings | None = None,
+        health_address: str = "",
     ) -> None:
         self._address = parse_address(address, what="the address to listen at")
-        check_plaintext(self._address, insecure=insecure, verb="listening at")
+        credentials.check_server(self._address, "listening at")
+        self._credentials = credentials
+        self._identifies = credentials.identifies(self._address)
+        self._health_at = (
+            parse_address(health_address, what="the address for health checks")
+            if health_address
+            else None
+        )
         self._host = host
         self._settings = settings or WireSettings()
         self._server: grpc.aio.Server | None = None
+        self._health_server: grpc.aio.Server | None = None
+        self.health_address = ""
+        """Where only health is answered, with the port that was bound."""
         self._health = health.aio.HealthServicer()
         self._desk = Desk(host)
         self._connections = Connections(self._desk, self._settings)
@@ -77,27 +97,27 @@ class Server:
         """
         if self._address.path:
             await _refuse_living_socket(self._address)
-        server = grpc.aio.server(options=self._settings.server_options())
+        server = grpc.aio.server(
+            options=self._settings.server_options(), interceptors=self._credentials.interceptors()
+        )
         server.add_generic_rpc_handlers((self._methods(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
         try:
-            port = server.add_insecure_port(self._address.target)
+            port = self._credentials.listen(server, self._address)
         except RuntimeError as exc:
             await server.stop(None)
-            raise ConfigError(
-                f"cannot listen at {self._address.text!r}: it is in use, or not an address of this machine"
-            ) from exc
+            raise _cannot_listen(self._address) from exc
         for about in self._host.descriptions():
             await self.set_health(about.name, about.ready)
         await self.set_health("", serving=True)
         await server.start()
         self._server = server
-        if self._address.path:
-            return self._address.text
-        return Address("", host=self._address.host, port=port).target
+        if self._health_at is not None:
+            await self._answer_health(self._health_at)
+        return _bound(self._address, port)
 
     @property
     def traffic(self) -> Traffic:
@@ -124,7 +144,23 @@ class Server:
         began = time.monotonic()
         await self._connections.end(grace)
         await server.stop(max(0.0, began + grace - time.monotonic()))
+        if self._health_server is not None:
+            await self._health_server.stop(None)
         self._desk.deadlines.close()
+
+    async def _answer_health(self, address: Address) -> None:
+        """Answer health checks at a port of their own."""
+        server = grpc.aio.server(options=self._settings.server_options())
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        try:
+            port = server.add_insecure_port(address.target)
+        except RuntimeError as exc:
+            await server.stop(None)
+            await self.stop(grace=0)
+            raise _cannot_listen(address) from exc
+        await server.start()
+        self._health_server = server
+        self.health_address = _bound(address, port)
 
     async def _quiet(self) -> None:
         """Return when callers stopped calling: gRPC loses calls that come while it shuts down.
@@ -156,7 +192,7 @@ class Server:
         self, method: Callable[[Served, bytes], Awaitable[Proto]]
     ) -> Callable[[bytes, Rpc], Awaitable[bytes]]:
         async def respond(body: bytes, rpc: Rpc) -> bytes:
-            served = Served("")
+            served = Served("", self._peer(rpc))
             try:
                 return _encode(await method(served, body))
             except Exception as exc:  # noqa: BLE001  # whatever it is, it crosses as a status or not at all
@@ -169,7 +205,7 @@ class Server:
         self, method: Callable[[Served, bytes, Rpc], Awaitable[None]]
     ) -> Callable[[bytes, Rpc], Awaitable[None]]:
         async def respond(body: bytes, rpc: Rpc) -> None:
-            served = Served("")
+            served = Served("", self._peer(rpc))
             try:
                 await method(served, body, rpc)
                 return
@@ -211,7 +247,10 @@ class Server:
         await self._desk.receive(served, request.name, request.envelope, deliver)
 
     async def _connect(self, _: object, rpc: Rpc) -> None:
-        await self._connections.serve(rpc)
+        await self._connections.serve(rpc, self._peer(rpc))
+
+    def _peer(self, rpc: Rpc) -> str:
+        return peer_of(rpc) if self._identifies else ""
 
     async def _describe(self, _: Served, body: bytes) -> Proto:
         parse(pb.DescribeRequest, body)
@@ -266,6 +305,17 @@ async def _write(rpc: Rpc, response: Proto) -> None:
 
 class _CallerLeftError(Exception):
     """Nobody reads what is being written."""
+
+
+def _bound(address: Address, port: int) -> str:
+    """The address peers can use, with the port that was bound."""
+    return address.text if address.path else Address("", host=address.host, port=port).target
+
+
+def _cannot_listen(address: Address) -> ConfigError:
+    return ConfigError(
+        f"cannot listen at {address.text!r}: it is in use, or not an address of this machine"
+    )
 
 
 async def _refuse_living_socket(address: Address) -> None:

@@ -16,8 +16,9 @@ from aixgo.contract import Agent, AgentDescription
 from aixgo.errors import AgentNotFound, ConfigError, RuntimeClosed
 from aixgo.message import Message
 from aixgo.names import check_name
-from aixgo.rpc.addresses import check_plaintext, parse_address
+from aixgo.rpc.addresses import parse_address
 from aixgo.rpc.base import Link
+from aixgo.rpc.credentials import Credentials
 from aixgo.rpc.options import WireSettings
 from aixgo.rpc.server import Server
 from aixgo.rpc.transports import open_link
@@ -26,6 +27,8 @@ from aixgo.runtime.hosting import Hosted
 from aixgo.runtime.options import Health, Metrics, RuntimeOptions
 from aixgo.runtime.peers import Peer, RemoteAgent, Replicas
 from aixgo.runtime.serving import RuntimeHost
+from aixgo.security.auth import Token
+from aixgo.security.tls import Tls
 
 __all__ = ["DistributedRuntime", "serve", "stop_signal"]
 
@@ -43,12 +46,18 @@ class DistributedRuntime(Runtime):
         address: where to serve the hosted agents; empty serves nobody.
         transport: how calls travel: `stream` carries them all over one RPC per peer, in frames; `unary` makes
             each an RPC of its own. The semantics are the same.
+        tls: certificates, for the server and for peers, over TCP.
+        token: what callers have to send to the server, and what peers are sent.
         insecure: allow plaintext to and from other machines.
+        external_tls: plaintext, because something in front of us encrypts, such as a service mesh.
+        health_address: where health checks, and nothing else, are answered in plaintext: the probes of Kubernetes
+            know no TLS.
         wire: keepalive, connect timeout and concurrency of connections.
         options: see `RuntimeOptions`.
 
     Raises:
-        ConfigError: an address does not parse, or plaintext would leave the machine.
+        ConfigError: an address does not parse, plaintext would leave the machine, or a certificate, key or token
+            cannot be used.
     """
 
     def __init__(
@@ -57,12 +66,18 @@ class DistributedRuntime(Runtime):
         peers: Mapping[str, Addresses] | None = None,
         address: str = "",
         transport: str = "stream",
+        tls: Tls | None = None,
+        token: Token | None = None,
         insecure: bool = False,
+        external_tls: bool = False,
+        health_address: str = "",
         wire: WireSettings | None = None,
         **options: Unpack[RuntimeOptions],
     ) -> None:
         self._settings = wire or WireSettings()
-        self._insecure = insecure
+        self._credentials = Credentials(
+            tls=tls, token=token, insecure=insecure, external_tls=external_tls
+        )
         self._transport = transport
         self._peer_addresses: dict[str, tuple[str, ...]] = {}
         self._peers: dict[str, Peer] = {}
@@ -70,12 +85,19 @@ class DistributedRuntime(Runtime):
         self._listen = address
         self.address = ""
         """Where the server listens, with the port it got; empty while there is none."""
+        self._listen_health = health_address
+        self.health_address = ""
+        """Where only health checks are answered, with the port it got."""
         if address:
-            check_plaintext(parse_address(address), insecure=insecure, verb="serving at")
+            self._credentials.check_server(parse_address(address), "serving at")
+        if health_address:
+            parse_address(health_address, what="health_address")
+            if not address:
+                raise ConfigError("health_address is given and address is not: there is no server")
         for name, addresses in (peers or {}).items():
             self._peer_addresses[check_name(name, "a peer's name")] = self._checked(addresses)
         super().__init__(**options)
-        self._replicas = Replicas(self._open_link, self.clock)
+        self._replicas = Replicas(self._open_link, self.clock, checks_names=tls is not None)
         for name in self._peer_addresses:
             self._registry.reserve(name)
         for agent in agents:
@@ -182,7 +204,11 @@ class DistributedRuntime(Runtime):
         await super().start()
         if self._listen:
             server = Server(
-                RuntimeHost(self), self._listen, insecure=self._insecure, settings=self._settings
+                RuntimeHost(self),
+                self._listen,
+                credentials=self._credentials,
+                settings=self._settings,
+                health_address=self._listen_health,
             )
             try:
                 address = await server.start()
@@ -193,6 +219,7 @@ class DistributedRuntime(Runtime):
                 await server.stop(grace=0)
                 raise RuntimeClosed(self.state)
             self._server, self.address = server, address
+            self.health_address = server.health_address
 
     def _begin(self) -> None:
         super()._begin()
@@ -223,7 +250,7 @@ class DistributedRuntime(Runtime):
         if not listed:
             raise ConfigError("a peer needs at least one address")
         for address in listed:
-            check_plaintext(parse_address(address), insecure=self._insecure, verb="calling")
+            self._credentials.check(parse_address(address), "calling")
         return listed
 
     def _open_peer(self, name: str) -> Peer:
@@ -231,13 +258,14 @@ class DistributedRuntime(Runtime):
         self._peers[name] = self._registry.routes[name] = peer
         return peer
 
-    def _open_link(self, address: str) -> Link:
+    def _open_link(self, address: str, name: str) -> Link:
         return open_link(
             self._transport,
             address,
             clock=self.clock,
             settings=self._settings,
-            insecure=self._insecure,
+            credentials=self._credentials,
+            name=name,
         )
 
     async def _call_remote(self, name: str, message: Message) -> Message:
@@ -250,7 +278,11 @@ async def serve(
     peers: Mapping[str, Addresses] | None = None,
     ready: Callable[[DistributedRuntime], None] | None = None,
     transport: str = "stream",
+    tls: Tls | None = None,
+    token: Token | None = None,
     insecure: bool = False,
+    external_tls: bool = False,
+    health_address: str = "",
     wire: WireSettings | None = None,
     **options: Unpack[RuntimeOptions],
 ) -> None:
@@ -263,10 +295,11 @@ async def serve(
         address: `host:port` (port 0 picks one) or `unix:/path`.
         peers: agents elsewhere that ours may call.
         ready: called once calls are taken; `runtime.address` says where.
-        transport, insecure, wire, options: as for `DistributedRuntime`.
+        transport, tls, token, insecure, external_tls, health_address, wire, options: as for `DistributedRuntime`.
 
     Raises:
-        ConfigError: the address does not parse or is in use, or plaintext would leave the machine.
+        ConfigError: the address does not parse or is in use, plaintext would leave the machine, or a certificate,
+            key or token cannot be used.
         AgentNotReady: an agent did not start.
     """
     runtime = DistributedRuntime(
@@ -274,7 +307,11 @@ async def serve(
         peers=peers,
         address=address,
         transport=transport,
+        tls=tls,
+        token=token,
         insecure=insecure,
+        external_tls=external_tls,
+        health_address=health_address,
         wire=wire,
         **options,
     )
