@@ -6,7 +6,7 @@ Below: schemas. Above: the turn.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar, cast, overload
 
 import msgspec
@@ -15,11 +15,28 @@ from aixgo.errors import ConfigError
 from aixgo.message import JSONValue, Message
 from aixgo.schemas import check_schema, problems
 
-__all__ = ["Output", "read_output"]
+__all__ = ["Checked", "Output", "Wanted", "read_output"]
 
 T = TypeVar("T")
 
 MOST_PROBLEMS = 5  # a model mends a few faults at a time
+
+
+class Wanted(Protocol):
+    """What a turn needs to know of the shape of its answer."""
+
+    @property
+    def asked(self) -> Mapping[str, JSONValue]:
+        """The schema for `CompletionRequest.output_schema`."""
+        ...
+
+    def read(self, text: str) -> JSONValue:
+        """The value of an answer.
+
+        Raises:
+            ValueError: what is wrong with it, for the model.
+        """
+        ...
 
 
 class _Adapter(Protocol):
@@ -60,10 +77,7 @@ class Output:
         Raises:
             ValueError: what is wrong with it, for the model.
         """
-        try:
-            value = cast("JSONValue", msgspec.json.decode(_unfenced(text)))
-        except RecursionError as exc:
-            raise ValueError("it is nested too deeply") from exc
+        value = _decoded(text)
         if self._wrapped and isinstance(value, dict) and list(value) == ["value"]:
             value = value["value"]
         if self._adapter is None:
@@ -76,6 +90,23 @@ class Output:
     def object_of(self, payload: JSONValue) -> object:
         """A reply's payload as the type; with a JSON Schema, the payload itself."""
         return payload if self._adapter is None else _validated(self._adapter, payload)
+
+
+class Checked:
+    """A shape that an agent checks itself: what models are told of it, and a function that reads an answer.
+
+    `check` gets the decoded JSON and gives the value to go on with, or raises ValueError with what is wrong.
+    """
+
+    def __init__(
+        self, asked: Mapping[str, JSONValue], check: Callable[[JSONValue], JSONValue]
+    ) -> None:
+        self.asked = asked
+        self._check = check
+
+    def read(self, text: str) -> JSONValue:
+        """The value of an answer; ValueError says what is wrong with it."""
+        return self._check(_decoded(text))
 
 
 @overload
@@ -96,6 +127,13 @@ def read_output(reply: Message, wanted: object) -> object:
     if isinstance(payload, bytes):
         raise ValueError("the reply is bytes, not a value")  # noqa: TRY004 - like every misfit
     return Output(wanted).object_of(payload)
+
+
+def _decoded(text: str) -> JSONValue:
+    try:
+        return cast("JSONValue", msgspec.json.decode(_unfenced(text)))
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
 
 
 def _unfenced(text: str) -> str:

@@ -5,7 +5,7 @@ of one round run at once, their results keep the order of the calls. An answer o
 here and, if wrong, asked for again with what was wrong. Nothing is retried here: retries belong to the
 model's middleware, before the first piece.
 
-Below: providers, tools. Above: chat, react.
+Below: providers, tools. Above: chat, react, classifier, aggregator.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from aixgo.agents._output import Output
+from aixgo.agents._output import Wanted
 from aixgo.context import CallContext
 from aixgo.errors import OutputInvalid, ProviderError, ProviderUnavailable
 from aixgo.ledger import Usage
@@ -95,8 +95,8 @@ class Turn:
 
     model: Provider
     request: CompletionRequest
-    tools: Toolbox
-    output: Output | None = None
+    tools: Toolbox = field(default_factory=Toolbox)
+    output: Wanted | None = None
     max_rounds: int = MAX_ROUNDS
     tries: int = TRIES
     usage: Usage = field(default_factory=Usage)

@@ -13,14 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self, cast
 
+from aixgo.agents._output import Checked
 from aixgo.agents._similarity import cluster, consensus_level
+from aixgo.agents._turn import Turn
 from aixgo.agents.base import MODEL_KEYS, ModelUse, own_keys
 from aixgo.contract import Caller
 from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message, to_json_bytes
 from aixgo.names import check_name
-from aixgo.providers import Completion, Provider, complete_structured
+from aixgo.providers import Completion, Provider
 from aixgo.voting import STRATEGIES, Ballot, vote
 
 __all__ = ["AGENT", "AggregatorAgent"]
@@ -188,10 +190,12 @@ class AggregatorAgent:
         instructions = "\n\n".join(
             filter(None, (f"Make one answer of several. {EMPHASIS[self.strategy]}", self.prompt))
         )
-        request = self._use.request("\n\n".join(texts), instructions, SCHEMA)
-        answer, completion = await complete_structured(self._use.open(), request, _check)
+        request = self._use.request("\n\n".join(texts), instructions, WANTED.asked)
+        turn = Turn(self._use.open(), request, output=WANTED)
+        told = await turn.answer()
+        answer, completion = cast("dict[str, JSONValue]", told.value), told.completion
         level = consensus_level(answers, str(answer["content"]))
-        tokens += completion.usage.tokens_total
+        tokens += turn.usage.tokens_total
         insights = str(answer.get("insights", ""))
         if completion.offline:
             insights = f"extracted from {len(answers)} sources without a model"
@@ -204,7 +208,7 @@ class AggregatorAgent:
                 f"cluster_{index}": [answer.source for answer in group]
                 for index, group in enumerate(groups)
             }
-        return result, completion.facts()
+        return result, told.facts()
 
     async def _texts(self, answers: Sequence[Ballot]) -> tuple[list[str], int]:
         """What the model reads, as the strategy orders and groups it, and the tokens that took."""
@@ -275,10 +279,11 @@ def _answer(source: str, content: JSONValue) -> Ballot:
     return Ballot(source, text, float(confidence) if isinstance(confidence, (int, float)) else 0.0)
 
 
-def _check(value: JSONValue) -> dict[str, JSONValue]:
+def _check(value: JSONValue) -> JSONValue:
     if not isinstance(value, dict) or not isinstance(value.get("content"), str):
         raise ValueError("it must be a JSON object with the text 'content'")  # noqa: TRY004 - the model's fault
     return value
 
 
+WANTED = Checked(SCHEMA, _check)
 AGENT = AggregatorAgent

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, cast
 
+from aixgo.agents._output import Checked
+from aixgo.agents._turn import Turn
 from aixgo.agents.base import MODEL_KEYS, ModelUse, own_keys
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.providers import Provider, complete_structured
+from aixgo.providers import Provider
 
 __all__ = ["AGENT", "Category", "ClassifierAgent", "FewShot"]
 
@@ -119,7 +121,7 @@ class ClassifierAgent:
                 )
         self._shots = tuple(few_shot_examples)
         self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
-        self._schema = self._make_schema()
+        self._wanted = Checked(self._make_schema(), self._check)
         self._use = ModelUse(model, temperature, max_tokens, provider)
 
     @classmethod
@@ -155,11 +157,12 @@ class ClassifierAgent:
         text = message.text.strip()
         if not text:
             raise AgentRefused(f"{self.name!r} got no text to classify")
-        request = self._use.request(text, self._instructions, self._schema)
-        result, completion = await complete_structured(self._use.open(), request, self._check)
+        request = self._use.request(text, self._instructions, self._wanted.asked)
+        answer = await Turn(self._use.open(), request, output=self._wanted).answer()
+        result = cast("dict[str, JSONValue]", answer.value)
         confidence = cast("float", result["confidence"])
         facts: dict[str, JSONValue] = {
-            **completion.facts(),
+            **answer.facts(),
             "category": result["category"],
             "confidence": confidence,
             "confident": confidence >= self.confidence_threshold,
@@ -167,7 +170,7 @@ class ClassifierAgent:
         }
         return message.reply(result, type="classification", metadata=facts)
 
-    def _check(self, value: JSONValue) -> dict[str, JSONValue]:
+    def _check(self, value: JSONValue) -> JSONValue:
         """The answer with its categories spelled as ours, or ValueError."""
         if not isinstance(value, dict):
             raise ValueError("it must be a JSON object")  # noqa: TRY004 - the model's fault

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Protocol, cast
+from typing import Annotated, cast
 
 import typer
 
 from aixgo.cli.answer import print_json
 from aixgo.errors import ConfigError, nearest
 from aixgo.message import JSONValue
+from aixgo.pricing import price_of
 from aixgo.providers import VENDORS, Vendor, other_providers
 
 __all__ = ["command"]
 
 MILLION_USD = 1_000_000_000  # a price is in nano-dollars per million tokens
-
-
-class _Price(Protocol):
-    prompt: int
-    completion: int
-
-
-class _PriceOf(Protocol):
-    def __call__(self, model: str, provider: str) -> _Price | None: ...
 
 
 def command(
@@ -81,10 +72,6 @@ def _described(vendor: Vendor) -> Row:
 
 def _price(model: str, provider: str) -> dict[str, JSONValue]:
     """Dollars per million tokens, None where no price is known."""
-    try:
-        price_of = cast("_PriceOf", import_module("aixgo.providers.pricing").price_of)
-    except ModuleNotFoundError:
-        return {"prompt_usd": None, "completion_usd": None}
     found = price_of(model, provider)
     return {
         "prompt_usd": None if found is None else found.prompt / MILLION_USD,

@@ -42,6 +42,10 @@ def command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow plaintext to and from other machines.")
     ] = False,
+    health: Annotated[
+        str,
+        typer.Option(help="Where to answer health checks besides, in plaintext: host:port."),
+    ] = "",
     count: Annotated[int | None, typer.Option(min=0, help="Messages each producer sends.")] = None,
     follow_stdin: Annotated[
         bool, typer.Option("--follow-stdin", help="End when standard input closes.")
@@ -62,6 +66,7 @@ def command(
             peers=_peers(peer or ()),
             overrides=Overrides(model=model, count=count),
             insecure=insecure,
+            health=_everywhere(health or loaded.deployment.health),
             follow_stdin=follow_stdin,
         )
     )
@@ -76,6 +81,7 @@ async def _serve(
     peers: Mapping[str, str],
     overrides: Overrides,
     insecure: bool,
+    health: str,
     follow_stdin: bool,
 ) -> None:
     for name in only or ():
@@ -90,6 +96,7 @@ async def _serve(
         address=address,
         insecure=insecure,
         transport=config.deployment.transport,
+        health_address=health,
     )
     await place(runtime, placed)
     async with stop_signal() as stopped, runtime:
@@ -128,8 +135,13 @@ def _address(config: Config, only: Sequence[str], *, insecure: bool) -> str:
         entry = config.agent(config.names[0])
     found = (entry.listen if entry is not None else "") or config.deployment.listen
     if found.startswith(":"):  # `:50053` is every interface, which plaintext may only serve if told
-        return f"{'0.0.0.0' if insecure else '127.0.0.1'}{found}"  # noqa: S104 - asked for
+        return _everywhere(found) if insecure else f"127.0.0.1{found}"
     return found or DEFAULT_ADDRESS
+
+
+def _everywhere(address: str) -> str:
+    """`:8081` is that port of every interface."""
+    return f"0.0.0.0{address}" if address.startswith(":") else address  # noqa: S104 - asked for
 
 
 def _peers(given: Iterable[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Unpack, cast
 
+from aixgo import pricing
 from aixgo.config.code import agent_from_code, tools_from_code
 from aixgo.config.model import AgentEntry, Config, OrchestrationEntry
 from aixgo.config.roles import has_pattern, pattern_class, role_class, takes_tools
@@ -18,7 +19,7 @@ from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import JSONValue
 from aixgo.orchestration.base import Limits
-from aixgo.providers import choose_model, pricing, resolve_model
+from aixgo.providers import choose_model, resolve_model
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.local import LocalRuntime
 from aixgo.runtime.options import RuntimeOptions

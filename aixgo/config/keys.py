@@ -165,6 +165,9 @@ DEPLOYMENT_KEYS: Mapping[str, Key] = {
     ),
     "peers": Key("any", "agents served elsewhere, and where"),
     "listen": Key("text", "address `serve` listens on", default=""),
+    "health": Key(
+        "text", "address at which `serve` answers health checks besides, in plaintext", default=""
+    ),
     "transport": Key(
         "text",
         "how calls travel between processes: over one stream, or as RPCs of their own",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
-from aixgo.providers.pricing import Prices
+from aixgo.pricing import Prices
 
 __all__ = ["AgentEntry", "Config", "Deployment", "OrchestrationEntry"]
 
@@ -58,6 +58,7 @@ class Deployment:
     mode: str = "local"
     peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listen: str = ""
+    health: str = ""
     transport: str = "stream"
 
 

@@ -243,12 +243,14 @@ class _Parser:
             for address in addresses:
                 self._check_address(str(address), listed.lines[name], f"deployment.peers.{name}")
             peers[name] = tuple(str(item) for item in addresses)
-        if address := _text(given, "listen"):
-            self._check_address(address, given.lines["listen"], "deployment.listen")
+        for key in ("listen", "health"):
+            if address := _text(given, key):
+                self._check_address(address, given.lines[key], f"deployment.{key}")
         return Deployment(
             mode=_text(given, "mode") or "local",
             peers=peers,
             listen=_text(given, "listen"),
+            health=_text(given, "health"),
             transport=_text(given, "transport") or "stream",
         )
 

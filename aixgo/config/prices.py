@@ -1,7 +1,7 @@
 """Prices that users state: `prices:` of a file, and the price file it may name.
 
 A price is in dollars per million tokens, as vendors print it, under `provider:model`. Below: config.read,
-providers.pricing. Above: config.parse.
+pricing. Above: config.parse.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import cast
 from aixgo.config.check import Findings
 from aixgo.config.read import Block, read_file
 from aixgo.message import JSONValue
-from aixgo.providers.pricing import OnUnpriced, Price, Prices
+from aixgo.pricing import OnUnpriced, Price, Prices
 
 __all__ = ["read_prices"]
 

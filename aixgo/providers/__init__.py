@@ -11,7 +11,6 @@ from aixgo.providers._model import (
     ModelReply,
 )
 from aixgo.providers._selection import choose_model, other_providers, resolve_model
-from aixgo.providers._structured import complete_structured
 from aixgo.providers._vendors import VENDORS, Vendor
 from aixgo.providers.base import (
     ChatMessage,
@@ -43,7 +42,6 @@ __all__ = [
     "Vendor",
     "as_provider",
     "choose_model",
-    "complete_structured",
     "other_providers",
     "resolve_model",
 ]

@@ -13,11 +13,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, TypeAlias, cast
 
+from aixgo import pricing
 from aixgo.context import CallContext
 from aixgo.errors import ProviderError, ProviderUnavailable
 from aixgo.ledger import Usage
 from aixgo.middleware import Middleware, compose
-from aixgo.providers import pricing
 from aixgo.providers._reserve import Reserved, reserve
 from aixgo.providers.base import Completion, CompletionRequest, Delta, Provider
 
@@ -196,7 +196,9 @@ class _MeteredStream:
 def _charged(call: ModelCall, completion: Completion) -> Completion:
     """The completion with its cost, counted on the call this code runs in, if it runs in one."""
     usage = completion.usage
-    found = pricing.priced(usage, completion.model, completion.provider, call.request.model)
+    found = pricing.priced(
+        _counted(usage), completion.model, completion.provider, call.request.model
+    )
     if found is not usage:
         completion = replace(completion, usage=found)
     _charge(found)
@@ -206,8 +208,14 @@ def _charged(call: ModelCall, completion: Completion) -> Completion:
 def _charge_failure(call: ModelCall, error: ProviderError) -> None:
     """Count what a failed attempt used, and note its cost on the error."""
     if error.usage is not None:
-        error.usage = pricing.priced(error.usage, call.request.model, call.provider.name)
+        used = _counted(error.usage) if error.usage else error.usage
+        error.usage = pricing.priced(used, call.request.model, call.provider.name)
         _charge(error.usage)
+
+
+def _counted(usage: Usage) -> Usage:
+    """`usage` with one call at least: a provider of one's own may count tokens and forget the call they took."""
+    return usage if usage.calls >= 1 else replace(usage, calls=1)
 
 
 def _charge(usage: Usage) -> None:

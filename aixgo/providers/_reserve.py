@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from aixgo import pricing
 from aixgo.context import CallContext
 from aixgo.ledger import Usage
-from aixgo.providers import pricing
 from aixgo.providers.base import CompletionRequest, Delta, Provider
 from aixgo.purse import Purse
 

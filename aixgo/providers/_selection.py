@@ -21,7 +21,6 @@ from aixgo.providers.base import Provider
 __all__ = ["choose_model", "other_providers", "resolve_model"]
 
 OFFLINE = "offline"
-NO_PROVIDERS = ("pricing",)  # modules of this folder that only look like one
 
 log = logging.getLogger("aixgo.providers")
 
@@ -72,7 +71,7 @@ def resolve_model(model: str) -> tuple[Provider, str]:
 
 def other_providers() -> list[str]:
     """The providers that are no vendor's: our own, and those of installed packages."""
-    return [kind for kind in kinds("providers") if kind not in VENDORS and kind not in NO_PROVIDERS]
+    return [kind for kind in kinds("providers") if kind not in VENDORS]
 
 
 def _parts(model: str) -> tuple[str, str, str]:

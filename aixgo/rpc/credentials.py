@@ -142,12 +142,21 @@ class Credentials:
 
     # -- as a server ----------------------------------------------------------------------------------
 
-    def listen(self, server: grpc.aio.Server, address: Address) -> int:
-        """Have `server` listen at `address`; the port that was bound.
+    def listen(self, server: grpc.aio.Server, address: Address) -> str:
+        """Have `server` listen at `address`; where peers find it, with the port that was bound for port 0.
 
         Raises:
-            RuntimeError: it cannot.
+            ConfigError: the address is in use or cannot be listened at.
         """
+        try:
+            port = self._add_port(server, address)
+        except RuntimeError as exc:
+            raise ConfigError(
+                f"cannot listen at {address.text!r}: it is in use, or not an address of this machine"
+            ) from exc
+        return address.text if address.path else Address("", host=address.host, port=port).target
+
+    def _add_port(self, server: grpc.aio.Server, address: Address) -> int:
         if not self.secures(address):
             return server.add_insecure_port(address.target)
         assert self.tls is not None

@@ -32,6 +32,7 @@ from aixgo.rpc.credentials import PLAIN, Credentials, peer_of
 from aixgo.rpc.descriptions import describe_host
 from aixgo.rpc.desk import Desk, Served
 from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
+from aixgo.rpc.probes import serve_health
 from aixgo.rpc.status import ADMITTED, status_of
 from aixgo.rpc.traffic import Traffic
 from aixgo.v1 import agent_service_pb2 as pb
@@ -47,18 +48,11 @@ Rpc = grpc.aio.ServicerContext[bytes, bytes]
 class Server:
     """Serves one `Host` at one address, with health per agent and reflection.
 
-    Belongs to the loop that runs `start`. Off loopback it refuses plaintext unless `credentials` allow it.
-
-    Args:
-        host: what is served.
-        address: where; port 0 picks one.
-        credentials: what we show and ask for; the health check of one agent, or of all, needs no token.
-        settings: of connections.
-        health_address: where health, and nothing else, is answered besides, in plaintext and to anybody: the
-            probes of Kubernetes know no TLS. Empty for nowhere.
+    Belongs to the loop that runs `start`. Off loopback it refuses plaintext unless `credentials` allow it; at
+    `health_address` it answers health checks besides, always in plaintext, and serves nothing else.
 
     Raises:
-        ConfigError: an address is none, plaintext would leave the machine, or there is no certificate.
+        ConfigError: an address is none, plaintext would leave the machine, or TLS has no certificate.
     """
 
     def __init__(
@@ -74,17 +68,17 @@ class Server:
         credentials.check_server(self._address, "listening at")
         self._credentials = credentials
         self._identifies = credentials.identifies(self._address)
-        self._health_at = (
-            parse_address(health_address, what="the address for health checks")
+        self._host = host
+        self._settings = settings or WireSettings()
+        self._health_address = (
+            parse_address(health_address, what="the address of health checks")
             if health_address
             else None
         )
-        self._host = host
-        self._settings = settings or WireSettings()
-        self._server: grpc.aio.Server | None = None
-        self._health_server: grpc.aio.Server | None = None
         self.health_address = ""
-        """Where only health is answered, with the port that was bound."""
+        """Where health checks are answered besides, with the port that was bound."""
+        self._server: grpc.aio.Server | None = None
+        self._probes: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
         self._desk = Desk(host)
         self._connections = Connections(self._desk, self._settings)
@@ -106,18 +100,24 @@ class Server:
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
         try:
-            port = self._credentials.listen(server, self._address)
-        except RuntimeError as exc:
+            where = self._credentials.listen(server, self._address)
+        except ConfigError:
             await server.stop(None)
-            raise _cannot_listen(self._address) from exc
+            raise
         for about in self._host.descriptions():
             await self.set_health(about.name, about.ready)
         await self.set_health("", serving=True)
         await server.start()
+        if self._health_address is not None:
+            try:
+                self._probes, self.health_address = await serve_health(
+                    self._health, self._health_address, self._settings
+                )
+            except ConfigError:
+                await server.stop(None)
+                raise
         self._server = server
-        if self._health_at is not None:
-            await self._answer_health(self._health_at)
-        return _bound(self._address, port)
+        return where
 
     @property
     def traffic(self) -> Traffic:
@@ -144,23 +144,9 @@ class Server:
         began = time.monotonic()
         await self._connections.end(grace)
         await server.stop(max(0.0, began + grace - time.monotonic()))
-        if self._health_server is not None:
-            await self._health_server.stop(None)
+        if self._probes is not None:
+            await self._probes.stop(None)
         self._desk.deadlines.close()
-
-    async def _answer_health(self, address: Address) -> None:
-        """Answer health checks at a port of their own."""
-        server = grpc.aio.server(options=self._settings.server_options())
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        try:
-            port = server.add_insecure_port(address.target)
-        except RuntimeError as exc:
-            await server.stop(None)
-            await self.stop(grace=0)
-            raise _cannot_listen(address) from exc
-        await server.start()
-        self._health_server = server
-        self.health_address = _bound(address, port)
 
     async def _quiet(self) -> None:
         """Return when callers stopped calling: gRPC loses calls that come while it shuts down.
@@ -305,17 +291,6 @@ async def _write(rpc: Rpc, response: Proto) -> None:
 
 class _CallerLeftError(Exception):
     """Nobody reads what is being written."""
-
-
-def _bound(address: Address, port: int) -> str:
-    """The address peers can use, with the port that was bound."""
-    return address.text if address.path else Address("", host=address.host, port=port).target
-
-
-def _cannot_listen(address: Address) -> ConfigError:
-    return ConfigError(
-        f"cannot listen at {address.text!r}: it is in use, or not an address of this machine"
-    )
 
 
 async def _refuse_living_socket(address: Address) -> None:

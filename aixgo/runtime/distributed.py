@@ -50,9 +50,9 @@ class DistributedRuntime(Runtime):
         token: what callers have to send to the server, and what peers are sent.
         insecure: allow plaintext to and from other machines.
         external_tls: plaintext, because something in front of us encrypts, such as a service mesh.
-        health_address: where health checks, and nothing else, are answered in plaintext: the probes of Kubernetes
-            know no TLS.
         wire: keepalive, connect timeout and concurrency of connections.
+        health_address: where to answer health checks besides, in plaintext and nothing else, for probes that
+            cannot do TLS; with port 0 the one that was bound is `health_address`.
         options: see `RuntimeOptions`.
 
     Raises:
@@ -70,8 +70,8 @@ class DistributedRuntime(Runtime):
         token: Token | None = None,
         insecure: bool = False,
         external_tls: bool = False,
-        health_address: str = "",
         wire: WireSettings | None = None,
+        health_address: str = "",
         **options: Unpack[RuntimeOptions],
     ) -> None:
         self._settings = wire or WireSettings()
@@ -85,15 +85,12 @@ class DistributedRuntime(Runtime):
         self._listen = address
         self.address = ""
         """Where the server listens, with the port it got; empty while there is none."""
-        self._listen_health = health_address
-        self.health_address = ""
-        """Where only health checks are answered, with the port it got."""
+        self.health_address = health_address
+        """Where health checks are answered besides."""
+        if health_address and not address:
+            raise ConfigError("health_address needs an address: without one nothing is served")
         if address:
             self._credentials.check_server(parse_address(address), "serving at")
-        if health_address:
-            parse_address(health_address, what="health_address")
-            if not address:
-                raise ConfigError("health_address is given and address is not: there is no server")
         for name, addresses in (peers or {}).items():
             self._peer_addresses[check_name(name, "a peer's name")] = self._checked(addresses)
         super().__init__(**options)
@@ -208,7 +205,7 @@ class DistributedRuntime(Runtime):
                 self._listen,
                 credentials=self._credentials,
                 settings=self._settings,
-                health_address=self._listen_health,
+                health_address=self.health_address,
             )
             try:
                 address = await server.start()
@@ -282,8 +279,8 @@ async def serve(
     token: Token | None = None,
     insecure: bool = False,
     external_tls: bool = False,
-    health_address: str = "",
     wire: WireSettings | None = None,
+    health_address: str = "",
     **options: Unpack[RuntimeOptions],
 ) -> None:
     """Serve `agents` at `address` until SIGTERM or SIGINT, then drain.
@@ -295,7 +292,7 @@ async def serve(
         address: `host:port` (port 0 picks one) or `unix:/path`.
         peers: agents elsewhere that ours may call.
         ready: called once calls are taken; `runtime.address` says where.
-        transport, tls, token, insecure, external_tls, health_address, wire, options: as for `DistributedRuntime`.
+        transport, tls, token, insecure, external_tls, wire, health_address, options: as for `DistributedRuntime`.
 
     Raises:
         ConfigError: the address does not parse or is in use, plaintext would leave the machine, or a certificate,
@@ -311,8 +308,8 @@ async def serve(
         token=token,
         insecure=insecure,
         external_tls=external_tls,
-        health_address=health_address,
         wire=wire,
+        health_address=health_address,
         **options,
     )
     async with stop_signal() as stopped, runtime:

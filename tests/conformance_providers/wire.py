@@ -14,12 +14,21 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
 
+FIRST_TOKENS = 5  # of a `Talk`, before it has to be let go on
+
 
 class Act(Enum):
     """What the server does between two pieces of its answer."""
 
     HANG = "wait until the client leaves"
     CUT = "break the connection"
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A token said over and over until the client leaves: a few, and once `WireServer.unbridled` is set, no end."""
+
+    token: bytes
 
 
 @dataclass
@@ -33,7 +42,7 @@ class Asked:
 class Answer:
     """One answer: `pieces` are written one by one, each a chunk of the body."""
 
-    pieces: Sequence[bytes | Act]
+    pieces: Sequence[bytes | Act | Talk]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     kind: str = "application/json"
@@ -44,7 +53,7 @@ def as_json(value: object, status: int = 200, **headers: str) -> Answer:
     return Answer([json.dumps(value).encode()], status, named)
 
 
-def as_events(*pieces: bytes | Act) -> Answer:
+def as_events(*pieces: bytes | Act | Talk) -> Answer:
     return Answer(pieces, kind="text/event-stream")
 
 
@@ -58,6 +67,10 @@ class WireServer:
         """Set when a client closed its connection before its answer was complete."""
         self.started = asyncio.Event()
         """Set when a request arrived."""
+        self.tokens = 0
+        """How many a `Talk` has said."""
+        self.unbridled = asyncio.Event()
+        """Lets a `Talk` go on for ever."""
         self.connections = 0
         """How many were made to it."""
         self._server: asyncio.Server | None = None
@@ -70,6 +83,8 @@ class WireServer:
         self.asked.clear()
         self.left.clear()
         self.started.clear()
+        self.unbridled.clear()
+        self.tokens = 0
 
     @property
     def url(self) -> str:
@@ -140,10 +155,36 @@ class WireServer:
                 await reader.read()
                 self.left.set()
                 return False
+            if isinstance(piece, Talk):
+                await self._talk(piece.token, reader, writer)
+                self.left.set()
+                return False
             assert isinstance(piece, bytes)
-            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-            await writer.drain()
-            await asyncio.sleep(0)  # a chunk is a packet of its own, as far as the loop decides it
+            await _chunk(piece, writer)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
+
+    async def _talk(
+        self, token: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Say `token` for as long as there is a client to hear it."""
+        gone = asyncio.create_task(reader.read())
+        bridled = asyncio.create_task(self.unbridled.wait())
+        try:
+            while not gone.done():
+                if self.tokens >= FIRST_TOKENS and not bridled.done():
+                    await asyncio.wait((gone, bridled), return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    await _chunk(token, writer)
+                    self.tokens += 1
+        finally:
+            gone.cancel()
+            bridled.cancel()
+            await asyncio.gather(gone, bridled, return_exceptions=True)
+
+
+async def _chunk(piece: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+    await writer.drain()
+    await asyncio.sleep(0)  # a chunk is a packet of its own, as far as the loop decides it

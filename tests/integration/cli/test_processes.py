@@ -76,6 +76,23 @@ def test_only_the_named_agents_are_served(file: Path, tmp_path: Path) -> None:
         assert "no agent is called 'chat'" in aixgo("call", address, "chat", "-i", "x").stderr
 
 
+def test_health_is_asked_at_an_address_of_its_own(file: Path, tmp_path: Path) -> None:
+    address, probes = f"unix:{tmp_path}/s", f"unix:{tmp_path}/h"
+    with started("serve", file, "--offline", "--address", address, "--health", probes) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline()
+        asked = aixgo("health", probes)
+        assert (asked.stdout, asked.returncode) == ("serving\n", 0)
+        assert aixgo("health", probes, "--agent", "upper").returncode == 0
+        unknown = aixgo("health", probes, "--agent", "uper")
+        assert (unknown.stdout, unknown.returncode) == ("no agent 'uper' there\n", 2)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+    gone = aixgo("health", probes, "--timeout", "1s")
+    assert gone.returncode == 2
+    assert "it answers no health check" in gone.stderr
+
+
 def test_a_folder_of_one_agent_is_served(tmp_path: Path) -> None:
     folder = tmp_path / "shouter"
     folder.mkdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from aixgo import Message
@@ -166,3 +168,13 @@ def test_every_key_of_the_go_configuration_is_taken() -> None:
         {"a": 0.5},
         5,
     )
+
+
+async def test_an_answer_without_content_is_asked_again_and_all_its_tokens_count() -> None:
+    fenced = f"```json\n{json.dumps(ANSWER)}\n```"
+    provider = ScriptedProvider([{"insights": "none"}, fenced])
+    reply = await aggregate(AggregatorAgent("m", provider=provider), {"a": "blue", "b": "sky"})
+    assert isinstance(reply.payload, dict)
+    assert reply.payload["aggregated_content"] == "blue sky"
+    assert reply.payload["tokens_used"] == 30
+    assert "the text 'content'" in provider.requests[1].messages[-1].content

@@ -101,9 +101,101 @@ async def test_a_model_is_told_what_was_wrong_and_asked_again(wrong: object, tol
     assert told in provider.requests[1].messages[-1].content
 
 
-async def test_after_the_last_try_the_answer_is_invalid() -> None:
-    with pytest.raises(OutputInvalid):
-        await asked(Order, {}, {}, tries=2)
+async def test_after_the_last_try_the_error_says_what_failed_last() -> None:
+    provider = ScriptedProvider([{}, {**GOOD, "items": []}])
+    agent = ChatAgent("chat", output=Order, tries=2, provider=provider)
+    with pytest.raises(OutputInvalid, match="an order has items"):
+        await agent.execute(Message("go"))
+    assert len(provider.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("impossible", "why"),
+    [
+        ({"type": "integer", "minimum": 5, "maximum": 4}, "must be at most 4"),
+        ({"type": "object", "required": ["a"], "maxProperties": 0}, "at most 0"),
+        (Annotated[int, Field(gt=9, lt=3)], "less than 3"),
+    ],
+)
+async def test_a_shape_nothing_fits_is_an_error_that_names_what_failed_last(
+    impossible: object, why: str
+) -> None:
+    provider = ScriptedProvider(['{"value": 12}', '{"value": 11}', '{"value": 10}'])
+    if isinstance(impossible, dict) and impossible["type"] == "object":
+        provider = ScriptedProvider([{"a": 1}], cycle=True)
+    agent = ChatAgent("chat", output=impossible, provider=provider)
+    with pytest.raises(OutputInvalid, match=why):
+        await agent.execute(Message("go"))
+    assert len(provider.requests) == 3
+
+
+async def test_a_chat_ends_with_what_failed_last() -> None:
+    agent = ChatAgent("chat", output=Item, tries=1, provider=ScriptedProvider([{"nam": "tea"}]))
+    chunks = [chunk async for chunk in agent.chat([{"role": "user", "content": "go"}])]
+    assert (chunks[-1].type, chunks[-1].status) == ("error", "failed")
+    assert "name: Field required" in chunks[-1].content
+
+
+class Basket(BaseModel):
+    owner: Item | str
+    pets: list[Cat | Dog]
+    sizes: dict[str, Literal["s", "m"]]
+    gift: Item | None
+
+
+BASKET = {
+    "owner": {"name": "Ada", "price": 0.0},
+    "pets": [{"kind": "dog", "tricks": []}, {"kind": "cat", "lives": 9}],
+    "sizes": {"hat": "m"},
+    "gift": None,
+}
+
+
+async def test_unions_lists_and_maps_may_stand_inside_each_other() -> None:
+    reply, _ = await asked(Basket, BASKET)
+    assert reply.payload == BASKET
+    basket = read_output(reply, Basket)
+    assert (type(basket.owner), [type(pet) for pet in basket.pets]) == (Item, [Dog, Cat])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({**BASKET, "owner": 7}, "owner."),
+        ({**BASKET, "pets": [{"kind": "fox"}]}, "pets.0."),
+        ({**BASKET, "sizes": {"hat": "xl"}}, "sizes.hat: Input should be 's' or 'm'"),
+        ({**BASKET, "gift": {}}, "gift.name: Field required"),
+    ],
+)
+async def test_a_fault_deep_inside_is_told_with_its_place(wrong: object, told: str) -> None:
+    _, provider = await asked(Basket, wrong, BASKET)
+    assert told in provider.requests[1].messages[-1].content
+
+
+@dataclass
+class Parcel:
+    items: list[Item]
+    to: Item | None = None
+
+
+async def test_a_dataclass_may_hold_dataclasses() -> None:
+    wrong = {"items": [{"name": "tea", "price": "much"}]}
+    reply, provider = await asked(Parcel, wrong, {"items": [{"name": "tea"}]})
+    assert "items.0.price: " in provider.requests[1].messages[-1].content
+    assert read_output(reply, Parcel) == Parcel([Item("tea")])
+
+
+async def test_a_field_validator_may_mend_what_a_model_writes() -> None:
+    class Word(BaseModel):
+        text: str
+
+        @field_validator("text")
+        @classmethod
+        def lower(cls, value: str) -> str:
+            return value.strip().lower()
+
+    reply, _ = await asked(Word, {"text": " TEA "})
+    assert reply.payload == {"text": "tea"}
 
 
 async def test_a_union_is_asked_for_inside_an_object_and_taken_out() -> None:

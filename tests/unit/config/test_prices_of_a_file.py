@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from aixgo import load_config
+from aixgo import load_config, pricing
 from aixgo.config import assemble
 from aixgo.errors import ConfigError
-from aixgo.providers import pricing
-from aixgo.providers.pricing import Price, Prices
+from aixgo.pricing import Price, Prices
 
 AGENTS = "agents:\n  - name: a\n    role: chat\n    model: offline\n"
 

@@ -78,7 +78,6 @@ def test_a_model_goes_to_the_vendor_written_or_else_the_one_its_name_tells(
         ("omega-1", "write PROVIDER:omega-1 with one of: offline, openai, "),
         ("base", "does not tell its provider"),
         ("_text", "does not tell its provider"),
-        ("pricing", "does not tell its provider"),
         ("", "does not tell its provider"),
         ("openai", "write 'openai:NAME'"),
         ("openai:", "write 'openai:NAME'"),

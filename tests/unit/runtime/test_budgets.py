@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from aixgo import Budget, LocalRuntime, Message, Usage, agent
+from aixgo import Budget, LocalRuntime, Message, Usage, agent, pricing
 from aixgo.agents import ChatAgent
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import BudgetExceeded, ConfigError, DeadlineExceeded, RequestRejected
 from aixgo.orchestration import Limits, Sequential
-from aixgo.providers import Completion, CompletionRequest, Delta, pricing
-from aixgo.providers.pricing import Price, Prices
+from aixgo.pricing import Price, Prices
+from aixgo.providers import Completion, CompletionRequest, Delta
 from aixgo.testing import ScriptedProvider, ScriptedStream
 
 BOUND = 5.0  # seconds after which a wait that should end counts as a hang

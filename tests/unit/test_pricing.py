@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from aixgo import LocalRuntime, Usage
+from aixgo import LocalRuntime, Usage, pricing
 from aixgo.agents import ChatAgent
 from aixgo.errors import AixgoError, ConfigError, ProviderUnavailable, RequestRejected
-from aixgo.providers import CompletionRequest, Model, pricing
+from aixgo.pricing import OVERRIDES, Price, Prices, check_priced, cost_of, priced
+from aixgo.providers import CompletionRequest, Model
 from aixgo.providers.base import ChatMessage
-from aixgo.providers.pricing import OVERRIDES, Price, Prices, check_priced, cost_of, priced
 from aixgo.testing import ScriptedProvider
 
 SCRIPTED = Prices(own={"scripted:*": Price.usd(1, 2)})

@@ -7,7 +7,7 @@ taken for free: see `OnUnpriced`.
 
 The prices in force belong to the process (`install`), since they are facts about vendors and not about an agent.
 
-Below: errors, ledger. Beside: `_model`, which prices every attempt, and config, which reads users' prices.
+Below: errors, ledger. Above: providers, which price every attempt, and config, which reads users' prices.
 """
 
 from __future__ import annotations
