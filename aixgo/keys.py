@@ -48,6 +48,8 @@ class Key:
     absent: str = ""
     """Names the feature this key belongs to when this version does not have it: accepted, without effect."""
     fields: Mapping[str, Key] = field(default_factory=dict)
+    secret: bool = False
+    """True if no error may show the value."""
     default: object = None
     """What holds when the key is not given, for people who read the schema."""
 
@@ -93,6 +95,8 @@ class Key:
         return read_keys(self.fields, given, where) if self.fields else given
 
     def _text(self, value: object, where: str) -> object:
+        if self.secret and not isinstance(value, str):
+            raise ConfigError(f"{where} must be text")
         text = _expect(value, str, "text", where)
         if self.choices and text not in self.choices:
             near = nearest(str(text), self.choices)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from aixgo.cli.fleet import START_TIMEOUT, Fleet
 from aixgo.cli.logs import Tracebacks
 from aixgo.cli.progress import Observer, Progress, Step
-from aixgo.config import Config, Overrides, assemble, place
+from aixgo.config import Config, Overrides, assemble, place, wire_options
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, Unavailable
 from aixgo.ledger import Budget, Usage
 from aixgo.message import JSONValue, Message, new_id
@@ -176,7 +176,7 @@ async def open_run(
         runtime: Runtime = (
             DistributedRuntime(
                 peers=peers,
-                transport=config.deployment.transport,
+                **wire_options(config.deployment),
                 middleware=[progress.watch],
                 stop_grace=STOP_GRACE,
             )
@@ -194,7 +194,7 @@ async def open_run(
         runtime = DistributedRuntime(
             peers={**peers, **fleet.peers},
             address=fleet.entry_address,
-            transport=config.deployment.transport,
+            **wire_options(config.deployment),
             middleware=[progress.watch],
             stop_grace=STOP_GRACE,
         )

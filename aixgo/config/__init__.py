@@ -6,7 +6,15 @@ The path of a file: `read` (bytes → values with lines) → `check` (values aga
 
 from __future__ import annotations
 
-from aixgo.config.build import Overrides, Placed, assemble, open_runtime, place
+from aixgo.config.build import (
+    Overrides,
+    Placed,
+    WireOptions,
+    assemble,
+    open_runtime,
+    place,
+    wire_options,
+)
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.parse import load_config
 from aixgo.config.schema import json_schema
@@ -18,9 +26,11 @@ __all__ = [
     "OrchestrationEntry",
     "Overrides",
     "Placed",
+    "WireOptions",
     "assemble",
     "json_schema",
     "load_config",
     "open_runtime",
     "place",
+    "wire_options",
 ]

@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from aixgo.errors import ConfigError
 from aixgo.names import check_name, slug
 
-__all__ = ["DEFAULT_HOSTS", "Authority", "identity_of", "make_certificates"]
+__all__ = ["DEFAULT_HOSTS", "Authority", "identity_of", "make_certificates", "private_pem"]
 
 CA_NAME = "ca"  # of its two files
 CA_DAYS = 3650
