@@ -84,7 +84,7 @@ def command(
             peers=_peers(peer or ()),
             overrides=Overrides(model=model, count=count),
             insecure=insecure,
-            health=_everywhere(health or loaded.deployment.health),
+            health=_everywhere(health or ("" if follow_stdin else loaded.deployment.health)),
             follow_stdin=follow_stdin,
         )
     )

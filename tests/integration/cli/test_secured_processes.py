@@ -1,5 +1,6 @@
 """`certs`, `serve`, `call` and `run` with certificates and a token, as real processes."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_a_certificate_named_on_the_command_line_stands_over_the_files(folder: P
     with started("serve", folder / "fleet.yaml", *mine) as server:
         assert server.stdout is not None
         assert server.stdout.readline().startswith("serving upper at 127.0.0.1:")
+
+
+def test_the_processes_of_a_run_need_no_certificate_on_their_private_sockets(
+    folder: Path,
+) -> None:
+    """Nor do they all listen for health checks where the file's one server would."""
+    path = folder / "fleet.yaml"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        health = f"health: 127.0.0.1:{taken.getsockname()[1]}"
+        path.write_text(path.read_text().replace("health: 127.0.0.1:0", health))
+        done = aixgo("run", path, "--distributed", "-i", "hi")
+    assert (done.stdout, done.returncode) == ("HI\n", 0), done.stderr
 
 
 def test_a_token_in_the_clear_is_refused_by_the_command(folder: Path) -> None:
