@@ -4,13 +4,15 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 
 # make demo DOC=file.md MODEL=name        make test T="tests/unit -k name"        PYTHON=python3.12 for another interpreter
+# make test-live VENDORS=openai,anthropic asks those who have a key here, and says before what it may cost
 DOC ?=
 MODEL ?=
 T ?=
 B ?=
+VENDORS ?=
 export DOC MODEL
 
-.PHONY: help demo test check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
+.PHONY: help demo test test-live check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +27,9 @@ ifeq ($(strip $(T)),)
 else
 	@$(BIN)/python -m pytest $(T)
 endif
+
+test-live: venv ## Ask vendors' real models a few things, for money (VENDORS=openai,anthropic names them)
+	@LIVE_VENDORS="$(VENDORS)" $(BIN)/python -m pytest tests/live/short_set.py
 
 check: lint types layers proto-check build ## Check everything but the tests: format, lint, types, layers, proto, packages
 

@@ -111,6 +111,8 @@ class CallContext:
     """What it may spend; None without a budget."""
     offer: Held | None = None
     """What of the purse goes with the attempt that is on its way to a peer."""
+    posted = False
+    """True for work on a message that came from a mailbox."""
     in_doubt = False
     """True while a peer may be spending on this call what it has not reported; noted by the link."""
     above: CallContext | None = None

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from aixgo.errors import ConfigError, nearest
 
-__all__ = ["Key", "KeyKind", "duration_seconds", "read_keys"]
+__all__ = ["Key", "KeyKind", "Secret", "duration_seconds", "read_keys"]
 
 KeyKind: TypeAlias = Literal[
     "text",
@@ -35,6 +35,15 @@ KeyKind: TypeAlias = Literal[
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}  # seconds
 
 
+class Secret(str):
+    """A text from the environment that nobody should read by accident: its `repr` does not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
 @dataclass(slots=True, frozen=True)
 class Key:
     """One key: what it takes, what it means, and within which bounds."""
@@ -48,10 +57,10 @@ class Key:
     absent: str = ""
     """Names the feature this key belongs to when this version does not have it: accepted, without effect."""
     fields: Mapping[str, Key] = field(default_factory=dict)
-    secret: bool = False
-    """True if no error may show the value."""
     default: object = None
     """What holds when the key is not given, for people who read the schema."""
+    secret: bool = False
+    """Its value belongs into the environment, and into no text anybody reads."""
 
     def check(self, value: object, where: str) -> object:
         """`value` as the class takes it: durations become seconds, the rest stays as it is.
@@ -96,7 +105,7 @@ class Key:
 
     def _text(self, value: object, where: str) -> object:
         if self.secret and not isinstance(value, str):
-            raise ConfigError(f"{where} must be text")
+            raise ConfigError(f"{where} must be text, such as ${{NAME}}")
         text = _expect(value, str, "text", where)
         if self.choices and text not in self.choices:
             near = nearest(str(text), self.choices)
@@ -189,6 +198,8 @@ def _mapping(value: object, where: str) -> dict[str, object]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Secret):
+        return "a secret"
     return (
         f"the text {value[:40]!r}"
         if isinstance(value, str)

@@ -5,7 +5,7 @@ when the Message is made, and decoded by each receiver on first read; a delivery
 same bytes. So nobody can change a neighbour's message, and changing a decoded copy changes nothing
 that is sent.
 
-What a JSON value may be is decided in `domain`; the protobuf form lives in `rpc.codec`. Below: errors,
+What a JSON value may be is decided in `domain`; the protobuf form lives in `rpc.codec`. Below: chunks, errors,
 ledger. Above: everything that delivers.
 """
 
@@ -15,14 +15,15 @@ import os
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import msgspec
 
+from aixgo.chunks import StreamChunk
 from aixgo.domain import MAX_DEPTH, JSONValue, label, plain, text_size, to_json_bytes
-from aixgo.errors import AixgoError, InvalidMessage, MessageTooLarge
+from aixgo.errors import InvalidMessage, MessageTooLarge
 from aixgo.ledger import Usage
 
 if TYPE_CHECKING:
@@ -349,28 +350,6 @@ def from_wire(parts: WireParts, *, id: str, type: str, source: str) -> Message:
     ):
         raise MessageTooLarge(message.size, MAX_MESSAGE_BYTES)
     return message
-
-
-@dataclass(slots=True, kw_only=True)
-class StreamChunk:
-    """One piece of a streamed reply.
-
-    `type` is "content" for text, "thinking", "tool_call", "status" for progress, or "error" at the end of a
-    chat that failed. `path` names the agents the chunk came up through, outermost first; `sequence` counts
-    from 0 within one stream.
-    """
-
-    type: str = "content"
-    content: str = ""
-    tool_calls: list[JSONValue] = field(default_factory=list)
-    source: str = ""
-    path: tuple[str, ...] = ()
-    sequence: int = 0
-    status: str = ""
-    error: AixgoError | None = None
-    usage: Usage | None = None
-    timestamp: float = 0.0
-    """Unix seconds."""
 
 
 def _metadata_bytes(metadata: object) -> bytes:

@@ -28,6 +28,7 @@ class SimpleOptions(TypedDict, total=False):
     max_history: int
     description: str
     provider: Provider | None
+    base_url: str
 
 
 def create_simple_agent(
@@ -35,10 +36,13 @@ def create_simple_agent(
     model: str = "",
     system_message: str = "",
     *,
+    api_key: str | None = None,
     session_id: str = "",
     **options: Unpack[SimpleOptions],
 ) -> ChatAgent:
     """An agent to `chat` with. Its model is looked up at the first chat, so it can be made without a key.
+
+    `api_key` is the vendor's key; without one the vendor's variable is read.
 
     Raises:
         ConfigError: the id or an option cannot be used.
@@ -48,6 +52,7 @@ def create_simple_agent(
         model=model,
         prompt=system_message or f"You are {agent_id}, a helpful agent.",
         session_id=session_id,
+        api_key=api_key or "",
         **options,
     )
 
@@ -63,7 +68,14 @@ def create_agent_team(
     Raises:
         ConfigError: which entry lacks `agent_id` or `model`, has a key nobody knows, or an id that is taken.
     """
-    known = {"agent_id", "model", "system_message", "session_id", *SimpleOptions.__annotations__}
+    known = {
+        "agent_id",
+        "model",
+        "system_message",
+        "session_id",
+        "api_key",
+        *SimpleOptions.__annotations__,
+    }
     seen: set[str] = set()
     for index, entry in enumerate(members):
         where = f"members[{index}]"

@@ -202,7 +202,9 @@ class Turn:
 
         async def run(call: ToolCall) -> ToolRun:
             async with gate:
-                return ToolRun(call, await self.tools.run(call.name, call.arguments))
+                return ToolRun(
+                    call, await self.tools.run(call.name, call.arguments, call_id=call.id)
+                )
 
         if len(calls) == 1:
             return (await run(calls[0]),)

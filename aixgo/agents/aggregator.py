@@ -107,6 +107,7 @@ class AggregatorAgent:
         max_tokens: int | None = 1500,
         description: str = "",
         provider: Provider | None = None,
+        api_key: str = "",
     ) -> None:
         self.name = check_name(name)
         self.description = description
@@ -121,7 +122,7 @@ class AggregatorAgent:
         self.similarity_threshold = semantic_similarity_threshold
         self.consensus_threshold = consensus_threshold
         self.max_input_sources = max_input_sources
-        self._use = ModelUse(model, temperature, max_tokens, provider)
+        self._use = ModelUse(model, temperature, max_tokens, provider, api_key)
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:

@@ -6,10 +6,11 @@ Below: providers. Above: one module per role.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 from aixgo.contract import Agent
+from aixgo.errors import ConfigError
 from aixgo.keys import Key, read_keys
 from aixgo.message import JSONValue
 from aixgo.providers import (
@@ -26,6 +27,9 @@ __all__ = ["MODEL_KEYS", "ConfiguredAgent", "ModelUse", "own_keys"]
 MODEL_KEYS: Mapping[str, Key] = {
     "description": Key("text", "what the agent is for, shown to people and routers"),
     "model": Key("text", "provider:model, or offline"),
+    "api_key": Key(
+        "text", "the model's key, as ${NAME}; else the vendor's own variable", secret=True
+    ),
     "prompt": Key("text", "the agent's instructions"),
     "temperature": Key("number", "how freely the model answers", minimum=0, maximum=2),
     "max_tokens": Key("integer", "tokens one answer may have", minimum=1),
@@ -57,7 +61,14 @@ class ModelUse:
     max_tokens: int | None = None
     given: Provider | None = None
     """Used instead of the provider the name stands for."""
+    api_key: str = field(default="", repr=False)
+    """The key, if not the one in the vendor's variable."""
+    base_url: str = ""
     _opened: tuple[Model, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.given is not None and (self.api_key or self.base_url):
+            raise ConfigError("a provider given as an object has its own api_key and base_url")
 
     @property
     def name(self) -> str:
@@ -65,6 +76,11 @@ class ModelUse:
         if self.given is not None:
             return self.model or self.given.name
         return choose_model(self.model)
+
+    @property
+    def backend(self) -> str:
+        """The provider, as far as it is known before it answered."""
+        return self.given.name if self.given is not None else self.name.partition(":")[0]
 
     def open(self) -> Model:
         """The model, ready to be asked.
@@ -74,7 +90,9 @@ class ModelUse:
         """
         if self._opened is None:
             name = self.name
-            provider, name = (self.given, name) if self.given is not None else resolve_model(name)
+            provider = self.given
+            if provider is None:
+                provider, name = resolve_model(name, api_key=self.api_key, base_url=self.base_url)
             self._opened = (
                 provider if isinstance(provider, Model) else Model(provider),
                 name,

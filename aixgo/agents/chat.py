@@ -15,25 +15,27 @@ from typing import ClassVar, Self, cast
 
 import msgspec
 
+from aixgo.agents._chunks import chunks_of
 from aixgo.agents._conversation import (
     MAX_HISTORY,
     Conversation,
     Conversations,
     as_dict,
     read_messages,
+    status_of,
 )
 from aixgo.agents._output import Output
-from aixgo.agents._turn import MAX_ROUNDS, TRIES, Answer, Asked, Event, Turn
+from aixgo.agents._turn import MAX_ROUNDS, TRIES, Answer, Turn
 from aixgo.agents.base import MODEL_KEYS, ModelUse, own_keys
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentFailed, AixgoError, ConfigError, OutputInvalid, new_error_id
+from aixgo.errors import AgentFailed, AixgoError, ConfigError, new_error_id
 from aixgo.keys import Key
 from aixgo.ledger import Usage
 from aixgo.message import JSONValue, Message, StreamChunk, new_id
 from aixgo.names import check_name
-from aixgo.providers import ChatMessage, Delta, Provider, ToolCall
-from aixgo.tools import Tool, Toolbox
+from aixgo.providers import ChatMessage, Provider
+from aixgo.tools import FunctionTool, Tool, Toolbox, as_tool
 
 __all__ = ["AGENT", "ChatAgent"]
 
@@ -60,6 +62,10 @@ class ChatAgent:
         remember: calls with a session id go on with that session's history.
         max_history: messages kept of one session; older ones are dropped.
         session_id: the session `chat` uses unless told another; made up when not given.
+        description: what it is for, shown to people and routers.
+        provider: asked instead of the one the model's name stands for.
+        api_key: the vendor's key, by default the one in the vendor's variable. No text shows it.
+        base_url: where the vendor's API is reached, by default where its variable says, or its own address.
 
     Raises:
         ConfigError: a tool, the output or a bound cannot be used.
@@ -72,6 +78,10 @@ class ChatAgent:
         "output_schema": Key("mapping", "JSON Schema of the answer"),
         "max_rounds": Key(
             "integer", "times the model may ask for tools", default=MAX_ROUNDS, minimum=1
+        ),
+        "remember": Key("boolean", "go on with the history of a call's session", default=False),
+        "max_history": Key(
+            "integer", "messages kept of one session", default=MAX_HISTORY, minimum=1
         ),
     }
 
@@ -93,6 +103,8 @@ class ChatAgent:
         session_id: str = "",
         description: str = "",
         provider: Provider | None = None,
+        api_key: str = "",
+        base_url: str = "",
     ) -> None:
         self.name = check_name(name)
         self.prompt = prompt
@@ -112,7 +124,7 @@ class ChatAgent:
         self._conversations = Conversations(max_history)
         self._usage = Usage()
         self._answered_by = ("", "")  # model and provider of the last answer
-        self._use = ModelUse(model, temperature, max_tokens, provider)
+        self._use = ModelUse(model, temperature, max_tokens, provider, api_key, base_url)
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
@@ -131,6 +143,33 @@ class ChatAgent:
     def tools(self) -> tuple[Tool, ...]:
         """What the model may call."""
         return tuple(self._tools)
+
+    def add_tool(self, given: Tool | Callable[..., object]) -> None:
+        """Offer the model one tool more, from the next turn on; giving the same one again changes nothing.
+
+        Raises:
+            ConfigError: another one has its name, or it cannot be used.
+        """
+        made = as_tool(given)
+        for found in self._tools:
+            if found is made or (
+                isinstance(found, FunctionTool)
+                and isinstance(made, FunctionTool)
+                and (found.name, found.function) == (made.name, made.function)
+            ):
+                return
+        self._tools = Toolbox([*self._tools, made])
+
+    def remove_tool(self, name: str) -> bool:
+        """Offer a tool no longer, from the next turn on; False if there is none of that name."""
+        if name not in self._tools:
+            return False
+        self._tools = Toolbox([tool for tool in self._tools if tool.name != name])
+        return True
+
+    def set_system_message(self, text: str) -> None:
+        """Give the model other instructions, from the next turn on; the histories stay."""
+        self.prompt = text
 
     async def start(self, caller: Caller) -> None:  # noqa: ARG002 - the contract's signature
         """Find the model's provider, so that a wrong model fails the start and not the first call."""
@@ -261,30 +300,10 @@ class ChatAgent:
         """What the agent is, does and has spent; `token_usage` counts all its calls since it was made."""
         conversation = self._conversations.get(session_id or self.session_id)
         model, provider = self._answered_by
-        usage = self._usage
-        return {
-            "agent_id": self.name,
-            "session_id": conversation.session_id,
-            "status": conversation.status,
-            "backend": provider or self.model.partition(":")[0],
-            "conversation_length": len(conversation.turns),
-            "current_task": conversation.task,
-            "error_message": conversation.error,
-            "created_at": conversation.created_at,
-            "tools_count": len(self._tools),
-            "total_tokens": usage.tokens_total,
-            "token_usage": {
-                "input_tokens": usage.tokens_prompt,
-                "output_tokens": usage.tokens_completion,
-                "cached_input_tokens": usage.tokens_cached,
-                "reasoning_tokens": usage.tokens_reasoning,
-                "total_tokens": usage.tokens_total,
-                "estimated_cost": usage.cost_usd,
-                "calls": usage.calls,
-                "model": model or self.model,
-                "provider": provider or self.model.partition(":")[0],
-            },
-        }
+        found = status_of(
+            conversation, self._usage, model or self.model, provider or self._use.backend
+        )
+        return {"agent_id": self.name, **found, "tools_count": len(self._tools)}
 
     def get_session_info(self, session_id: str = "") -> dict[str, JSONValue]:
         """The session's id, length, and when it began, in Unix seconds."""
@@ -345,7 +364,7 @@ class ChatAgent:
                             yield StreamChunk(content=event.messages[-1].content)
                         yield event
                         continue
-                    for chunk in _chunks(event):
+                    for chunk in chunks_of(event):
                         yield chunk
 
     @contextmanager
@@ -371,25 +390,6 @@ class ChatAgent:
     def _so_far(self, conversation: Conversation | None, message: Message) -> list[ChatMessage]:
         turns = [] if conversation is None else conversation.turns
         return [*turns, ChatMessage("user", message.text)]
-
-
-def _chunks(event: Event) -> Iterator[StreamChunk]:
-    if isinstance(event, Delta):
-        if event.thinking:
-            yield StreamChunk(type="thinking", content=event.thinking)
-        if event.content:
-            yield StreamChunk(content=event.content)
-    elif isinstance(event, Asked):
-        yield StreamChunk(type="tool_call", tool_calls=[_shown(call) for call in event.calls])
-
-
-def _shown(call: ToolCall) -> JSONValue:
-    """A tool call for readers; arguments that do not parse stay the text they are."""
-    try:
-        arguments: JSONValue = call.parsed()
-    except OutputInvalid:
-        arguments = call.arguments
-    return {"id": call.id, "name": call.name, "arguments": arguments}
 
 
 AGENT = ChatAgent

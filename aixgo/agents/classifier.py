@@ -101,6 +101,7 @@ class ClassifierAgent:
         max_tokens: int | None = 500,
         description: str = "",
         provider: Provider | None = None,
+        api_key: str = "",
     ) -> None:
         self.name = check_name(name)
         self.description = description
@@ -122,7 +123,7 @@ class ClassifierAgent:
         self._shots = tuple(few_shot_examples)
         self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
         self._wanted = Checked(self._make_schema(), self._check)
-        self._use = ModelUse(model, temperature, max_tokens, provider)
+        self._use = ModelUse(model, temperature, max_tokens, provider, api_key)
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:

@@ -25,6 +25,7 @@ VERBS = {
     "run": Verb("aixgo.cli.run", "Run a configuration on an input and print the answer."),
     "serve": Verb("aixgo.cli.serve", "Serve the agents of a configuration to other processes."),
     "call": Verb("aixgo.cli.call", "Call one agent that is served somewhere."),
+    "dev": Verb("aixgo.cli.dev", "Run the whole fleet in this terminal and restart it on change."),
     "health": Verb("aixgo.cli.health", "Ask whether a server, or one of its agents, takes calls."),
     "validate": Verb("aixgo.cli.validate", "Check a configuration without running it."),
     "certs": Verb("aixgo.cli.certs", "Make certificates, and an authority, for a fleet."),

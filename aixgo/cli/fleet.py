@@ -35,15 +35,20 @@ STOP_TIMEOUT = 5.0  # seconds a child may take to drain before it is killed
 NOTICE = 0.5  # seconds between a call that failed and the news that its process ended
 LONGEST_LINE = 1024 * 1024  # bytes of a child's output
 LAST_WORDS = 20  # lines kept of what a child wrote before it ended
+COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # of a terminal, none of them red
 LONGEST_FOLDER = 80  # bytes: a socket's path holds 107
 
 
 class Child:
-    """One process and what it writes."""
+    """One process, the agents it serves at one address, and what it writes."""
 
-    def __init__(self, name: str, address: str, tracebacks: Tracebacks) -> None:
-        self.name = name
+    def __init__(
+        self, names: Sequence[str], address: str, tracebacks: Tracebacks | None, label: str
+    ) -> None:
+        self.names = tuple(names)
+        self.name = ", ".join(names)
         self.address = address
+        self._label = label
         self.process: asyncio.subprocess.Process | None = None
         self.serving = asyncio.Event()
         self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
@@ -97,34 +102,53 @@ class Child:
 
     async def _read_log(self, log: asyncio.StreamReader) -> None:
         head, held = "", list[str]()
+        keep = self._tracebacks
         while line := await _line(log):
             self.last_words.append(line.rstrip("\n"))
-            if LINE_HEAD.match(line):
-                self._tracebacks.keep(head, "".join(held).rstrip())
+            if keep is None:
+                self._show(line)
+            elif LINE_HEAD.match(line):
+                keep.keep(head, "".join(held).rstrip())
                 head, held = line, []
                 self._show(line)
             elif ERROR_ID.search(head):
                 held.append(line)
                 # The caller may have the error already: what there is so far can be found at once.
-                self._tracebacks.keep(head, "".join(held).rstrip())
+                keep.keep(head, "".join(held).rstrip())
             else:
                 self._show(line)
 
     def _show(self, line: str) -> None:
-        print(f"[{self.name}] {line}", end="", file=sys.stderr)
+        print(f"{self._label} {line}", end="", file=sys.stderr)
 
 
 class Fleet:
     """The processes of a run: `async with Fleet(...)`, then `start`. Leaving ends them all.
 
     `peers` says where each agent will be, before any of them runs.
+
+    Args:
+        config: what the processes serve.
+        names: agents that get a process each.
+        flags: what each process is started with besides.
+        tracebacks: keeps what they log about errors of agents; None shows that too.
+        front: orchestrations that share one more process, which listens at `front_address`.
     """
 
     def __init__(
-        self, config: Config, names: Iterable[str], flags: Sequence[str], tracebacks: Tracebacks
+        self,
+        config: Config,
+        names: Iterable[str],
+        flags: Sequence[str],
+        tracebacks: Tracebacks | None,
+        *,
+        front: Sequence[str] = (),
+        front_address: str = "",
     ) -> None:
         self._config = config
         self._names = list(names)
+        self._front = tuple(front)
+        self._front_address = front_address
         self._flags = list(flags)
         self._tracebacks = tracebacks
         self._folder = ""
@@ -142,9 +166,12 @@ class Fleet:
             shutil.rmtree(self._folder)
             self._folder = tempfile.mkdtemp(prefix="aixgo-", dir="/tmp")  # short, and still private
         self._children = [
-            Child(name, f"unix:{self._folder}/{number}", self._tracebacks)
+            Child([name], f"unix:{self._folder}/{number}", self._tracebacks, _label(name, number))
             for number, name in enumerate(self._names)
         ]
+        if self._front:
+            label = _label(", ".join(self._front), len(self._names))
+            self._children.append(Child(self._front, self._front_address, self._tracebacks, label))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -163,12 +190,17 @@ class Fleet:
     @property
     def peers(self) -> dict[str, str]:
         """Each agent's address."""
-        return {child.name: child.address for child in self._children}
+        return {name: child.address for child in self._children for name in child.names}
 
     @property
     def processes(self) -> dict[str, int]:
         """Each agent's process id."""
-        return {c.name: c.process.pid for c in self._children if c.process is not None}
+        return {
+            name: child.process.pid
+            for child in self._children
+            if child.process is not None
+            for name in child.names
+        }
 
     async def start(self, at_entry: Iterable[str]) -> None:
         """Start the processes, `depends_on` first and producers last, and wait until they serve.
@@ -194,7 +226,7 @@ class Fleet:
 
     async def end(self, names: Iterable[str]) -> None:
         """End some of the processes: their part of the run is over."""
-        leaving = [child for child in self._children if child.name in set(names)]
+        leaving = [child for child in self._children if not set(child.names).isdisjoint(names)]
         for child in leaving:
             self._children.remove(child)
         await asyncio.gather(*(child.stop() for child in leaving))
@@ -213,7 +245,8 @@ class Fleet:
         return self.lost.result() if self.lost.done() else error
 
     def _levels(self) -> list[list[Child]]:
-        by_name = {child.name: child for child in self._children}
+        by_name = {c.name: c for c in self._children if c.names != self._front}
+        front = [[child] for child in self._children if child.names == self._front]
         entries = [self._config.agent(name) for name in by_name]
         needs = {entry.name: entry.depends_on for entry in entries if entry is not None}
         levels = start_levels(
@@ -221,15 +254,18 @@ class Fleet:
         )
         producers = set(self._config.producers)
         quiet = [[by_name[name] for name in level if name not in producers] for level in levels]
-        return [*quiet, [by_name[name] for level in levels for name in level if name in producers]]
+        last = [by_name[name] for level in levels for name in level if name in producers]
+        return [*quiet, *front, last]
 
     def _command(self, child: Child, here: Mapping[str, str]) -> list[str]:
         # `-m` would look for modules in the current folder first; a child imports what its parent does.
         safe = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
         command = [sys.executable, *safe, "-m", "aixgo", "serve", str(self._config.path.resolve())]
-        command += ["--agent", child.name, "--address", child.address, "--follow-stdin"]
+        command += ["--address", child.address, "--follow-stdin"]
+        for name in child.names:
+            command += ["--agent", name]
         for name, address in {**self.peers, **here}.items():
-            if name != child.name:
+            if name not in child.names:
                 command += ["--peer", f"{name}={address}"]
         return command + self._flags
 
@@ -260,6 +296,13 @@ class Fleet:
             waiting.cancel()
         if self.lost.done():
             raise self.lost.result()
+
+
+def _label(name: str, number: int) -> str:
+    """What stands before each line a process writes; in a colour of its own on a terminal."""
+    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
+        return f"[{name}]"
+    return f"\x1b[{COLOURS[number % len(COLOURS)]}m[{name}]\x1b[0m"
 
 
 async def _line(stream: asyncio.StreamReader) -> str:

@@ -29,6 +29,8 @@ class Step:
     ok: bool = False
     error: str = ""
     usage: Usage = field(default_factory=Usage)
+    metadata_keys: tuple[str, ...] = ()
+    """What its reply's metadata tells about."""
 
     @property
     def running(self) -> bool:
@@ -58,8 +60,9 @@ class Progress:
             raise
         else:
             step.ok = True
-            if isinstance(response, Message) and response.usage is not None:
-                step.usage = response.usage
+            if isinstance(response, Message):
+                step.metadata_keys = tuple(sorted(response.metadata))
+                step.usage = response.usage or step.usage
             return response
         finally:
             step.seconds = time.monotonic() - step.began

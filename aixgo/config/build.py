@@ -168,15 +168,18 @@ def _fault_of(config: Config, entry: AgentEntry | OrchestrationEntry) -> Iterato
 
 def _agent(config: Config, entry: AgentEntry, given: Overrides) -> Agent:
     settings = dict(entry.settings)
-    model = _model(config, entry, given)
+    model, api_key = _model(config, entry, given)
+    if model:
+        settings["model"] = model
+    if api_key:
+        settings["api_key"] = api_key
     if entry.code:
-        if model:
-            settings["model"] = model
         return agent_from_code(entry.code, config.path.resolve().parent, settings, entry.extras)
     role = role_class(entry.role)
     if "model" in role.config_keys and model:
-        resolve_model(model)  # a model that does not exist fails here, not at the first call
-        settings["model"] = model
+        resolve_model(
+            model, api_key=api_key
+        )  # what does not exist fails here, not at the first call
     if given.count is not None and entry.role == "producer":
         settings["count"] = given.count
     if settings.get("tools") and takes_tools(entry.role):
@@ -186,18 +189,21 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides) -> Agent:
     return role.from_config(entry.name, settings)
 
 
-def _model(config: Config, entry: AgentEntry, given: Overrides) -> str:
-    """The model the entry gets, or "" when nobody names one."""
-    service = config.model_services.get(entry.model)
+def _model(config: Config, entry: AgentEntry, given: Overrides) -> tuple[str, str]:
+    """The model the entry gets, or "" when nobody names one, and the key the file has for it, or ""."""
+    services = config.model_services
     provider = entry.settings.get("provider")
     own = entry.model
-    if service is not None:
-        own = service
-    elif own and isinstance(provider, str) and ":" not in own:
+    if own and own not in services and isinstance(provider, str) and ":" not in own:
         own = f"{provider}:{own}"
     if not (own or given.model or config.default_model):
-        return ""
-    return choose_model(own, run_model=given.model, default_model=config.default_model)
+        return "", ""
+    chosen = choose_model(own, run_model=given.model, default_model=config.default_model)
+    service = services.get(chosen)
+    if service is not None:
+        chosen = choose_model(service.model)  # --offline replaces all, whatever a service is called
+    key = service.api_key if service is not None else ""
+    return chosen, key or str(entry.settings.get("api_key") or "")
 
 
 def _orchestration(config: Config, entry: OrchestrationEntry, given: Overrides) -> Agent:

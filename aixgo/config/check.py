@@ -14,7 +14,7 @@ from aixgo.config.read import Block, Items, problem
 from aixgo.config.roles import agent_keys, pattern_class, role_class, root_keys, takes_tools
 from aixgo.config.typos import typo_of
 from aixgo.errors import AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, Secret
 from aixgo.loading import installed, kinds
 from aixgo.message import JSONValue
 
@@ -189,6 +189,10 @@ def _value(block: Block, name: str, key: Key, where: str, findings: Findings) ->
         return
     if key.kind == "text" and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = block[name] = str(value)  # `name: 404` is as good as `name: "404"`
+    if key.secret and isinstance(value, str) and not isinstance(value, Secret):
+        findings.notices.append(
+            f"{findings.file}:{line}: {where}: a key stands in the file; write ${{NAME}} and set the variable"
+        )
     try:
         key.check(value, where)
     except ConfigError as exc:

@@ -3,7 +3,7 @@
 A file may come from somebody else, so it cannot read the whole environment: only variables that are
 meant for it. Secrets expand only in keys that hold secrets, never in a prompt or an address.
 
-Below: errors. Above: config.read.
+Below: errors, providers. Above: config.read.
 """
 
 from __future__ import annotations
@@ -13,24 +13,13 @@ import re
 from collections.abc import Mapping
 
 from aixgo.errors import ConfigError
+from aixgo.providers import VENDORS
 
 __all__ = ["ALLOWED", "ALLOWED_PREFIX", "MORE_VARIABLE", "SECRETS", "SECRET_KEYS", "expand"]
 
 ALLOWED_PREFIX = "AIXGO_"
 ALLOWED = frozenset({"HOME", "HOST", "HOSTNAME", "LOG_LEVEL", "PORT", "TMPDIR", "USER"})
-SECRETS = frozenset(
-    {
-        "ANTHROPIC_API_KEY",
-        "DEEPSEEK_API_KEY",
-        "GEMINI_API_KEY",
-        "GOOGLE_API_KEY",
-        "HF_TOKEN",
-        "HUGGINGFACE_API_KEY",
-        "MISTRAL_API_KEY",
-        "OPENAI_API_KEY",
-        "XAI_API_KEY",
-    }
-)
+SECRETS = frozenset(name for vendor in VENDORS.values() for name in vendor.key_variables)
 SECRET_KEYS = frozenset(
     {"anthropic_key", "api_key", "huggingface_key", "openai_key", "password", "token"}
 )

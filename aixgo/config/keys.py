@@ -31,7 +31,6 @@ GUIDED = "guided generation"
 HANDOFFS = "the swarm pattern"
 OBSERVABILITY = "configured observability"
 SERVER = "the HTTP server"
-SERVICE_KEYS = "keys of model services in a file"
 TUNING = "runtime tuning in a file"
 SETTINGS = "settings outside agents"
 AUTH = "authentication"
@@ -116,6 +115,9 @@ AGENT_KEYS: Mapping[str, Key] = {
     "depends_on": Key("texts", "agents that must be ready before it starts"),
     "model": Key("text", "the model, or the name of a model service"),
     "provider": Key("text", "whose model it is"),
+    "api_key": Key(
+        "text", "the model's key, as ${NAME}; else the vendor's own variable", secret=True
+    ),
     "prompt": Key("text", "what the model is told about its task"),
     "temperature": Key("number", "of the model", minimum=0),
     "max_tokens": Key("integer", "of an answer", minimum=1),
@@ -206,13 +208,14 @@ MODEL_SERVICE_KEYS: Mapping[str, Key] = {
     "runtime": Key("text", "what runs it", choices=("ollama", "vllm", "cloud")),
     "transport": Key("text", "how it is reached"),
     "address": Key("text", "where it is reached"),
+    "api_key": Key("text", "its key, as ${NAME}; else the vendor's own variable", secret=True),
     "config": Key(
         "mapping",
         "settings of the service",
         fields={
             "address": Key("text", "where it is reached"),
-            "api_key": Key("text", "its key", absent=SERVICE_KEYS),
-            "token": Key("text", "its token", absent=SERVICE_KEYS),
+            "api_key": Key("text", "its key, as ${NAME}", secret=True),
+            "token": Key("text", "another word for api_key", secret=True),
             "endpoint": Key("text", "where it is reached"),
             "variant": Key("text", "which client is used"),
             "quantization": Key("text", "how the model is stored"),

@@ -15,7 +15,7 @@ from aixgo.pricing import Prices
 from aixgo.security.auth import Token
 from aixgo.security.tls import Tls
 
-__all__ = ["AgentEntry", "Config", "Deployment", "OrchestrationEntry"]
+__all__ = ["AgentEntry", "Config", "Deployment", "ModelService", "OrchestrationEntry"]
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -54,6 +54,15 @@ class OrchestrationEntry:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
+class ModelService:
+    """What the name of a model service stands for."""
+
+    model: str
+    """`provider:model`, with the address behind it if it has one of its own."""
+    api_key: str = field(default="", repr=False)
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
 class Deployment:
     """Where the agents of a file run."""
 
@@ -88,8 +97,7 @@ class Config:
     """The orchestration that a `supervisor:` became."""
     deployment: Deployment = field(default_factory=Deployment)
     default_model: str = ""
-    model_services: Mapping[str, str] = field(default_factory=dict)
-    """Name of a service → `provider:model`."""
+    model_services: Mapping[str, ModelService] = field(default_factory=dict)
     prices: Prices | None = None
     """What the file puts into force; None leaves the process as it is."""
     extras: Mapping[str, JSONValue] = field(default_factory=dict)

@@ -14,7 +14,13 @@ from typing import cast
 from aixgo.config.check import Findings, check_agent, check_orchestration, check_root
 from aixgo.config.folder import AGENT_FILE, one_agent
 from aixgo.config.keys import ORCHESTRATION_KEYS
-from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
+from aixgo.config.model import (
+    AgentEntry,
+    Config,
+    Deployment,
+    ModelService,
+    OrchestrationEntry,
+)
 from aixgo.config.prices import read_prices
 from aixgo.config.protection import read_tls, read_token
 from aixgo.config.read import Block, Items, read_file
@@ -373,14 +379,25 @@ def _address(service: Block) -> str:
     return found if not found or "://" in found else f"http://{found}"
 
 
-def _services(listed: list[JSONValue]) -> dict[str, str]:
+def _api_key(service: Block) -> str:
+    """The key of a model service, or ""."""
+    inner = service.get("config")
+    found = _text(service, "api_key")
+    if not found and isinstance(inner, Block):
+        found = _text(inner, "api_key") or _text(inner, "token")
+    return found
+
+
+def _services(listed: list[JSONValue]) -> dict[str, ModelService]:
     """What each model service's name stands for."""
-    found: dict[str, str] = {}
+    found: dict[str, ModelService] = {}
     for item in listed:
         if isinstance(item, Block):
             provider = _text(item, "provider") or _text(item, "runtime")
             model = _text(item, "model") or _text(item, "name")
             name = f"{provider}:{model}" if provider else model
             address = _address(item)
-            found[_text(item, "name")] = f"{name}@{address}" if address else name
+            found[_text(item, "name")] = ModelService(
+                model=f"{name}@{address}" if address else name, api_key=_api_key(item)
+            )
     return found

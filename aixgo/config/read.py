@@ -16,8 +16,9 @@ from pathlib import Path
 
 import yaml
 
-from aixgo.config.env import expand
+from aixgo.config.env import SECRET_KEYS, expand
 from aixgo.errors import ConfigError
+from aixgo.keys import Secret
 from aixgo.message import JSONValue
 
 __all__ = [
@@ -235,14 +236,16 @@ class _Reader:
         return str(event.value)
 
     def _scalar(self, event: yaml.ScalarEvent, path: str) -> JSONValue:
-        text = str(event.value)
+        text, key = str(event.value), path.rpartition(".")[2]
         if "${" in text:
             try:
-                text = expand(text, key=path.rpartition(".")[2])
+                text = expand(text, key=key)
             except ConfigError as exc:
                 raise self._problem(event, path, str(exc)) from exc
         if len(text.encode()) > MAX_SCALAR_BYTES:
             raise self._problem(event, path, f"a value holds more than {MAX_SCALAR_BYTES} bytes")
+        if key in SECRET_KEYS and text != event.value:
+            return Secret(text)
         if not event.implicit[0]:  # quoted, or a block of text
             return text
         if _NOT_FINITE.fullmatch(text):

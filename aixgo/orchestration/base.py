@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
+from aixgo import telemetry
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller
 from aixgo.errors import ConfigError, NotBound
@@ -134,26 +135,39 @@ class Orchestrator(ABC):
             NotBound: nobody hosts it: register it in a runtime and call it there by name.
         """
         context, caller = self._bind()
-        return self._conclude(
-            await self.run(message, PatternCaller(caller, context, self.limits.max_tokens))
-        )
+        inner = PatternCaller(caller, context, self.limits.max_tokens)
+        if not telemetry.on:
+            return self._conclude(await self.run(message, inner))
+        work = telemetry.Orchestration(self.pattern, self.name, context)
+        with telemetry.watch(work):
+            work.result = self._conclude(await self.run(message, inner))
+        return work.result
 
     async def stream(self, message: Message) -> AsyncIterator[StreamChunk | Message]:
         """Run the pattern, giving the chunks of its inner calls as they come, then the answer."""
         context, caller = self._bind()
         waiting: asyncio.Queue[StreamChunk | None] = asyncio.Queue(CHUNKS_WAITING)
         inner = PatternCaller(caller, context, self.limits.max_tokens, tap=waiting.put)
-        # The task starts with a copy of this context variable, so its calls inherit like ours.
+        work = telemetry.begin(telemetry.Orchestration(self.pattern, self.name, context))
+        entered = telemetry.enter(work)
+        # The task starts with a copy of the context variables, so its calls inherit like ours.
         task = asyncio.create_task(self.run(message, inner), name=f"aixgo-run-{self.name}")  # noqa: TID251 - owned below
+        telemetry.leave(entered)
         task.add_done_callback(lambda _: _wake(waiting))
         try:
             while not (task.done() and waiting.empty()):
                 chunk = await waiting.get()
                 if chunk is not None:
                     yield chunk
-            yield self._conclude(task.result())
+            work.result = self._conclude(task.result())
+            yield work.result
+        except BaseException as exc:
+            work.left = isinstance(exc, GeneratorExit)
+            work.error = None if work.left else exc
+            raise
         finally:
             await _end(task)
+            telemetry.end(work)
 
     def _bind(self) -> tuple[CallContext, Caller]:
         context = CallContext.maybe_current()

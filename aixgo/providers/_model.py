@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, TypeAlias, cast
 
-from aixgo import pricing
+from aixgo import pricing, telemetry
 from aixgo.context import CallContext
 from aixgo.errors import ProviderError, ProviderUnavailable
 from aixgo.ledger import Usage
@@ -61,7 +61,7 @@ class Model:
 
     def __init__(self, provider: Provider, middleware: Sequence[ModelMiddleware] = ()) -> None:
         self.provider = provider
-        self._chain = compose(middleware, _meter)
+        self._chain = compose(middleware, _observed)
 
     @property
     def name(self) -> str:
@@ -91,6 +91,26 @@ class Model:
 
     def models(self) -> Sequence[str]:
         return self.provider.models()
+
+
+async def _observed(call: ModelCall) -> ModelReply:
+    """Ask the provider, and tell whoever watches."""
+    if not telemetry.on:
+        return await _meter(call)
+    work = telemetry.ModelUse(
+        call.provider.name, call.request, CallContext.maybe_current(), streaming=call.streaming
+    )
+    if not call.streaming:
+        with telemetry.watch(work):
+            work.completion = cast("Completion", await _meter(call))
+        return work.completion
+    telemetry.begin(work)
+    try:
+        return _ObservedStream(work, cast("CompletionStream", await _meter(call)))
+    except BaseException as exc:
+        work.error = exc
+        telemetry.end(work)
+        raise
 
 
 async def _meter(call: ModelCall) -> ModelReply:
@@ -139,6 +159,44 @@ async def _ask(call: ModelCall) -> Completion:
         provider=call.provider.name,
         code="no_answer",
     )
+
+
+class _ObservedStream:
+    """The pieces of a metered stream, each asked for as part of `work`, which ends with them."""
+
+    def __init__(self, work: telemetry.ModelUse, pieces: CompletionStream) -> None:
+        self._work = work
+        self._pieces = pieces
+
+    @property
+    def final(self) -> Completion | None:
+        return self._pieces.final
+
+    def __aiter__(self) -> _ObservedStream:
+        return self
+
+    async def __anext__(self) -> Delta:
+        entered = telemetry.enter(self._work)
+        try:
+            delta = await self._pieces.__anext__()
+        except StopAsyncIteration:
+            self._work.completion = self._pieces.final
+            telemetry.end(self._work)
+            raise
+        except BaseException as exc:
+            self._work.error = exc
+            raise
+        finally:
+            telemetry.leave(entered)
+        self._work.delta()
+        return delta
+
+    async def aclose(self) -> None:
+        try:
+            await self._pieces.aclose()
+        finally:
+            self._work.left = self._work.completion is None and self._work.error is None
+            telemetry.end(self._work)
 
 
 class _MeteredStream:

@@ -48,6 +48,7 @@ TELLING = frozenset({"invalid_request", "context_length", "model_not_found"})
 CONTEXT_WORDS = re.compile(
     r"context.{0,8}(length|window)|too long|maximum.{0,20}tokens", re.IGNORECASE
 )
+MODEL_WORDS = re.compile(r"model\b.{0,60}\b(not exist|not found)|^invalid model\b", re.IGNORECASE)
 FILTER_WORDS = re.compile(r"content.?(filter|policy|management)|safety", re.IGNORECASE)
 
 
@@ -235,6 +236,8 @@ def _code_of_words(exc: Exception) -> str:
         return "model_not_found"
     if "context_length" in marks or CONTEXT_WORDS.search(said):
         return "context_length"
+    if "invalid_model" in marks or MODEL_WORDS.search(said):  # DeepSeek and Mistral, with HTTP 400
+        return "model_not_found"
     if FILTER_WORDS.search(marks) or "content_filter" in said:
         return "content_filtered"
     return "invalid_request" if "invalid_request" in marks else ""

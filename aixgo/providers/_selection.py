@@ -35,11 +35,17 @@ def choose_model(explicit: str = "", *, run_model: str = "", default_model: str 
     return chosen or OFFLINE
 
 
-def resolve_model(model: str) -> tuple[Provider, str]:
+def resolve_model(model: str, *, api_key: str = "", base_url: str = "") -> tuple[Provider, str]:
     """The provider of `model` and the model's name there, without any network.
 
     `model` is `vendor:name`, a name that tells its vendor, such as `claude-…`, or the name of a provider that
-    has one model. `vendor:name@URL` reaches the vendor's API at another address.
+    has one model; where no key is needed, `vendor/name` will do as well. `vendor:name@URL` reaches the vendor's
+    API at another address, and so does `base_url`.
+
+    Args:
+        model: the name.
+        api_key: the vendor's key, by default the one in its variable.
+        base_url: where its API is reached, by default where its variable says, or its own address.
 
     Raises:
         ConfigError: there is no such vendor or model, or no key for it; the text says what there is or which
@@ -47,13 +53,17 @@ def resolve_model(model: str) -> tuple[Provider, str]:
         MissingExtra: the vendor's package is not installed; the text says how to install it.
     """
     written, name, url = _parts(model)
+    if url and base_url:
+        raise ConfigError(f"the model {model!r} has an address already; give that or base_url")
     vendor = VENDORS.get(written) or (None if written else vendor_of(name))
     if vendor is not None:
         if not name:
             raise ConfigError(f"the model {model!r} names no model: write '{vendor.name}:NAME'")
         try:
             adapter = load("providers", vendor.adapter).PROVIDER
-            return cast("Provider", adapter(vendor, base_url=url)), name
+            return cast(
+                "Provider", adapter(vendor, base_url=url or base_url, api_key=api_key)
+            ), name
         except MissingExtra:
             raise MissingExtra(f"the model {model!r}", vendor.package) from None
         except ConfigError as exc:
@@ -62,6 +72,10 @@ def resolve_model(model: str) -> tuple[Provider, str]:
     others = other_providers()
     if kind not in others:
         raise ConfigError(_unknown(model, written, others))
+    if (api_key or base_url) and kind != OFFLINE:
+        raise ConfigError(
+            f"the provider {kind!r} is no vendor: it takes no api_key and no base_url"
+        )
     provider = cast("Provider", load("providers", kind).PROVIDER())
     name = name or kind
     if (known := provider.models()) and name not in known:
@@ -78,6 +92,9 @@ def _parts(model: str) -> tuple[str, str, str]:
     """The vendor written, the model's name and the address; each may be empty."""
     found = re.match(r"(.*)@(https?://.*)", model)
     model, url = (found[1], found[2]) if found else (model, "")
+    head, slash, rest = model.partition("/")
+    if slash and head in VENDORS and not VENDORS[head].needs_key:
+        return head, rest, url
     vendor, colon, name = model.partition(":")
     if colon:
         return vendor, name, url

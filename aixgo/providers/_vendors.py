@@ -205,14 +205,16 @@ def endpoint_of(vendor: Vendor, base_url: str = "", api_key: str = "") -> Endpoi
     """Where to reach the vendor: what is given, else the environment's, else its own address.
 
     Raises:
-        ConfigError: there is no key and it wants one, or the address is none.
+        ConfigError: there is no key and it wants one, or key or address is none.
     """
     url = base_url or vendor.address()
     if not re.match(r"https?://[^/\s]+", url):
         raise ConfigError(f"the address of {vendor.name!r} has to be an http(s) URL")
-    key = api_key or vendor.key()
+    key = api_key.strip() or vendor.key()
     if not key and vendor.needs_key:
         raise ConfigError(f"{vendor.name!r} needs a key: set {vendor.key_variable}")
+    if not (key.isascii() and key.isprintable()):  # no header can hold it
+        raise ConfigError(f"the key of {vendor.name!r} holds a character that no key has")
     return Endpoint(url, key or "none")
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from aixgo import telemetry
 from aixgo.context import CallContext, _current
 from aixgo.deadlines import Deadlines, Guard
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, RuntimeClosed
@@ -137,6 +138,8 @@ class CallStream:
         self._began = context.clock.monotonic()
         self._closed = False
         self._ok = False
+        self.watched: telemetry.Call | None = None
+        """What observers are told about this stream; set before it is opened, or never."""
         in_flight.count += 1
 
     @property
@@ -156,7 +159,10 @@ class CallStream:
         if self._closed or inner is None:
             raise StopAsyncIteration
         try:
-            return await self._step(inner.__anext__)
+            chunk = await self._step(inner.__anext__)
+            if self.watched is not None:
+                self.watched.chunk()
+            return chunk
         except StopAsyncIteration:
             self._ok = True
             await self.aclose()
@@ -179,10 +185,25 @@ class CallStream:
             if self._context.purse is not None:
                 self._context.end_lending(self._parent)
             self._context.ended = True
+            if self.watched is not None:
+                self._tell(self.watched)
             self._in_flight.leave(self._ok, self._context.clock.monotonic() - self._began)
 
+    def _tell(self, work: telemetry.Call) -> None:
+        """Tell observers how the stream ended: whole, with an error, or left by its reader."""
+        work.reply = self.final if self._ok else None
+        work.left = not self._ok and work.error is None
+        telemetry.end(work)
+
     async def _open(self) -> None:
-        self._inner = await self._connect()
+        if self.watched is None:
+            self._inner = await self._connect()
+            return
+        entered = telemetry.enter(self.watched)
+        try:
+            self._inner = await self._connect()
+        finally:
+            telemetry.leave(entered)
 
     async def _step(self, work: Callable[[], Awaitable[T]]) -> T:
         guard = guard_call(self._deadlines, self._context, self._parent)
@@ -191,6 +212,8 @@ class CallStream:
         except BaseException as exc:
             error = leave_guard(guard, self._target, exc)
             if not isinstance(exc, StopAsyncIteration):
+                if self.watched is not None:
+                    self.watched.error = error or exc
                 await self.aclose()
             if error is not None:
                 raise error from None
@@ -199,6 +222,8 @@ class CallStream:
             raise
         error = leave_guard(guard, self._target, None)
         if error is not None:
+            if self.watched is not None:
+                self.watched.error = error
             await self.aclose()
             raise error
         return result

@@ -99,6 +99,7 @@ class Contexts:
         )
         context.peer = posted.peer
         context.began = now
+        context.posted = True
         return context
 
     def taken(self, posted: Posted, name: str) -> None:

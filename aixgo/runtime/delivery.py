@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from typing import cast
 
+from aixgo import telemetry
 from aixgo.context import CallContext, Clock, SystemClock
 from aixgo.contract import AgentDescription, Caller, Outcome, Outcomes
 from aixgo.deadlines import Deadlines
@@ -105,6 +106,8 @@ class Delivery:
         context = self._contexts.make(
             target, parent, timeout, budget, session, idempotency_key, key
         )
+        if telemetry.on:
+            return await self._observed(given, context, parent, share, budget)
         work: Awaitable[Message]
         if parent is not None and parent.purse is not None:
             work = self._lent(parent.purse, check_share(share), budget, given, context)
@@ -114,6 +117,25 @@ class Delivery:
             request = Request(target, given, context, streaming=False)
             work = cast("Awaitable[Message]", self._chain(request))
         return await self._counted(context, parent, work)
+
+    async def _observed(
+        self,
+        message: Message,
+        context: CallContext,
+        parent: CallContext | None,
+        share: Share,
+        budget: Budget | None,
+    ) -> Message:
+        """The reply of a call that somebody watches: also what it fails with on its way is seen."""
+        if parent is not None and parent.purse is not None:
+            work: Awaitable[Message] = self._lent(
+                parent.purse, check_share(share), budget, message, context
+            )
+        else:
+            request = Request(context.agent, message, context, streaming=False)
+            work = cast("Awaitable[Message]", (self._chain or self._deliver)(request))
+        call = telemetry.Call(context.agent, message, context)
+        return await telemetry.observe(call, self._counted(context, parent, work))
 
     async def _lent(
         self,
@@ -157,6 +179,8 @@ class Delivery:
             return cast("ReplyStream", await chain(request))
 
         chunks = CallStream(target, context, parent, self._deadlines, self._in_flight, connect)
+        if telemetry.on:
+            chunks.watched = telemetry.begin(telemetry.Call(target, given, context, streaming=True))
         try:
             await chunks.open()
             yield chunks

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from aixgo import telemetry
 from aixgo.context import CallContext, Clock, Hop, _current
 from aixgo.contract import Agent, AgentDescription, Caller, describe
 from aixgo.errors import AgentNotReady, AixgoError, ConfigError, RuntimeClosed
@@ -132,8 +133,13 @@ class Hosted:
 
     # -- calls ----------------------------------------------------------------------------------------
 
-    async def call(self, message: Message, context: CallContext) -> Message:
-        """Execute the agent and stamp its reply."""
+    async def call(
+        self, message: Message, context: CallContext, *, watched: bool = False
+    ) -> Message:
+        """Execute the agent and stamp its reply; `watched` when observers know of it already."""
+        if telemetry.on and not watched:
+            work = self._work(message, context)
+            return await telemetry.observe(work, self.call(message, context, watched=True))
         if not self._admit(context):
             await self._wait_for_slot(context)
         try:
@@ -145,9 +151,26 @@ class Hosted:
 
     async def stream(self, message: Message, context: CallContext) -> ReplyStream:
         """Begin a streamed reply. The slot is held until the stream is closed."""
-        if not self._admit(context):
-            await self._wait_for_slot(context)
-        return HostedStream(self, message, context)
+        work = self._work(message, context, streaming=True) if telemetry.on else None
+        if work is not None:
+            telemetry.begin(work)
+        try:
+            if not self._admit(context):
+                await self._wait_for_slot(context)
+        except BaseException as exc:
+            if work is not None:
+                work.error = exc
+                telemetry.end(work)
+            raise
+        return HostedStream(self, message, context, work)
+
+    def _work(
+        self, message: Message, context: CallContext, *, streaming: bool = False
+    ) -> telemetry.Execution:
+        """What observers are told about a call."""
+        return telemetry.Execution(
+            self.agent, self.name, message, context, streaming=streaming, posted=context.posted
+        )
 
     def _admit(self, context: CallContext) -> bool:
         """Let a call in if there is a free slot."""
@@ -385,8 +408,15 @@ class Hosted:
 class HostedStream:
     """The reply of a hosted agent in pieces: pulls one step of the agent per chunk."""
 
-    def __init__(self, hosted: Hosted, message: Message, context: CallContext) -> None:
+    def __init__(
+        self,
+        hosted: Hosted,
+        message: Message,
+        context: CallContext,
+        work: telemetry.Execution | None = None,
+    ) -> None:
         self._hosted = hosted
+        self._work = work
         self._context = context
         self._message = message
         self._pieces: AsyncIterator[StreamChunk | Message] | None = None
@@ -402,20 +432,36 @@ class HostedStream:
         if not self._open:
             raise StopAsyncIteration
         try:
-            if self._pieces is None:
-                self._pieces = self._hosted.pieces(self._message, self._context)
-            piece = await self._hosted.step(self._pieces, self._context)
+            piece = await (self._step() if self._work is None else self._watched(self._work))
             if not isinstance(piece, Message):
                 return self._number(piece)
             self.final = await self._hosted.finish(piece, self._context)
         except StopAsyncIteration:
             reply = Message("".join(self._parts), type=self._message.type)
             self.final = await self._hosted.finish(reply, self._context)
-        except BaseException:
+        except BaseException as exc:
+            if self._work is not None:
+                self._work.error = exc
             await self.aclose()
             raise
         await self.aclose()
         raise StopAsyncIteration
+
+    def _step(self) -> Coroutine[object, object, StreamChunk | Message]:
+        if self._pieces is None:
+            self._pieces = self._hosted.pieces(self._message, self._context)
+        return self._hosted.step(self._pieces, self._context)
+
+    async def _watched(self, work: telemetry.Execution) -> StreamChunk | Message:
+        """A step that observers see as part of the call."""
+        entered = telemetry.enter(work)
+        try:
+            piece = await self._step()
+        finally:
+            telemetry.leave(entered)
+        if not isinstance(piece, Message):
+            work.chunk()
+        return piece
 
     def _number(self, chunk: StreamChunk) -> StreamChunk:
         if chunk.type == "content" and not chunk.path:
@@ -436,6 +482,7 @@ class HostedStream:
             return
         self._open = False
         token = _current.set(self._context)
+        entered = None if self._work is None else telemetry.enter(self._work)
         try:
             aclose = getattr(self._pieces, "aclose", None)
             if aclose is not None:
@@ -443,10 +490,16 @@ class HostedStream:
         except Exception as exc:  # noqa: BLE001 - an agent's cleanup failed; the stream is over all the same
             leaving(exc, self._hosted.name)
         finally:
+            if entered is not None:
+                telemetry.leave(entered)
             _current.reset(token)
             self._context.ended = True
             if self._context.purse is not None:
                 self._context.settle()
+            if self._work is not None:
+                self._work.reply = self.final
+                self._work.left = self.final is None and self._work.error is None
+                telemetry.end(self._work)
             self._hosted.release()
 
 

@@ -17,6 +17,8 @@ from typing import cast
 
 import msgspec
 
+from aixgo import telemetry
+from aixgo.context import CallContext
 from aixgo.domain import JSONValue
 from aixgo.errors import ConfigError, nearest
 from aixgo.message import Message
@@ -69,8 +71,20 @@ class Toolbox:
     def __contains__(self, name: object) -> bool:
         return name in self._tools
 
-    async def run(self, name: str, arguments: str) -> ToolResult:
-        """Run the tool `name` with `arguments`, the JSON text a model wrote. Never raises an exception."""
+    async def run(self, name: str, arguments: str, *, call_id: str = "") -> ToolResult:
+        """Run the tool `name` with `arguments`, the JSON text a model wrote. Never raises an exception.
+
+        `call_id` is the model's name for this call, for whoever watches.
+        """
+        if not telemetry.on:
+            return await self._run(name, arguments)
+        shown = name if name in self._tools else "unknown"  # what a model invents names no span
+        work = telemetry.ToolUse(shown, arguments, call_id, CallContext.maybe_current())
+        with telemetry.watch(work):
+            work.result = await self._run(name, arguments)
+        return work.result
+
+    async def _run(self, name: str, arguments: str) -> ToolResult:
         found = self._tools.get(name)
         if found is None:
             near = nearest(name, self._tools)

@@ -87,6 +87,25 @@ async def test_a_refusal_becomes_the_error_that_says_whether_to_try_again(
 
 
 @pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("invalid_request_error", "Model Not Exist"),
+        ("invalid_model", "Invalid model: none"),
+        (
+            "invalid_request_error",
+            "The model `none` does not exist or you do not have access to it.",
+        ),
+    ],
+)
+async def test_a_model_nobody_has_is_told_from_other_invalid_requests(
+    dialect: Dialect, wire: WireServer, kind: str, said: str
+) -> None:
+    wire.answers = [as_json(dialect.error(kind, said), 400)]
+    found = await attempt(dialect.provider(wire.url), ask(dialect), streamed=False)
+    assert (type(found), found.code) == (RequestRejected, "model_not_found")
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({"retry_after": "7"}, 7.0),

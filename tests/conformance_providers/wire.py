@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
@@ -62,6 +62,8 @@ class WireServer:
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
+        self.decide: Callable[[Asked], Answer] | None = None
+        """Asked instead of `answers`, for requests that come in no certain order."""
         self.asked: list[Asked] = []
         self.left = asyncio.Event()
         """Set when a client closed its connection before its answer was complete."""
@@ -80,6 +82,7 @@ class WireServer:
     def forget(self) -> None:
         """Start again: no answers, nothing asked."""
         self.answers.clear()
+        self.decide = None
         self.asked.clear()
         self.left.clear()
         self.started.clear()
@@ -127,7 +130,10 @@ class WireServer:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.asked.append(Asked(first.split()[1], headers, json.loads(body or b"{}")))
         self.started.set()
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if self.decide is not None:
+            answer = self.decide(self.asked[-1])
+        else:
+            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         lines = [f"HTTP/1.1 {answer.status} X", f"content-type: {answer.kind}"]
         lines += ["transfer-encoding: chunked"]
         lines += [f"{name}: {value}" for name, value in answer.headers.items()]

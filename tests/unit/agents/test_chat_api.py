@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from aixgo import LocalRuntime, StreamChunk, tool
-from aixgo.agents import ChatAgent, create_agent_team, create_simple_agent
+from aixgo.agents import ChatAgent, _conversation, create_agent_team, create_simple_agent
+from aixgo.config import load_config
+from aixgo.config.build import open_runtime
 from aixgo.errors import AgentFailed, ConfigError, RateLimited, SessionBusy
 from aixgo.ledger import Usage
 from aixgo.providers import ToolCall
@@ -257,3 +260,118 @@ def test_a_team_is_agents_by_id_in_order() -> None:
 def test_a_team_with_a_wrong_entry_is_refused(entry: dict[str, object], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         create_agent_team([{"agent_id": "a", "model": "m"}, entry])
+
+
+async def test_tools_may_be_added_and_removed_between_chats() -> None:
+    agent, provider = agent_with("one", "two", "three", tools=[add])
+    agent.add_tool(len_of)
+    await all_of(agent.chat(user("hi")))
+    assert (agent.remove_tool("add"), agent.remove_tool("add")) == (True, False)
+    await all_of(agent.chat(user("hi")))
+    offered = [[spec.name for spec in request.tools] for request in provider.requests]
+    assert offered == [["add", "len_of"], ["len_of"]]
+    assert agent.get_status()["tools_count"] == 1
+
+
+def test_a_tool_is_offered_once_and_its_name_is_taken() -> None:
+    agent, _ = agent_with(tools=[add])
+    agent.add_tool(add)
+    agent.add_tool(len_of)
+    agent.add_tool(len_of)
+    assert [found.name for found in agent.tools] == ["add", "len_of"]
+    with pytest.raises(ConfigError, match="two tools are called 'add'"):
+        agent.add_tool(tool(name="add")(len_of))
+    with pytest.raises(ConfigError):
+        agent.add_tool(7)  # type: ignore[arg-type]
+
+
+async def test_a_chat_that_runs_keeps_the_tools_it_began_with() -> None:
+    call = ToolCall("1", "add", '{"a": 1, "b": 2}')
+    agent, provider = agent_with(call, "three", tools=[add])
+    async with aclosing(agent.chat(user("hi"))) as chunks:
+        async for chunk in chunks:
+            if chunk.type == "status":
+                continue
+            agent.remove_tool("add")
+    assert provider.requests[1].messages[-1].content == "3"
+
+
+async def test_a_new_system_message_holds_from_the_next_chat_on() -> None:
+    agent, provider = agent_with("one", "two", system_message="Be brief.")
+    await all_of(agent.chat(user("hi")))
+    agent.set_system_message("Be long.")
+    await all_of(agent.chat(user("hi")))
+    assert [request.instructions for request in provider.requests] == ["Be brief.", "Be long."]
+    assert len(provider.requests[1].messages) == 3
+
+
+async def test_an_agent_is_made_without_a_key_and_the_first_chat_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("AIXGO_OFFLINE", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    agent = create_simple_agent("a", "gpt-4o")
+    chunk = (await all_of(agent.chat(user("hi"))))[-1]
+    assert isinstance(chunk.error, ConfigError)
+    assert "set OPENAI_API_KEY" in chunk.content
+    assert agent.get_status()["status"] == "failed"
+
+
+async def test_a_history_can_be_handed_to_another_agent_tool_calls_and_all() -> None:
+    call = ToolCall("1", "add", '{"a": 1, "b": 2}')
+    agent, _ = agent_with(call, "three", tools=[add])
+    await all_of(agent.chat(user("1 + 2?")))
+    other, provider = agent_with("indeed")
+    await all_of(other.chat([*agent.get_conversation_history(), *user("Sure?")]))
+    assert provider.requests[0].messages[1].tool_calls == (call,)
+    assert provider.requests[0].messages[2].tool_call_id == "1"
+    assert other.get_conversation_history()[:4] == agent.get_conversation_history()
+
+
+@pytest.mark.parametrize("calls", ["add", [7], [{"id": "1"}], [{"name": "add", "arguments": {}}]])
+async def test_wrong_tool_calls_in_a_history_are_an_error_with_their_place(calls: object) -> None:
+    agent, _ = agent_with()
+    given = [*user("hi"), {"role": "assistant", "content": "", "tool_calls": calls}]
+    chunk = (await all_of(agent.chat(given)))[-1]
+    assert isinstance(chunk.error, ConfigError)
+    assert "messages[1].tool_calls" in chunk.content
+
+
+async def test_a_history_is_bounded_in_characters_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_conversation, "MAX_CHARACTERS", 1_000)
+    agent, _ = agent_with(*["x" * 400] * 4)
+    for text in ("first", "second", "third"):
+        await all_of(agent.chat(user(text)))
+    assert [turn["content"] for turn in agent.get_conversation_history()][::2] == [
+        "second",
+        "third",
+    ]
+    await all_of(agent.chat(user("y" * 2_000)))
+    assert agent.get_conversation_history() == []
+
+
+async def test_all_sessions_together_are_bounded_and_the_oldest_goes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_conversation, "MAX_ALL", 1_000)
+    agent, _ = agent_with(*["x" * 400] * 4)
+    for session in "abcd":
+        await all_of(agent.chat(user("hi"), session_id=session))
+    lengths = [agent.get_session_info(session)["conversation_length"] for session in "dcba"]
+    assert lengths == [2, 2, 0, 0], "of three, with 402 characters each, one was too many"
+
+
+@pytest.mark.parametrize("role", ["chat", "react"])
+async def test_an_agent_of_a_file_remembers_if_the_file_says_so(role: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        f"agents:\n- {{name: forgets, role: {role}, model: offline}}\n"
+        f"- {{name: knows, role: {role}, model: offline, remember: true, max_history: 2}}\n"
+    )
+    async with open_runtime(load_config(path)) as rt:
+        for name in ("forgets", "knows"):
+            for text in ("The river rose.", "The lake froze.", "The sea stayed."):
+                await rt.call(name, text, session="s")
+        known = rt.get_agent("knows").get_session_info("s")  # type: ignore[attr-defined]
+        unknown = rt.get_agent("forgets").get_session_info("s")  # type: ignore[attr-defined]
+    assert (known["conversation_length"], unknown["conversation_length"]) == (2, 0)

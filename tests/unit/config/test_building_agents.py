@@ -219,6 +219,13 @@ def test_a_model_nobody_has_is_refused_before_anything_starts(
         ),
         (
             (
+                "agents: [{name: a, role: chat}]\ndefault_model: ignored\n"
+                "model_services: [{name: 'run:m', provider: vendor, model: m-1}]"
+            ),
+            "vendor:m-1",
+        ),
+        (
+            (
                 "agents: [{name: a, role: chat, model: fast}]\n"
                 "model_services: [{name: fast, runtime: cloud, model: phi}]"
             ),

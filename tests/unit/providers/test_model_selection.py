@@ -59,6 +59,8 @@ def test_falling_back_to_offline_is_said_once(caplog: pytest.LogCaptureFixture) 
         ("ollama:llama3:8b", "ollama", "llama3:8b"),
         ("huggingface:org/model:cheapest", "huggingface", "org/model:cheapest"),
         ("vllm:gpt-4", "vllm", "gpt-4"),
+        ("lmstudio/qwen/qwen3:4b", "lmstudio", "qwen/qwen3:4b"),
+        ("ollama/llama3:8b", "ollama", "llama3:8b"),
     ],
 )
 def test_a_model_goes_to_the_vendor_written_or_else_the_one_its_name_tells(
@@ -75,6 +77,7 @@ def test_a_model_goes_to_the_vendor_written_or_else_the_one_its_name_tells(
     [
         ("opnai:gpt-5", "did you mean 'openai'"),
         ("zzz:m", "there are: offline, openai, "),
+        ("openai/gpt-oss-20b", "does not tell its provider"),
         ("omega-1", "write PROVIDER:omega-1 with one of: offline, openai, "),
         ("base", "does not tell its provider"),
         ("_text", "does not tell its provider"),

@@ -1,0 +1,11 @@
+"""Seeing what happens: traces. Off until `setup` switches them on.
+
+OpenTelemetry itself is imported by `setup`, not by this package.
+"""
+
+from __future__ import annotations
+
+from aixgo.observability.settings import Settings
+from aixgo.observability.setup import Observability, setup
+
+__all__ = ["Observability", "Settings", "setup"]

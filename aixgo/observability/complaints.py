@@ -1,0 +1,61 @@
+"""What exporters complain about: kept, and told once.
+
+OpenTelemetry's exporters log every attempt that fails. While one of ours is at work their log goes here and
+nowhere else, so that a dead collector is one warning with a reason and not a page of them.
+
+Below: logging, redaction. Above: outbound.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from aixgo.observability.redaction import redact
+
+__all__ = ["Complaints"]
+
+LOGGERS = ("opentelemetry.exporter",)
+LONGEST = 300  # characters of a reason
+
+
+class Complaints(logging.Handler):
+    """Takes over the exporters' loggers from `open` to `close`."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.last = ""
+        """What was complained about last."""
+        self._told: set[str] = set()
+        self._guard = threading.Lock()
+        self._before: dict[str, bool] = {}
+
+    def open(self) -> None:
+        for name in LOGGERS:
+            logger = logging.getLogger(name)
+            self._before[name] = logger.propagate
+            logger.propagate = False
+            logger.addHandler(self)
+
+    def close(self) -> None:
+        """Give the loggers back. Doing it twice is fine."""
+        for name, propagated in self._before.items():
+            logger = logging.getLogger(name)
+            logger.removeHandler(self)
+            logger.propagate = propagated
+        self._before = {}
+        super().close()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.note(record.getMessage())
+
+    def note(self, text: str) -> None:
+        """Remember a reason, without secrets."""
+        self.last = redact(text)[:LONGEST]
+
+    def first(self, where: str) -> bool:
+        """True the first time it is asked about `where`."""
+        with self._guard:
+            known = where in self._told
+            self._told.add(where)
+            return not known

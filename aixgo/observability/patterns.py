@@ -1,0 +1,70 @@
+"""What a pattern's run comes to, in attributes: from its result's metadata and the calls it made.
+
+Below: telemetry. Above: tracing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aixgo.message import JSONValue
+from aixgo.observability import conventions as names
+from aixgo.telemetry import Call, Orchestration
+
+__all__ = ["pattern_attributes"]
+
+FACTS = (
+    "agent_count",
+    "step_count",
+    "success_count",
+    "category",
+    "confidence",
+    "routed_to",
+    "used_fallback",
+    "rounds",
+    "iterations",
+    "agreement",
+    "winner",
+    "voting_strategy",
+    "score",
+    "handoffs",
+    "stopped_by",
+)
+"""Metadata keys of results that become attributes, whichever pattern sets them."""
+
+
+def pattern_attributes(work: Orchestration) -> dict[str, str | bool | int | float]:
+    """The attributes of a run that has ended."""
+    found: dict[str, str | bool | int | float] = {names.CALLS: len(work.calls)}
+    failed = sum(call.error is not None for call in work.calls)
+    found[names.SUCCEEDED], found[names.FAILED] = len(work.calls) - failed, failed
+    found.update(_times(work))
+    if work.result is None:
+        return found
+    metadata = work.result.metadata
+    for name in FACTS:
+        value: JSONValue = metadata.get(name)
+        if isinstance(value, str | bool | int | float):
+            found[f"{names.ORCHESTRATION_PREFIX}{name}"] = value
+    return found
+
+
+def _times(work: Orchestration) -> dict[str, float]:
+    """How long a router classified and routed; how long the first of several replies waited for the last."""
+    calls = work.calls
+    if work.pattern == "router":
+        named = zip((names.CLASSIFY, names.ROUTE), calls, strict=False)
+        return {name: call.seconds for name, call in named}
+    together = _together(calls)
+    if len(together) < 2:
+        return {}
+    ends = [call.began + call.seconds for call in together]
+    return {names.WAIT: max(ends) - min(ends)}
+
+
+def _together(calls: Sequence[Call]) -> Sequence[Call]:
+    """The calls that began before the first of them ended."""
+    if not calls:
+        return ()
+    first_end = min(call.began + call.seconds for call in calls)
+    return [call for call in calls if call.began < first_end]

@@ -1,0 +1,60 @@
+"""Secrets stay out of traces and warnings: values that look like one, and those this process's environment holds.
+
+Below: nothing of ours. Above: content and complaints, which pass every text through `redact`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+
+__all__ = ["REDACTED", "forget_environment", "redact"]
+
+REDACTED = "[redacted]"
+SHORTEST = 8  # characters of a variable's value that is taken for a secret
+
+SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$|_HEADERS$")
+SECRET_SHAPES = re.compile(
+    r"""
+    (?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}                # an Authorization header
+    | \b(?:sk|pk|rk|xai|gsk|ghp|gho|ghs|glpat|hf)[-_][A-Za-z0-9_-]{12,}  # keys with their vendor's prefix
+    | \bAKIA[A-Z0-9]{16}\b | \bAIza[A-Za-z0-9_-]{30,}
+    | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*          # a JSON web token
+    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
+    | (?P<named>(?i:\b(?:api[_-]?key|password|secret|token)["']?\s*[:=]\s*["']?))[^\s"',;}]{8,}
+    | (?P<url>://[^\s:/@]+:)[^\s@/]+(?=@)                                # a password in a URL
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def redact(text: str) -> str:
+    """`text` with every secret in it replaced."""
+    known = _environment()
+    if known is not None:
+        text = known.sub(REDACTED, text)
+    return SECRET_SHAPES.sub(_hidden, text)
+
+
+def forget_environment() -> None:
+    """Look at the environment again; for whoever changes it while running."""
+    _environment.cache_clear()
+
+
+def _hidden(found: re.Match[str]) -> str:
+    kept = found["scheme"] or found["named"] or found["url"] or ""
+    return f"{kept}{REDACTED}"
+
+
+@cache
+def _environment() -> re.Pattern[str] | None:
+    """The values of variables that are named like a secret, longest first."""
+    values = {
+        value
+        for name, value in os.environ.items()
+        if SECRET_NAME.search(name.upper()) and len(value) >= SHORTEST
+    }
+    if not values:
+        return None
+    return re.compile("|".join(re.escape(value) for value in sorted(values, key=len, reverse=True)))

@@ -1,0 +1,140 @@
+"""What can be set about traces, and what is wrong with it.
+
+Nothing here imports OpenTelemetry, and nothing is contacted. The OTEL_* variables of the environment complete
+what is set here; alone they switch nothing on.
+
+Below: keys. Above: setup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from aixgo.errors import ConfigError
+from aixgo.keys import Key
+
+__all__ = [
+    "Exporter",
+    "Protocol",
+    "Settings",
+    "check_headers",
+    "check_url",
+    "current_endpoint",
+]
+
+Exporter: TypeAlias = Literal["none", "otlp", "console", "file"]
+Protocol: TypeAlias = Literal["", "http/protobuf", "grpc"]
+
+HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+JAEGER_THRIFT = re.compile(r"(https?://[^/:]+):14268/api/traces/?")
+OTLP_HTTP_PORT = 4318
+
+KEYS: Mapping[str, Key] = {
+    "enabled": Key("boolean", "false switches all of this off", default=True),
+    "exporter": Key(
+        "text",
+        "where traces go",
+        default="none",
+        choices=("none", "otlp", "console", "file"),
+    ),
+    "protocol": Key(
+        "text",
+        "how OTLP travels; else OTEL_EXPORTER_OTLP_PROTOCOL, else http/protobuf",
+        choices=("http/protobuf", "grpc"),
+    ),
+    "endpoint": Key(
+        "text", "URL of the collector; else OTEL_EXPORTER_OTLP_ENDPOINT, else this machine"
+    ),
+    "headers": Key("mapping", "sent with every export; else OTEL_EXPORTER_OTLP_HEADERS"),
+    "timeout": Key("duration", "time for one export", default=5, minimum=0.1),
+    "file": Key("text", "where the exporter `file` appends OTLP JSON, a line per batch"),
+    "service_name": Key("text", "who we are; else OTEL_SERVICE_NAME, else aixgo"),
+    "sampling": Key(
+        "number",
+        "share of traces kept, decided where one begins; else OTEL_TRACES_SAMPLER",
+        minimum=0,
+        maximum=1,
+    ),
+    "capture_content": Key(
+        "boolean", "record messages, prompts, arguments and results", default=False
+    ),
+}
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Settings:
+    """What `setup` takes; each is described in docs/observability.md.
+
+    Raises:
+        ConfigError: a value cannot be right; the text says which and why.
+    """
+
+    enabled: bool = True
+    exporter: Exporter = "none"
+    protocol: Protocol = ""
+    endpoint: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 5.0
+    file: str = ""
+    service_name: str = ""
+    sampling: float | None = None
+    capture_content: bool = False
+
+    def __post_init__(self) -> None:
+        where = "observability"
+        for name, key in KEYS.items():
+            value = getattr(self, name)
+            if name != "headers" and value not in ("", None):
+                key.check(value, f"{where}.{name}")
+        if self.endpoint:
+            check_url(self.endpoint, f"{where}.endpoint")
+        check_headers(self.headers, f"{where}.headers")
+        if self.exporter == "file" and not self.file:
+            raise ConfigError(f"{where}.exporter is 'file', and {where}.file names none")
+
+    @property
+    def asks_for_something(self) -> bool:
+        """Whether anything is to be switched on."""
+        return self.enabled and self.exporter != "none"
+
+
+def check_url(url: str, where: str) -> str:
+    """`url`, if it can be one of a server.
+
+    Raises:
+        ConfigError: it names no http or https host.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as exc:
+        raise ConfigError(f"{where} is no URL: {exc}") from exc
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError(f"{where} must be a URL such as http://localhost:4318, not {url[:80]!r}")
+    return url
+
+
+def check_headers(headers: Mapping[str, str], where: str) -> None:
+    """Return if `headers` can be sent; a value is never shown.
+
+    Raises:
+        ConfigError: a name or a value cannot stand in a request.
+    """
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name.lower()):
+            raise ConfigError(f"{where}: {name[:40]!r} cannot be the name of a header")
+        if not HEADER_VALUE.fullmatch(value):
+            raise ConfigError(
+                f"{where}: the value of {name!r} holds characters a header cannot have"
+            )
+
+
+def current_endpoint(url: str) -> tuple[str, bool]:
+    """Where OTLP goes for `url`, and whether that is another place: Jaeger's old collector speaks OTLP elsewhere."""
+    found = JAEGER_THRIFT.fullmatch(url)
+    return (url, False) if found is None else (f"{found[1]}:{OTLP_HTTP_PORT}", True)

@@ -1,0 +1,113 @@
+"""A process that serves agents and is traced: `python -m tests.integration.observability.traced_server SPEC`.
+
+SPEC is a JSON object: `service`, `agents` (names from `AGENTS`), `peers`, `transport`, and `observability`. It prints
+its address; the end of its standard input ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from aixgo import Agent, AgentRefused, Message, StreamChunk, Usage, agent, serve, tool
+from aixgo.agents import ChatAgent
+from aixgo.contract import Caller
+from aixgo.observability import setup
+from aixgo.orchestration import Parallel, Router, Sequential
+from aixgo.providers import ToolCall
+from aixgo.testing import ScriptedProvider
+
+__all__ = ["AGENTS"]
+
+
+@agent(role="last")
+async def leaf(text: str) -> str:
+    if text == "refuse":
+        raise AgentRefused("not today")
+    if text == "fail":
+        raise ValueError("a secret detail")
+    if text == "hang":
+        print("hanging", flush=True)
+        await asyncio.Event().wait()
+    return text.upper()
+
+
+@agent
+async def relay(text: str, caller: Caller) -> Message:
+    return await caller.call("leaf", text)
+
+
+@agent
+async def sender(text: str, caller: Caller) -> str:
+    await caller.send("leaf", text)
+    return "sent"
+
+
+class Pieces:
+    """Streams a piece per word; after "hang" it waits for ever."""
+
+    name, role = "pieces", "streams"
+
+    async def execute(self, message: Message) -> Message:
+        return message
+
+    async def stream(self, message: Message) -> AsyncIterator[StreamChunk]:
+        for word in message.text.split():
+            if word == "fail":
+                raise ValueError("in the middle")
+            yield StreamChunk(content=word)
+            if word == "hang":
+                await asyncio.Event().wait()
+
+
+@tool
+async def ask_leaf(text: str) -> str:
+    """Ask the leaf."""
+    from aixgo import CallContext
+
+    caller = CallContext.current().caller
+    assert caller is not None
+    return (await caller.call("leaf", text)).text
+
+
+def chat() -> Agent:
+    usage = Usage(tokens_prompt=10, tokens_completion=5, calls=1, cost_nanos=3_000_000)
+    script = [ToolCall("call-1", "ask_leaf", '{"text": "deep"}'), "it said DEEP"]
+    provider = ScriptedProvider(script, usage=usage, cycle=True)
+    return ChatAgent("chat", provider=provider, prompt="Be brief.", tools=[ask_leaf])
+
+
+AGENTS: dict[str, Callable[[], Agent]] = {
+    "leaf": lambda: leaf,
+    "relay": lambda: relay,
+    "sender": lambda: sender,
+    "pieces": Pieces,
+    "chat": chat,
+    "both": lambda: Parallel("both", ["relay", "leaf"]),
+    "line": lambda: Sequential("line", ["relay", "chat"]),
+    "route": lambda: Router("route", "sorter", {"yes": "leaf", "no": "relay"}),
+}
+
+
+async def main(spec: dict[str, Any]) -> None:
+    asyncio.get_running_loop().add_reader(
+        sys.stdin, lambda: sys.stdin.buffer.read1() or os.kill(os.getpid(), signal.SIGTERM)
+    )
+    async with setup(service_name=spec["service"], **spec["observability"]):
+        await serve(
+            *(AGENTS[name]() for name in spec["agents"]),
+            address="127.0.0.1:0",
+            peers=spec["peers"],
+            transport=spec["transport"],
+            ready=lambda runtime: print(runtime.address, flush=True),
+            stop_grace=1.0,
+        )
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""A short set against vendors' real servers; run by `make test-live` only."""

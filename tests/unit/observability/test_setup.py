@@ -1,0 +1,116 @@
+"""What `setup` refuses, and what a bad receiver does to the work: nothing."""
+
+import logging
+import socket
+import time
+
+import pytest
+
+from aixgo import LocalRuntime, agent, telemetry
+from aixgo.errors import ConfigError
+from aixgo.observability import Settings, setup
+from tests.otlp import Receiver
+
+
+@agent
+async def echo(text: str) -> str:
+    return text
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def test_nothing_is_on_until_something_is_asked_for() -> None:
+    with setup():
+        assert not telemetry.on
+
+
+def test_variables_alone_switch_nothing_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    with setup():
+        assert not telemetry.on
+
+
+@pytest.mark.parametrize("endpoint", ["collector", "ftp://x", "http://", "http://x:notaport"])
+def test_an_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
+    with pytest.raises(ConfigError, match=r"observability\.endpoint"):
+        Settings(exporter="otlp", endpoint=endpoint)
+
+
+def test_a_malformed_header_is_refused_without_its_value() -> None:
+    with pytest.raises(ConfigError, match="authorization") as refused:
+        Settings(exporter="otlp", headers={"authorization": "s3cret\n"})
+    assert "s3cret" not in str(refused.value)
+
+
+def test_headers_of_the_environment_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "no-equals-sign")
+    with pytest.raises(ConfigError, match="OTEL_EXPORTER_OTLP_HEADERS"):
+        setup(exporter="otlp")
+    assert not telemetry.on
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+async def test_a_collector_that_is_down_is_one_warning_and_no_error(
+    protocol: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+    endpoint = f"http://127.0.0.1:{closed_port()}"
+    with caplog.at_level(logging.WARNING):
+        async with (
+            LocalRuntime(echo) as rt,
+            setup(exporter="otlp", protocol=protocol, endpoint=endpoint, timeout=0.3),  # type: ignore[arg-type]
+        ):
+            for _ in range(20):
+                assert (await rt.call("echo", "x")).text == "x"
+    warned = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(warned) == 1
+    assert "do not reach" in warned[0]
+
+
+def test_closing_takes_no_longer_than_its_bound_when_the_collector_hangs() -> None:
+    with Receiver() as receiver:
+        receiver.release.clear()
+        on = setup(exporter="otlp", endpoint=receiver.http, timeout=60)
+        assert on.tracer_provider is not None
+        on.tracer_provider.get_tracer("t").start_span("s").end()
+        began = time.monotonic()
+        on.close()
+        assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize(("captured", "found"), [(False, 0), (True, 2)])
+async def test_messages_are_in_spans_only_when_asked_for_and_without_secrets(
+    captured: bool, found: int
+) -> None:
+    with Receiver() as receiver:
+        async with (
+            setup(exporter="otlp", endpoint=receiver.http, capture_content=captured),
+            LocalRuntime(echo) as rt,
+        ):
+            await rt.call("echo", "marker Bearer abcdefgh12345678")
+        shown = [span for span in receiver.spans if "marker" in repr(span.attributes)]
+        assert len(receiver.spans) == 2
+        assert len(shown) == found
+        assert "abcdefgh12345678" not in repr(receiver.spans)
+
+
+async def test_a_trace_that_is_sampled_out_sends_nothing() -> None:
+    with Receiver() as receiver:
+        async with (
+            setup(exporter="otlp", endpoint=receiver.http, sampling=0.0),
+            LocalRuntime(echo) as rt,
+        ):
+            await rt.call("echo", "x")
+        assert receiver.spans == []
+
+
+async def test_a_collector_that_refuses_costs_spans_only(caplog: pytest.LogCaptureFixture) -> None:
+    with Receiver(status=401) as receiver:
+        async with setup(exporter="otlp", endpoint=receiver.http), LocalRuntime(echo) as rt:
+            assert (await rt.call("echo", "x")).text == "x"
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
