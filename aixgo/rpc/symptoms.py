@@ -24,8 +24,10 @@ _SYMPTOMS = (
     ("local issuer certificate", "TLS failed: its certificate is from an authority that is not in our ca"),
     ("CERTIFICATE_VERIFY_FAILED", "TLS failed: its certificate is not acceptable"),
     ("WRONG_VERSION_NUMBER", "TLS failed: what listens there does not speak TLS"),
+    ("empty address list", "TLS failed: our own certificate or ca cannot be used"),  # grpcio 1.76
     ("create security handshaker", "TLS failed: our own certificate or ca cannot be used"),
 )  # fmt: skip
+_MISNAMED = ("Hostname Verification Check failed", "is not in peer certificate")
 _CLOSED = ("ocket closed", "reset by peer")
 
 
@@ -37,7 +39,7 @@ def symptom(details: str, *, name: str, refused: Callable[[], str] | None) -> st
         name: what the peer's certificate has to be for.
         refused: over TLS, says why the peer may have closed the connection; None over plaintext.
     """
-    if "Hostname Verification Check failed" in details:
+    if any(sign in details for sign in _MISNAMED):
         return f"TLS failed: its certificate is not for {name!r}"
     for sign, reason in _SYMPTOMS:
         if sign in details:
