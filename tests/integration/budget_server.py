@@ -60,24 +60,32 @@ class Vendor:
 
 
 def spender(name: str, tally: str) -> object:
-    """An agent that makes `calls` model calls of `tokens` each, and then calls the agents of `then`."""
+    """An agent that makes `calls` model calls of `tokens` each and then calls the agents of `then`.
+
+    With `hold` it makes one more, which never ends. Those it calls make `most` model calls, or as many as it did. What
+    a task holds under its name is its own task.
+    """
     model = Model(Vendor(tally))
 
     @agent(name=name)
     async def spend(message: Message, caller: Caller) -> str:
         task = message.payload
         assert isinstance(task, dict)
-        for _ in range(int(str(task.get("calls", 0)))):
+        own = task.get(name, task)
+        assert isinstance(own, dict)
+        texts = [str(own.get("text", "hi"))] * int(str(own.get("calls", 0)))
+        for text in [*texts, *["hold"] * bool(own.get("hold"))]:
             await model.complete(
                 CompletionRequest(
                     model="m",
-                    messages=[ChatMessage("user", str(task.get("text", "hi")))],
-                    max_tokens=int(str(task["tokens"])),
+                    messages=[ChatMessage("user", text)],
+                    max_tokens=int(str(own["tokens"])),
                 )
             )
-        then = [str(target) for target in task.get("then") or []]  # type: ignore[union-attr]
+        then = [str(target) for target in own.get("then") or []]  # type: ignore[union-attr]
         if then:
-            await caller.call_parallel(then, {"calls": task["calls"], "tokens": task["tokens"]})
+            most = own.get("most", own["calls"])
+            await caller.call_parallel(then, {"calls": most, "tokens": own["tokens"]})
         return "done"
 
     return spend
