@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aixgo.message import Message, StreamChunk
     from aixgo.runtime.distributed import DistributedRuntime, serve
     from aixgo.runtime.local import LocalRuntime
+    from aixgo.security.auth import Token
+    from aixgo.security.tls import Tls
     from aixgo.tools.base import tool
 
 __version__ = "0.1.0"
@@ -35,6 +37,8 @@ _HOMES = {
     "LocalRuntime": "aixgo.runtime.local",
     "Message": "aixgo.message",
     "StreamChunk": "aixgo.message",
+    "Tls": "aixgo.security.tls",
+    "Token": "aixgo.security.auth",
     "Usage": "aixgo.ledger",
     "agent": "aixgo.decorator",
     "load_config": "aixgo.config.parse",
@@ -54,6 +58,8 @@ __all__ = [
     "LocalRuntime",
     "Message",
     "StreamChunk",
+    "Tls",
+    "Token",
     "Usage",
     "agent",
     "load_config",

@@ -97,6 +97,12 @@ class CallContext:
     """The task that runs this call."""
     guarded = math.inf
     """When a guard on `task` ends it: inner calls of that task need none of their own until then."""
+    peer = ""
+    """Who called from another process, as its certificate says, with mutual TLS; never what a caller wrote.
+
+    The first URI the certificate is for, such as `spiffe://aixgo/agent/writer`, else its DNS name, else its common
+    name. Empty for callers in this process, over unix sockets, and without mutual TLS.
+    """
     at_instance = ""
     """The process a call with a key is for, once one has seen it; noted by the link that reached one."""
     spent: Usage | None = None

@@ -453,9 +453,12 @@ class Unauthenticated(AixgoError):
     """The caller did not prove who it is."""
 
     status = "UNAUTHENTICATED"
+    fields: ClassVar[tuple[str, ...]] = ("reason",)
 
-    def __init__(self) -> None:
-        super().__init__("the peer did not accept the caller's identity")
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        tail = f": {reason}" if reason else ""
+        super().__init__(f"the peer did not accept the caller's identity{tail}")
 
 
 class PermissionDenied(AixgoError):

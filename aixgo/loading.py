@@ -20,6 +20,7 @@ __all__ = ["installed", "kinds", "load"]
 
 EXTRAS = {  # top-level package → the extra of aixgo that installs it
     "anthropic": "anthropic",
+    "cryptography": "tls",
     "openai": "openai",
     "uvloop": "uvloop",
 }

@@ -7,7 +7,14 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from aixgo.config.keys import AGENT_KEYS, DEPLOYMENT_KEYS, ORCHESTRATION_KEYS, ROOT_KEYS
+from aixgo.config.keys import (
+    AGENT_KEYS,
+    AUTH_KEYS,
+    DEPLOYMENT_KEYS,
+    ORCHESTRATION_KEYS,
+    ROOT_KEYS,
+    TLS_KEYS,
+)
 from aixgo.config.roles import pattern_class, role_class
 from aixgo.errors import AixgoError, error_classes
 from aixgo.keys import Key
@@ -143,6 +150,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "policies": policies,
     "vendors": vendors,
     "deployment": lambda: keys(DEPLOYMENT_KEYS),
+    "tls": lambda: keys(TLS_KEYS),
+    "auth": lambda: keys(AUTH_KEYS),
     "absent": absent,
 }
 

@@ -30,6 +30,7 @@ VERBS = {
     "dev": Verb("aixgo.cli.dev", "Run the whole fleet in this terminal and restart it on change."),
     "health": Verb("aixgo.cli.health", "Ask whether a server, or one of its agents, takes calls."),
     "validate": Verb("aixgo.cli.validate", "Check a configuration without running it."),
+    "certs": Verb("aixgo.cli.certs", "Make certificates, and an authority, for a fleet."),
     "schema": Verb("aixgo.cli.schema", "Print the JSON Schema of configuration files."),
     "models": Verb(
         "aixgo.cli.models", "List the models that can be named, and what is set up here."

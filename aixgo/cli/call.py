@@ -9,6 +9,8 @@ import typer
 
 from aixgo.cli.answer import print_json, print_payload
 from aixgo.cli.invocation import run_loop
+from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
+from aixgo.config import Deployment, wire_options
 from aixgo.errors import ConfigError
 from aixgo.keys import duration_seconds
 from aixgo.ledger import Usage
@@ -31,6 +33,12 @@ def command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow plaintext to other machines.")
     ] = False,
+    external_tls: ExternalTls = False,
+    ca: Ca = "",
+    cert: Cert = "",
+    key: KeyFile = "",
+    server_name: ServerName = "",
+    token_file: TokenFile = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of the answer.")
     ] = False,
@@ -40,7 +48,18 @@ def command(
         raise ConfigError("--stream and --json are both given; one is enough")
     given = sys.stdin.read() if text == "-" else text
     seconds = duration_seconds(timeout, "--timeout") if timeout else None
-    reply = run_loop(_call(address, agent, given, seconds, stream=stream, insecure=insecure))
+    deployment = secured(
+        Deployment(),
+        ca=ca,
+        cert=cert,
+        key=key,
+        server_name=server_name,
+        token_file=token_file,
+        external_tls=external_tls,
+    )
+    reply = run_loop(
+        _call(address, agent, given, seconds, deployment, stream=stream, insecure=insecure)
+    )
     if as_json:
         usage = reply.usage or Usage()
         payload = reply.payload
@@ -62,9 +81,18 @@ def command(
 
 
 async def _call(
-    address: str, agent: str, text: str, seconds: float | None, *, stream: bool, insecure: bool
+    address: str,
+    agent: str,
+    text: str,
+    seconds: float | None,
+    deployment: Deployment,
+    *,
+    stream: bool,
+    insecure: bool,
 ) -> Message:
-    runtime = DistributedRuntime(peers={agent: address}, insecure=insecure)
+    runtime = DistributedRuntime(
+        peers={agent: address}, insecure=insecure, **wire_options(deployment)
+    )
     async with runtime:
         if not stream:
             return await runtime.call(agent, text, timeout=seconds)

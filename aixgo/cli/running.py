@@ -18,7 +18,7 @@ from aixgo.cli.fleet import START_TIMEOUT, Fleet
 from aixgo.cli.logs import Tracebacks
 from aixgo.cli.progress import Observer, Progress, Step
 from aixgo.cli.record import Record
-from aixgo.config import Config, Overrides, assemble, call_policies, place
+from aixgo.config import Config, Overrides, assemble, call_policies, place, wire_options
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, Unavailable
 from aixgo.ledger import Budget, Ledger, Usage
 from aixgo.message import JSONValue, Message
@@ -186,7 +186,7 @@ async def open_run(
         runtime: Runtime = (
             DistributedRuntime(
                 peers=peers,
-                transport=config.deployment.transport,
+                **wire_options(config.deployment),
                 middleware=[progress.watch, *policies],
                 stop_grace=STOP_GRACE,
             )
@@ -205,7 +205,7 @@ async def open_run(
         runtime = DistributedRuntime(
             peers={**peers, **fleet.peers},
             address=fleet.entry_address,
-            transport=config.deployment.transport,
+            **wire_options(config.deployment),
             middleware=[progress.watch, *policies],
             stop_grace=STOP_GRACE,
         )

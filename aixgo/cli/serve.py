@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,16 @@ import typer
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr
 from aixgo.cli.record import record_part
-from aixgo.config import Config, Overrides, assemble, call_policies, load_config, place
+from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
+from aixgo.config import (
+    Config,
+    Overrides,
+    assemble,
+    call_policies,
+    load_config,
+    place,
+    wire_options,
+)
 from aixgo.errors import ConfigError
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
 
@@ -43,6 +53,12 @@ def command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow plaintext to and from other machines.")
     ] = False,
+    external_tls: ExternalTls = False,
+    ca: Ca = "",
+    cert: Cert = "",
+    key: KeyFile = "",
+    server_name: ServerName = "",
+    token_file: TokenFile = "",
     health: Annotated[
         str,
         typer.Option(help="Where to answer health checks besides, in plaintext: host:port."),
@@ -59,6 +75,16 @@ def command(
     if offline:
         os.environ["AIXGO_OFFLINE"] = "1"
     loaded = load_config(config)
+    deployment = secured(
+        loaded.deployment,
+        ca=ca,
+        cert=cert,
+        key=key,
+        server_name=server_name,
+        token_file=token_file,
+        external_tls=external_tls,
+    )
+    loaded = dataclasses.replace(loaded, deployment=deployment)
     for warning in loaded.warnings if not follow_stdin else ():
         print(f"warning: {warning}", file=sys.stderr)
     with record_part(record, content=record_content):
@@ -70,7 +96,7 @@ def command(
                 peers=_peers(peer or ()),
                 overrides=Overrides(model=model, count=count),
                 insecure=insecure,
-                health=_everywhere(health or loaded.deployment.health),
+                health=_everywhere(health or ("" if follow_stdin else loaded.deployment.health)),
                 follow_stdin=follow_stdin,
             )
         )
@@ -99,9 +125,9 @@ async def _serve(
         peers=elsewhere,
         address=address,
         insecure=insecure,
-        transport=config.deployment.transport,
         middleware=call_policies(config),
         health_address=health,
+        **wire_options(config.deployment),
     )
     await place(runtime, placed)
     async with stop_signal() as stopped, runtime:
@@ -140,7 +166,8 @@ def _address(config: Config, only: Sequence[str], *, insecure: bool) -> str:
         entry = config.agent(config.names[0])
     found = (entry.listen if entry is not None else "") or config.deployment.listen
     if found.startswith(":"):  # `:50053` is every interface, which plaintext may only serve if told
-        return _everywhere(found) if insecure else f"127.0.0.1{found}"
+        allowed = insecure or config.deployment.external_tls or config.deployment.tls
+        return _everywhere(found) if allowed else f"127.0.0.1{found}"
     return found or DEFAULT_ADDRESS
 
 

@@ -6,7 +6,15 @@ The path of a file: `read` (bytes → values with lines) → `check` (values aga
 
 from __future__ import annotations
 
-from aixgo.config.build import Overrides, Placed, assemble, open_runtime, place
+from aixgo.config.build import (
+    Overrides,
+    Placed,
+    WireOptions,
+    assemble,
+    open_runtime,
+    place,
+    wire_options,
+)
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.parse import load_config
 from aixgo.config.policies import call_policies
@@ -19,10 +27,12 @@ __all__ = [
     "OrchestrationEntry",
     "Overrides",
     "Placed",
+    "WireOptions",
     "assemble",
     "call_policies",
     "json_schema",
     "load_config",
     "open_runtime",
     "place",
+    "wire_options",
 ]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Unpack, cast
+from typing import TypedDict, Unpack, cast
 
 from aixgo import pricing
 from aixgo.config.code import agent_from_code, tools_from_code
-from aixgo.config.model import AgentEntry, Config, OrchestrationEntry
+from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.policies import ModelPolicies, call_policies
 from aixgo.config.roles import has_pattern, pattern_class, role_class, takes_policies, takes_tools
 from aixgo.config.supervisor import stand_in
@@ -24,8 +24,18 @@ from aixgo.providers import choose_model, resolve_model
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.local import LocalRuntime
 from aixgo.runtime.options import RuntimeOptions
+from aixgo.security.auth import Token
+from aixgo.security.tls import Tls
 
-__all__ = ["Overrides", "Placed", "assemble", "open_runtime", "place"]
+__all__ = [
+    "Overrides",
+    "Placed",
+    "WireOptions",
+    "assemble",
+    "open_runtime",
+    "place",
+    "wire_options",
+]
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -99,6 +109,29 @@ async def place(runtime: Runtime, placed: Sequence[Placed]) -> None:
         await runtime.register(item.agent, item.name, item.outputs, item.depends_on)
 
 
+class WireOptions(TypedDict):
+    """What a file says about connections, as `DistributedRuntime` takes it."""
+
+    transport: str
+    tls: Tls | None
+    token: Token | None
+    external_tls: bool
+
+
+def wire_options(deployment: Deployment) -> WireOptions:
+    """How the runtime of a file connects.
+
+    Raises:
+        ConfigError: its token file cannot be read.
+    """
+    return {
+        "transport": deployment.transport,
+        "tls": deployment.tls,
+        "token": deployment.bearer(),
+        "external_tls": deployment.external_tls,
+    }
+
+
 @asynccontextmanager
 async def open_runtime(
     config: Config,
@@ -114,10 +147,10 @@ async def open_runtime(
     """
     from aixgo.runtime.distributed import DistributedRuntime  # gRPC: a quarter of a second
 
-    peers, transport = config.deployment.peers, config.deployment.transport
+    peers = config.deployment.peers
     options["middleware"] = [*options.get("middleware", ()), *call_policies(config)]
     runtime: Runtime = (
-        DistributedRuntime(peers=peers, transport=transport, **options)
+        DistributedRuntime(peers=peers, **wire_options(config.deployment), **options)
         if peers
         else LocalRuntime(**options)
     )

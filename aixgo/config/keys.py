@@ -16,11 +16,13 @@ from aixgo.orchestration.base import LIMIT_KEYS
 
 __all__ = [
     "AGENT_KEYS",
+    "AUTH_KEYS",
     "DEPLOYMENT_KEYS",
     "MODEL_SERVICE_KEYS",
     "ORCHESTRATION_KEYS",
     "ROOT_KEYS",
     "SECURITY",
+    "TLS_KEYS",
 ]
 
 SESSIONS = "sessions"
@@ -35,10 +37,9 @@ SETTINGS = "settings outside agents"
 AUTH = "authentication"
 AUTHORIZATION = "authorization"
 AUDIT = "audit logging"
-TLS = "TLS"
 RATE_LIMITS = "rate limiting"
 
-SECURITY = frozenset({AUTH, AUTHORIZATION, AUDIT, TLS, RATE_LIMITS})
+SECURITY = frozenset({AUTH, AUTHORIZATION, AUDIT, RATE_LIMITS})
 """Features whose absence leaves something open that the author of a file meant to close."""
 
 PLANNER_KEYS: Mapping[str, Key] = {
@@ -162,6 +163,21 @@ ORCHESTRATION_KEYS: Mapping[str, Key] = {
     "description": Key("text", "what it does, in a line", default=""),
 }
 
+TLS_KEYS: Mapping[str, Key] = {
+    "ca": Key("text", "file of the authorities whose certificates are accepted"),
+    "cert": Key("text", "file of our certificate; `serve` needs one"),
+    "key": Key("text", "file of its key, not encrypted"),
+    "server_name": Key(
+        "text", "what peers' certificates have to be for, if not their address's host"
+    ),
+    "mutual": Key("boolean", "ask callers for a certificate of `ca`; the default with one"),
+}
+
+AUTH_KEYS: Mapping[str, Key] = {
+    "token": Key("text", "a bearer token, such as ${AIXGO_TOKEN}", secret=True),
+    "token_file": Key("text", "the file that holds it"),
+}
+
 DEPLOYMENT_KEYS: Mapping[str, Key] = {
     "mode": Key(
         "text",
@@ -180,8 +196,13 @@ DEPLOYMENT_KEYS: Mapping[str, Key] = {
         default="stream",
         choices=("stream", "unary"),
     ),
-    "tls": Key("any", "encrypt connections", absent=TLS),
-    "auth": Key("any", "who may call", absent=AUTH),
+    "tls": Key("mapping", "encrypt TCP connections, of `serve` and to peers", fields=TLS_KEYS),
+    "auth": Key("mapping", "what callers show, and peers are shown", fields=AUTH_KEYS),
+    "external_tls": Key(
+        "boolean",
+        "plaintext may leave the machine, because a mesh in front of us encrypts",
+        default=False,
+    ),
 }
 
 MODEL_SERVICE_KEYS: Mapping[str, Key] = {

@@ -12,6 +12,8 @@ from pathlib import Path
 from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
 from aixgo.pricing import Prices
+from aixgo.security.auth import Token
+from aixgo.security.tls import Tls
 
 __all__ = ["AgentEntry", "Config", "Deployment", "ModelService", "OrchestrationEntry"]
 
@@ -73,6 +75,18 @@ class Deployment:
     listen: str = ""
     health: str = ""
     transport: str = "stream"
+    tls: Tls | None = None
+    token: Token | None = None
+    token_file: str = ""
+    external_tls: bool = False
+
+    def bearer(self) -> Token | None:
+        """The token of the file, read from where the file says.
+
+        Raises:
+            ConfigError: the token file cannot be read, or holds none.
+        """
+        return Token.from_file(self.token_file) if self.token_file else self.token
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

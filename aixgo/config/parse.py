@@ -22,6 +22,7 @@ from aixgo.config.model import (
     OrchestrationEntry,
 )
 from aixgo.config.prices import read_prices
+from aixgo.config.protection import read_tls, read_token
 from aixgo.config.read import Block, Items, read_file
 from aixgo.config.roles import agent_keys, has_pattern, root_keys
 from aixgo.config.typos import typo_of
@@ -270,6 +271,9 @@ class _Parser:
             listen=_text(given, "listen"),
             health=_text(given, "health"),
             transport=_text(given, "transport") or "stream",
+            tls=read_tls(given, self._path.resolve().parent, self._findings),
+            external_tls=given.get("external_tls") is True,
+            **read_token(given, self._path.resolve().parent, self._findings),
         )
 
     # -- names and edges ------------------------------------------------------------------------------

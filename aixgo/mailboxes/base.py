@@ -25,6 +25,7 @@ class Posted:
     max_hops: int = 0
     key: str = ""
     session: str = ""
+    peer: str = ""
     principal: str = ""
     tenant: str = ""
     traceparent: str = ""
@@ -39,6 +40,7 @@ class Posted:
             max_hops=context.max_hops,
             key=context.key,
             session=context.session,
+            peer=context.peer,
             principal=context.principal,
             tenant=context.tenant,
             traceparent=context.traceparent,

@@ -1,8 +1,6 @@
 """Where a server listens and a link connects: `host:port`, `[::1]:port`, `unix:/path`, `dns:///name:port`.
 
-Plaintext may leave the machine only when somebody said so: `check_plaintext` is asked by both sides.
-
-Below: errors. Above: server, unary; a runtime that re-resolves `dns:///` names while running.
+Below: errors. Above: credentials, server, channel; a runtime that re-resolves `dns:///` names while running.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from dataclasses import dataclass
 
 from aixgo.errors import ConfigError, Unavailable
 
-__all__ = ["Address", "check_plaintext", "parse_address", "resolve"]
+__all__ = ["Address", "parse_address", "resolve"]
 
 MAX_UNIX_PATH = 107  # bytes: the kernel's sun_path without its closing zero
 FORMS = "'host:port', '[::1]:port', 'unix:/path' or 'dns:///name:port'"
@@ -78,19 +76,6 @@ def parse_address(text: str, *, what: str = "address") -> Address:
         except ValueError as exc:
             raise ConfigError(f"{what} {text!r}: {host!r} is no IPv6 address") from exc
     return Address(text, host=host or found["host"], port=port, by_name=by_name)
-
-
-def check_plaintext(address: Address, *, insecure: bool, verb: str) -> None:
-    """Refuse unencrypted traffic that would leave the machine.
-
-    Raises:
-        ConfigError: it would, and nobody passed `insecure=True`.
-    """
-    if not insecure and not address.loopback:
-        raise ConfigError(
-            f"{verb} {address.text!r} without TLS would send messages readable over the network; "
-            "use a loopback address or a unix socket, or pass insecure=True if the network is trusted"
-        )
 
 
 async def resolve(text: str) -> list[str]:

@@ -4,7 +4,7 @@ A call must know whether it was sent: what fails before the connection stands ce
 So nothing is sent until gRPC reports the channel READY and the peer has said who it is, once per
 connection, because after an outage another process may answer at the same address.
 
-Below: status, descriptions, options, addresses. Above: unary, and any other transport over gRPC.
+Below: credentials, symptoms, status, descriptions, options. Above: unary, and any other transport over gRPC.
 """
 
 from __future__ import annotations
@@ -15,13 +15,21 @@ from collections.abc import Callable, Coroutine
 
 import grpc
 
-from aixgo.errors import AixgoError, IncompatiblePeer, RuntimeClosed, Unavailable
-from aixgo.rpc.addresses import check_plaintext, parse_address
+from aixgo.errors import (
+    AixgoError,
+    IncompatiblePeer,
+    RuntimeClosed,
+    Unauthenticated,
+    Unavailable,
+)
+from aixgo.rpc.addresses import parse_address
 from aixgo.rpc.base import SERVICE, WIRE_VERSION, PeerInfo
 from aixgo.rpc.codec import parse
+from aixgo.rpc.credentials import PLAIN, Credentials
 from aixgo.rpc.descriptions import read_description
 from aixgo.rpc.options import WireSettings
 from aixgo.rpc.status import read_failure
+from aixgo.rpc.symptoms import symptom
 from aixgo.v1 import agent_service_pb2 as pb
 
 __all__ = ["PeerChannel", "being_cancelled"]
@@ -33,28 +41,33 @@ Closing = Callable[[], Coroutine[object, object, None]]
 
 ASK_AGAIN = 1.0  # seconds a peer that drains is believed to
 
-# What gRPC's text about a failed attempt to connect tells about what is there.
-_SYMPTOMS = (
-    ("refused", "unreachable: connection refused"),
-    ("No such file", "unreachable: no such socket"),
-    ("http1.x", "what listens there speaks HTTP/1, not gRPC"),
-    ("Failed parsing HTTP/2", "what listens there does not speak gRPC"),
-    ("errors resolving", "unreachable: its name does not resolve"),
-    ("ocket closed", "what listens there closed the connection; perhaps it wants TLS"),
-    ("reset by peer", "what listens there closed the connection; perhaps it wants TLS"),
-)
-
 
 class PeerChannel:
-    """One gRPC channel, replaced when its peer went away. Belongs to the loop of its first use."""
+    """One gRPC channel, replaced when its peer went away. Belongs to the loop of its first use.
 
-    def __init__(self, address: str, settings: WireSettings, *, insecure: bool = False) -> None:
-        parsed = parse_address(address)
-        check_plaintext(parsed, insecure=insecure, verb="connecting to")
+    Args:
+        address: of the peer.
+        settings: of the connection.
+        credentials: what we show and ask for.
+        name: the host the address was looked up by, if it was.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        settings: WireSettings,
+        credentials: Credentials = PLAIN,
+        name: str = "",
+    ) -> None:
+        self._address = parse_address(address)
+        credentials.check(self._address, "connecting to")
         self.address = address
+        self.metadata = credentials.metadata
+        """What goes with every RPC."""
         self.info: PeerInfo | None = None
         """What the peer said last; kept while it is away."""
-        self._target = parsed.target
+        self._credentials = credentials
+        self._name = name
         self._settings = settings
         self._channel: grpc.aio.Channel | None = None
         self._unary: dict[str, UnaryCallable] = {}
@@ -80,7 +93,7 @@ class PeerChannel:
 
     def connecting(self) -> ConnectCall:
         """A new RPC that carries many calls."""
-        return self._open().stream_stream(f"/{SERVICE}/Connect")()
+        return self._open().stream_stream(f"/{SERVICE}/Connect")(metadata=self.metadata)
 
     def renew(self) -> Closing:
         """Make new RPCs on a new connection; returns what closes the old one, once its RPCs have ended."""
@@ -98,7 +111,7 @@ class PeerChannel:
         """Return when a call can be sent; at once while the connection stands.
 
         Raises:
-            Unavailable, IncompatiblePeer: it cannot, and nothing was sent; about `name`.
+            Unavailable, IncompatiblePeer, Unauthenticated: it cannot, and nothing was sent; about `name`.
         """
         state = self._open().get_state(try_to_connect=True)
         if self._known and state is _READY:
@@ -129,16 +142,19 @@ class PeerChannel:
         Raises:
             Unavailable: it did not answer within `connect_timeout`.
             IncompatiblePeer: another major version, or a gRPC server without this service.
+            Unauthenticated: it does not let us in.
         """
         request = pb.DescribeRequest().SerializeToString()
-        rpc = self.unary("Describe")(request, timeout=self._settings.connect_timeout)
+        rpc = self.unary("Describe")(
+            request, timeout=self._settings.connect_timeout, metadata=self.metadata
+        )
         try:
             info = read_description(parse(pb.DescribeResponse, await rpc))
         except grpc.aio.AioRpcError as exc:
             error, _ = read_failure(exc, self.address)
-            if isinstance(error, IncompatiblePeer):
+            if isinstance(error, (IncompatiblePeer, Unauthenticated)):
                 raise error from exc
-            raise Unavailable(self.address, _symptom(exc)) from exc
+            raise Unavailable(self.address, self._symptom(exc)) from exc
         except asyncio.CancelledError:
             if being_cancelled():
                 raise
@@ -180,8 +196,8 @@ class PeerChannel:
         if self._closed:
             raise RuntimeClosed(f"no longer connected to {self.address!r}")
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(
-                self._target, options=self._settings.client_options()
+            self._channel = self._credentials.channel(
+                self._address, self._name, self._settings.client_options()
             )
         return self._channel
 
@@ -224,6 +240,14 @@ class PeerChannel:
             self._refusal = lambda _: kind.from_fields(fields)
         return False
 
+    def _symptom(self, exc: grpc.aio.AioRpcError) -> str:
+        credentials = self._credentials
+        return symptom(
+            exc.details() or "",
+            name=credentials.name_at(self._address, self._name),
+            refused=credentials.refused(self._address),
+        )
+
     async def _establish(self) -> bool:
         channel = self._open()
         while (state := channel.get_state(try_to_connect=True)) is not _READY:
@@ -242,8 +266,3 @@ def being_cancelled() -> bool:
 
 
 _READY = grpc.ChannelConnectivity.READY
-
-
-def _symptom(exc: grpc.aio.AioRpcError) -> str:
-    details = exc.details() or ""
-    return next((reason for sign, reason in _SYMPTOMS if sign in details), "unreachable")

@@ -46,13 +46,13 @@ class Connections:
         self._open: dict[asyncio.Task[object], ServedConnection] = {}
         self._timer: TimerHandle | None = None
 
-    async def serve(self, rpc: Rpc) -> None:
-        """Serve one client until it leaves."""
+    async def serve(self, rpc: Rpc, peer: str = "") -> None:
+        """Serve one client until it leaves; `peer` is who its certificate names."""
         task = asyncio.current_task()
         assert task is not None, "gRPC serves each RPC in a task"
         if len(self._open) >= MAX_CONNECTIONS:
             await _end(rpc, LimitExceeded("connections", MAX_CONNECTIONS, "Connect"))
-        connection = ServedConnection(rpc, self._desk, self._limits, self.traffic, self._pool)
+        connection = ServedConnection(rpc, self._desk, self._limits, self.traffic, self._pool, peer)
         self._open[task] = connection
         if self._timer is None:
             self._check()

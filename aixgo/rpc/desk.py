@@ -46,10 +46,12 @@ Request = pb.ExecuteRequest | pb.ExecuteStreamRequest | pb.SendRequest | pb.Requ
 class Served:
     """One request being served, as far as it has been understood."""
 
-    __slots__ = ("admitted", "context", "target")
+    __slots__ = ("admitted", "context", "peer", "target")
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, peer: str = "") -> None:
         self.target = target
+        self.peer = peer
+        """Who the caller's certificate names."""
         self.admitted = False
         """Whether the host let a stream in, so that what fails is its agent."""
         self.context: CallContext | None = None
@@ -134,6 +136,7 @@ class Desk:
         if not name:
             raise InvalidMessage(expected="the name of a mailbox", path="name")
         context = read_context(envelope, name, self.host.clock, math.inf)
+        context.peer = served.peer
         served.context = context
         task = _current_task()
         timed = not math.isinf(context.deadline)
@@ -166,6 +169,8 @@ class Desk:
         served.context = read_context(
             request.envelope, target, self.host.clock, self.host.default_timeout(target)
         )
+        if served.peer:
+            served.context.peer = served.peer
         if not request.HasField("message"):
             raise InvalidMessage(expected="a Message", path="message")
         if served.context.remaining <= 0:

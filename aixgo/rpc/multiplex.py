@@ -50,7 +50,15 @@ Rpc = grpc.aio.ServicerContext[bytes, bytes]
 class ServedConnection:
     """One client's `Connect` RPC. Belongs to the loop that serves it."""
 
-    def __init__(self, rpc: Rpc, desk: Desk, limits: Limits, traffic: Traffic, pool: Pool) -> None:
+    def __init__(
+        self,
+        rpc: Rpc,
+        desk: Desk,
+        limits: Limits,
+        traffic: Traffic,
+        pool: Pool,
+        identity: str = "",
+    ) -> None:
         self._desk = desk
         self._clock = desk.host.clock
         self._limits = limits
@@ -69,6 +77,8 @@ class ServedConnection:
         self._reader: asyncio.Task[None] | None = None
         peer = rpc.peer()
         self._peer = peer
+        self._identity = identity
+        """Who the client's certificate names."""
         self._conduit = Conduit(
             rpc,
             self._take,
@@ -195,7 +205,7 @@ class ServedConnection:
         if len(self._calls) >= self._limits.calls:
             raise LimitExceeded("calls of one connection", self._limits.calls, "Connect")
         self._last = number
-        call = self._calls[number] = ServedCall(number)
+        call = self._calls[number] = ServedCall(number, self._identity)
         return call
 
     def _take_piece(self, number: int, part: pb.Piece) -> None:

@@ -2,7 +2,7 @@
 
 A kubelet's gRPC probe is one. Nothing is served here but `grpc.health.v1`, which tells whether agents take calls.
 
-Below: addresses, options. Above: server, and the `health` verb, which asks.
+Below: credentials, addresses, options. Above: server, and the `health` verb, which asks.
 """
 
 from __future__ import annotations
@@ -12,26 +12,12 @@ import asyncio
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from aixgo.errors import ConfigError, Unavailable
+from aixgo.errors import Unavailable
 from aixgo.rpc.addresses import Address, parse_address
+from aixgo.rpc.credentials import PLAIN
 from aixgo.rpc.options import WireSettings
 
-__all__ = ["ask_health", "listen", "serve_health"]
-
-
-def listen(server: grpc.aio.Server, address: Address) -> str:
-    """Make `server` listen in plaintext; the address peers can use, with the port that was bound for port 0.
-
-    Raises:
-        ConfigError: the address is in use or cannot be listened at.
-    """
-    try:
-        port = server.add_insecure_port(address.target)
-    except RuntimeError as exc:
-        raise ConfigError(
-            f"cannot listen at {address.text!r}: it is in use, or not an address of this machine"
-        ) from exc
-    return address.text if address.path else Address("", host=address.host, port=port).target
+__all__ = ["ask_health", "serve_health"]
 
 
 async def serve_health(
@@ -44,7 +30,7 @@ async def serve_health(
     """
     server = grpc.aio.server(options=settings.server_options())
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    where = listen(server, address)
+    where = PLAIN.listen(server, address)
     await server.start()
     return server, where
 

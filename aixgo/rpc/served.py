@@ -34,9 +34,9 @@ class ServedCall:
         "task",
     )
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, peer: str = "") -> None:
         self.number = number
-        self.served = Served("")
+        self.served = Served("", peer)
         self.task: asyncio.Task[None] | None = None
         """None while its request is being transferred."""
         self.started = False

@@ -8,7 +8,7 @@ reply that is too large is a `MessageTooLarge`.
 A caller that goes away cancels the task that serves it, and with it the host's work; CancelledError is
 never caught here.
 
-Below: desk, connections, codec, status, options, addresses. Above: runtime.
+Below: desk, connections, credentials, codec, status, options. Above: runtime.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from grpc_reflection.v1alpha import reflection
 
 from aixgo.errors import ConfigError, MessageTooLarge
 from aixgo.message import Message, StreamChunk
-from aixgo.rpc.addresses import Address, check_plaintext, parse_address
+from aixgo.rpc.addresses import Address, parse_address
 from aixgo.rpc.base import SERVICE, Host
 from aixgo.rpc.codec import fill_chunk, fill_message, parse
 from aixgo.rpc.connections import Connections
+from aixgo.rpc.credentials import PLAIN, Credentials, peer_of
 from aixgo.rpc.descriptions import describe_host
 from aixgo.rpc.desk import Desk, Served
 from aixgo.rpc.options import MAX_WIRE_BYTES, WireSettings
-from aixgo.rpc.probes import listen, serve_health
+from aixgo.rpc.probes import serve_health
 from aixgo.rpc.status import ADMITTED, status_of
 from aixgo.rpc.traffic import Traffic
 from aixgo.v1 import agent_service_pb2 as pb
@@ -47,11 +48,11 @@ Rpc = grpc.aio.ServicerContext[bytes, bytes]
 class Server:
     """Serves one `Host` at one address, with health per agent and reflection.
 
-    Belongs to the loop that runs `start`. Off loopback it refuses plaintext unless `insecure` is set; at
+    Belongs to the loop that runs `start`. Off loopback it refuses plaintext unless `credentials` allow it; at
     `health_address` it answers health checks besides, always in plaintext, and serves nothing else.
 
     Raises:
-        ConfigError: the address is none, or plaintext would leave the machine.
+        ConfigError: an address is none, plaintext would leave the machine, or TLS has no certificate.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class Server:
         host: Host,
         address: str,
         *,
-        insecure: bool = False,
+        credentials: Credentials = PLAIN,
         settings: WireSettings | None = None,
         health_address: str = "",
     ) -> None:
         self._address = parse_address(address, what="the address to listen at")
-        check_plaintext(self._address, insecure=insecure, verb="listening at")
+        credentials.check_server(self._address, "listening at")
+        self._credentials = credentials
+        self._identifies = credentials.identifies(self._address)
         self._host = host
         self._settings = settings or WireSettings()
         self._health_address = (
@@ -88,14 +91,16 @@ class Server:
         """
         if self._address.path:
             await _refuse_living_socket(self._address)
-        server = grpc.aio.server(options=self._settings.server_options())
+        server = grpc.aio.server(
+            options=self._settings.server_options(), interceptors=self._credentials.interceptors()
+        )
         server.add_generic_rpc_handlers((self._methods(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
         try:
-            where = listen(server, self._address)
+            where = self._credentials.listen(server, self._address)
         except ConfigError:
             await server.stop(None)
             raise
@@ -173,7 +178,7 @@ class Server:
         self, method: Callable[[Served, bytes], Awaitable[Proto]]
     ) -> Callable[[bytes, Rpc], Awaitable[bytes]]:
         async def respond(body: bytes, rpc: Rpc) -> bytes:
-            served = Served("")
+            served = Served("", self._peer(rpc))
             try:
                 return _encode(await method(served, body))
             except Exception as exc:  # noqa: BLE001  # whatever it is, it crosses as a status or not at all
@@ -186,7 +191,7 @@ class Server:
         self, method: Callable[[Served, bytes, Rpc], Awaitable[None]]
     ) -> Callable[[bytes, Rpc], Awaitable[None]]:
         async def respond(body: bytes, rpc: Rpc) -> None:
-            served = Served("")
+            served = Served("", self._peer(rpc))
             try:
                 await method(served, body, rpc)
                 return
@@ -228,7 +233,10 @@ class Server:
         await self._desk.receive(served, request.name, request.envelope, deliver)
 
     async def _connect(self, _: object, rpc: Rpc) -> None:
-        await self._connections.serve(rpc)
+        await self._connections.serve(rpc, self._peer(rpc))
+
+    def _peer(self, rpc: Rpc) -> str:
+        return peer_of(rpc) if self._identifies else ""
 
     async def _describe(self, _: Served, body: bytes) -> Proto:
         parse(pb.DescribeRequest, body)

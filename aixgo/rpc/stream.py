@@ -15,7 +15,13 @@ from collections.abc import AsyncIterator
 
 from aixgo.context import CallContext, Clock
 from aixgo.deadlines import Deadlines
-from aixgo.errors import AixgoError, IncompatiblePeer, RuntimeClosed, Unavailable
+from aixgo.errors import (
+    AixgoError,
+    IncompatiblePeer,
+    RuntimeClosed,
+    Unauthenticated,
+    Unavailable,
+)
 from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.base import PeerInfo
@@ -23,6 +29,7 @@ from aixgo.rpc.calls import Call, StreamedCall
 from aixgo.rpc.channel import Closing, PeerChannel, being_cancelled
 from aixgo.rpc.codec import read_message
 from aixgo.rpc.connection import LOST, Connection
+from aixgo.rpc.credentials import PLAIN, Credentials
 from aixgo.rpc.frames import OURS
 from aixgo.rpc.guards import deadline_of, guard_link
 from aixgo.rpc.options import STATUS_GRACE, WireSettings
@@ -37,9 +44,11 @@ __all__ = ["StreamLink", "open_link"]
 ATTEMPTS = 3  # connections that may go away before a call is queued on one
 
 
-def open_link(address: str, clock: Clock, settings: WireSettings, *, insecure: bool) -> StreamLink:
+def open_link(
+    address: str, clock: Clock, settings: WireSettings, *, credentials: Credentials, name: str
+) -> StreamLink:
     """A link to `address`, not connected yet."""
-    return StreamLink(address, clock, settings=settings, insecure=insecure)
+    return StreamLink(address, clock, settings=settings, credentials=credentials, name=name)
 
 
 class StreamLink:
@@ -49,7 +58,8 @@ class StreamLink:
         address: `host:port`, `[::1]:port` or `unix:/path`.
         clock: the runtime's; contexts passed in are on it.
         settings: of the connection.
-        insecure: allow plaintext off loopback.
+        credentials: what we show and ask for.
+        name: the host the address was looked up by, if it was.
 
     Raises:
         ConfigError: the address is none, or plaintext would leave the machine.
@@ -61,13 +71,16 @@ class StreamLink:
         clock: Clock,
         *,
         settings: WireSettings | None = None,
-        insecure: bool = False,
+        credentials: Credentials = PLAIN,
+        name: str = "",
     ) -> None:
         self.traffic = Traffic()
         self._settings = settings or WireSettings()
         self._clock = clock
         self._deadlines = Deadlines(clock)
-        self._unary = UnaryLink(address, clock, settings=self._settings, insecure=insecure)
+        self._unary = UnaryLink(
+            address, clock, settings=self._settings, credentials=credentials, name=name
+        )
         self._channel: PeerChannel = self._unary.channel
         self._connection: Connection | None = None
         """What new calls travel on."""
@@ -346,6 +359,7 @@ class StreamLink:
         Raises:
             Unavailable: it cannot be reached, or does not greet.
             IncompatiblePeer: it speaks another major version.
+            Unauthenticated: it does not let us in.
         """
         began = self._clock.monotonic()
         await self._channel.ready(self.address)
@@ -381,7 +395,7 @@ class StreamLink:
             await self._channel.ready(self.address)
             return None
         self._channel.lost()
-        if isinstance(connection.refusal, IncompatiblePeer):
+        if isinstance(connection.refusal, (IncompatiblePeer, Unauthenticated)):
             raise connection.refusal
         raise Unavailable(self.address, "unreachable: it greets nobody")
 

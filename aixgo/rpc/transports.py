@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from aixgo.context import Clock, SystemClock
 from aixgo.errors import ConfigError, nearest
 from aixgo.rpc.base import Link
+from aixgo.rpc.credentials import PLAIN, Credentials
 from aixgo.rpc.options import WireSettings
 
 __all__ = ["TRANSPORTS", "open_link"]
@@ -21,7 +22,13 @@ TRANSPORTS = {"stream": "aixgo.rpc.stream", "unary": "aixgo.rpc.unary"}
 
 class _Opener(Protocol):
     def __call__(
-        self, address: str, clock: Clock, settings: WireSettings, *, insecure: bool
+        self,
+        address: str,
+        clock: Clock,
+        settings: WireSettings,
+        *,
+        credentials: Credentials,
+        name: str,
     ) -> Link: ...
 
 
@@ -31,11 +38,18 @@ def open_link(
     *,
     clock: Clock | None = None,
     settings: WireSettings | None = None,
-    insecure: bool = False,
+    credentials: Credentials = PLAIN,
+    name: str = "",
 ) -> Link:
     """A link to `address` over `transport`, such as "unary"; not connected yet.
 
-    `clock` is the one the deadlines of its calls are on, by default the machine's.
+    Args:
+        transport: its name.
+        address: of the peer.
+        clock: the one the deadlines of its calls are on, by default the machine's.
+        settings: of the connection.
+        credentials: what we show and ask for.
+        name: the host the address was looked up by, if it was; its certificate has to be for that one.
 
     Raises:
         ConfigError: no such transport, not an address, or plaintext would leave the machine.
@@ -46,4 +60,10 @@ def open_link(
         hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(TRANSPORTS)}"
         raise ConfigError(f"there is no transport {transport!r}; {hint}")
     opener = cast("_Opener", import_module(module).open_link)
-    return opener(address, clock or SystemClock(), settings or WireSettings(), insecure=insecure)
+    return opener(
+        address,
+        clock or SystemClock(),
+        settings or WireSettings(),
+        credentials=credentials,
+        name=name,
+    )

@@ -24,6 +24,7 @@ from aixgo.middleware import ReplyStream
 from aixgo.rpc.base import PeerInfo
 from aixgo.rpc.channel import PeerChannel, UnaryCallable, being_cancelled
 from aixgo.rpc.codec import fill_context, fill_message, parse, read_message
+from aixgo.rpc.credentials import PLAIN, Credentials
 from aixgo.rpc.guards import deadline_of, guard_link
 from aixgo.rpc.options import MAX_RPCS, MAX_WIRE_BYTES, STATUS_GRACE, WireSettings
 from aixgo.rpc.status import ADMITTED, read_failure
@@ -37,9 +38,11 @@ UnaryCall = grpc.aio.UnaryUnaryCall[bytes, bytes]
 Request = pb.ExecuteRequest | pb.ExecuteStreamRequest | pb.SendRequest
 
 
-def open_link(address: str, clock: Clock, settings: WireSettings, *, insecure: bool) -> UnaryLink:
+def open_link(
+    address: str, clock: Clock, settings: WireSettings, *, credentials: Credentials, name: str
+) -> UnaryLink:
     """A link to `address`, not connected yet."""
-    return UnaryLink(address, clock, settings=settings, insecure=insecure)
+    return UnaryLink(address, clock, settings=settings, credentials=credentials, name=name)
 
 
 class UnaryLink:
@@ -49,7 +52,8 @@ class UnaryLink:
         address: `host:port`, `[::1]:port` or `unix:/path`.
         clock: the runtime's; contexts passed in are on it.
         settings: of the connection.
-        insecure: allow plaintext off loopback.
+        credentials: what we show and ask for.
+        name: the host the address was looked up by, if it was.
 
     Raises:
         ConfigError: the address is none, or plaintext would leave the machine.
@@ -61,11 +65,12 @@ class UnaryLink:
         clock: Clock,
         *,
         settings: WireSettings | None = None,
-        insecure: bool = False,
+        credentials: Credentials = PLAIN,
+        name: str = "",
     ) -> None:
         self.traffic = Traffic()
         self._settings = settings or WireSettings()
-        self.channel = PeerChannel(address, self._settings, insecure=insecure)
+        self.channel = PeerChannel(address, self._settings, credentials, name)
         """The connection, which another transport to the same address may share."""
         self._deadlines = Deadlines(clock)
         self._slots = asyncio.Semaphore(min(self._settings.max_concurrent_calls, MAX_RPCS))
@@ -125,7 +130,11 @@ class UnaryLink:
         try:
             await self._admit(context, ticket)
             method = self.channel.streaming("ExecuteStream")
-            rpc = method(_sealed(request, context), timeout=_wire_timeout(context))
+            rpc = method(
+                _sealed(request, context),
+                timeout=_wire_timeout(context),
+                metadata=self.channel.metadata,
+            )
             await self._admitted(rpc, context)
         except BaseException as exc:
             if rpc is not None:
@@ -146,7 +155,9 @@ class UnaryLink:
         fill_context(request.envelope, context)
         ticket = Ticket(self._tickets)
         rpc: StreamCall = self.channel.streaming("Receive")(
-            request.SerializeToString(), timeout=_wire_timeout(context)
+            request.SerializeToString(),
+            timeout=_wire_timeout(context),
+            metadata=self.channel.metadata,
         )
         try:
             while (body := await self.read(rpc, context)) is not None:
@@ -179,7 +190,11 @@ class UnaryLink:
         try:
             await self._admit(context, ticket)
             call: UnaryCallable = self.channel.unary(method)
-            rpc = call(_sealed(request, context), timeout=_wire_timeout(context))
+            rpc = call(
+                _sealed(request, context),
+                timeout=_wire_timeout(context),
+                metadata=self.channel.metadata,
+            )
             return await self._finish(rpc, context)
         except asyncio.CancelledError as exc:
             if rpc is not None:

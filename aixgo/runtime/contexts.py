@@ -97,6 +97,7 @@ class Contexts:
             tenant=posted.tenant,
             traceparent=posted.traceparent,
         )
+        context.peer = posted.peer
         context.began = now
         context.posted = True
         return context

@@ -16,8 +16,9 @@ from aixgo.contract import Agent, AgentDescription
 from aixgo.errors import AgentNotFound, ConfigError, RuntimeClosed
 from aixgo.message import Message
 from aixgo.names import check_name
-from aixgo.rpc.addresses import check_plaintext, parse_address
+from aixgo.rpc.addresses import parse_address
 from aixgo.rpc.base import Link
+from aixgo.rpc.credentials import Credentials
 from aixgo.rpc.options import WireSettings
 from aixgo.rpc.server import Server
 from aixgo.rpc.transports import open_link
@@ -26,6 +27,8 @@ from aixgo.runtime.hosting import Hosted
 from aixgo.runtime.options import Health, Metrics, RuntimeOptions
 from aixgo.runtime.peers import Peer, RemoteAgent, Replicas
 from aixgo.runtime.serving import RuntimeHost
+from aixgo.security.auth import Token
+from aixgo.security.tls import Tls
 
 __all__ = ["DistributedRuntime", "serve", "stop_signal"]
 
@@ -43,14 +46,18 @@ class DistributedRuntime(Runtime):
         address: where to serve the hosted agents; empty serves nobody.
         transport: how calls travel: `stream` carries them all over one RPC per peer, in frames; `unary` makes
             each an RPC of its own. The semantics are the same.
+        tls: certificates, for the server and for peers, over TCP.
+        token: what callers have to send to the server, and what peers are sent.
         insecure: allow plaintext to and from other machines.
+        external_tls: plaintext, because something in front of us encrypts, such as a service mesh.
         wire: keepalive, connect timeout and concurrency of connections.
         health_address: where to answer health checks besides, in plaintext and nothing else, for probes that
             cannot do TLS; with port 0 the one that was bound is `health_address`.
         options: see `RuntimeOptions`.
 
     Raises:
-        ConfigError: an address does not parse, or plaintext would leave the machine.
+        ConfigError: an address does not parse, plaintext would leave the machine, or a certificate, key or token
+            cannot be used.
     """
 
     def __init__(
@@ -59,13 +66,18 @@ class DistributedRuntime(Runtime):
         peers: Mapping[str, Addresses] | None = None,
         address: str = "",
         transport: str = "stream",
+        tls: Tls | None = None,
+        token: Token | None = None,
         insecure: bool = False,
+        external_tls: bool = False,
         wire: WireSettings | None = None,
         health_address: str = "",
         **options: Unpack[RuntimeOptions],
     ) -> None:
         self._settings = wire or WireSettings()
-        self._insecure = insecure
+        self._credentials = Credentials(
+            tls=tls, token=token, insecure=insecure, external_tls=external_tls
+        )
         self._transport = transport
         self._peer_addresses: dict[str, tuple[str, ...]] = {}
         self._peers: dict[str, Peer] = {}
@@ -78,11 +90,11 @@ class DistributedRuntime(Runtime):
         if health_address and not address:
             raise ConfigError("health_address needs an address: without one nothing is served")
         if address:
-            check_plaintext(parse_address(address), insecure=insecure, verb="serving at")
+            self._credentials.check_server(parse_address(address), "serving at")
         for name, addresses in (peers or {}).items():
             self._peer_addresses[check_name(name, "a peer's name")] = self._checked(addresses)
         super().__init__(**options)
-        self._replicas = Replicas(self._open_link, self.clock)
+        self._replicas = Replicas(self._open_link, self.clock, checks_names=tls is not None)
         for name in self._peer_addresses:
             self._registry.reserve(name)
         for agent in agents:
@@ -191,7 +203,7 @@ class DistributedRuntime(Runtime):
             server = Server(
                 RuntimeHost(self),
                 self._listen,
-                insecure=self._insecure,
+                credentials=self._credentials,
                 settings=self._settings,
                 health_address=self.health_address,
             )
@@ -235,7 +247,7 @@ class DistributedRuntime(Runtime):
         if not listed:
             raise ConfigError("a peer needs at least one address")
         for address in listed:
-            check_plaintext(parse_address(address), insecure=self._insecure, verb="calling")
+            self._credentials.check(parse_address(address), "calling")
         return listed
 
     def _open_peer(self, name: str) -> Peer:
@@ -243,13 +255,14 @@ class DistributedRuntime(Runtime):
         self._peers[name] = self._registry.routes[name] = peer
         return peer
 
-    def _open_link(self, address: str) -> Link:
+    def _open_link(self, address: str, name: str) -> Link:
         return open_link(
             self._transport,
             address,
             clock=self.clock,
             settings=self._settings,
-            insecure=self._insecure,
+            credentials=self._credentials,
+            name=name,
         )
 
     async def _call_remote(self, name: str, message: Message) -> Message:
@@ -262,7 +275,10 @@ async def serve(
     peers: Mapping[str, Addresses] | None = None,
     ready: Callable[[DistributedRuntime], None] | None = None,
     transport: str = "stream",
+    tls: Tls | None = None,
+    token: Token | None = None,
     insecure: bool = False,
+    external_tls: bool = False,
     wire: WireSettings | None = None,
     health_address: str = "",
     **options: Unpack[RuntimeOptions],
@@ -276,10 +292,11 @@ async def serve(
         address: `host:port` (port 0 picks one) or `unix:/path`.
         peers: agents elsewhere that ours may call.
         ready: called once calls are taken; `runtime.address` says where.
-        transport, insecure, wire, health_address, options: as for `DistributedRuntime`.
+        transport, tls, token, insecure, external_tls, wire, health_address, options: as for `DistributedRuntime`.
 
     Raises:
-        ConfigError: the address does not parse or is in use, or plaintext would leave the machine.
+        ConfigError: the address does not parse or is in use, plaintext would leave the machine, or a certificate,
+            key or token cannot be used.
         AgentNotReady: an agent did not start.
     """
     runtime = DistributedRuntime(
@@ -287,7 +304,10 @@ async def serve(
         peers=peers,
         address=address,
         transport=transport,
+        tls=tls,
+        token=token,
         insecure=insecure,
+        external_tls=external_tls,
         wire=wire,
         health_address=health_address,
         **options,

@@ -1,6 +1,6 @@
 """Once per key: calls with an idempotency key take effect once at the host that first saw it.
 
-An entry is (principal, target, key). Duplicates in flight join the first run; a reply or a
+An entry is (peer, principal, target, key). Duplicates in flight join the first run; a reply or a
 non-retryable error is a result and is replayed; a retryable error frees the key. The run belongs to the
 table, not to a caller: it goes on while anybody waits for it, and a run that everybody left is
 cancelled and leaves the key with an unknown outcome.
@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from aixgo.context import CallContext, Clock
 from aixgo.errors import AixgoError, KeyConflict, LimitExceeded, Unavailable, rebuild_error
@@ -25,6 +26,7 @@ CANCEL_TIMEOUT = 1.0  # seconds a cancelled run is waited for
 MAX_BYTES = 64 * 1024 * 1024  # of replies kept for replay
 
 Run = Callable[[], Awaitable[Message]]
+_Key: TypeAlias = tuple[str, str, str, str]  # who calls, on whose behalf, whom, under which key
 
 
 class _Entry:
@@ -46,7 +48,7 @@ class OncePerKey:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._entries: OrderedDict[tuple[str, str, str], _Entry] = OrderedDict()
+        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -60,7 +62,7 @@ class OncePerKey:
             Unavailable: the earlier run was abandoned and its outcome is unknown.
             LimitExceeded: too many keys are in flight.
         """
-        key = (context.principal, context.agent, context.idempotency_key)
+        key = (context.peer, context.principal, context.agent, context.idempotency_key)
         digest = _digest(message)
         self._forget_old()
         entry = self._entries.get(key)
@@ -91,9 +93,7 @@ class OncePerKey:
             await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT)
         self._entries.clear()
 
-    def _begin(
-        self, key: tuple[str, str, str], digest: bytes, context: CallContext, run: Run
-    ) -> _Entry:
+    def _begin(self, key: _Key, digest: bytes, context: CallContext, run: Run) -> _Entry:
         if len(self._entries) >= MAX_KEYS and not self._drop_oldest_finished():
             raise LimitExceeded("idempotency keys in flight", MAX_KEYS, context.agent)
         entry = self._entries[key] = _Entry(digest, context)
@@ -102,7 +102,7 @@ class OncePerKey:
         )
         return entry
 
-    async def _execute(self, key: tuple[str, str, str], entry: _Entry, run: Run) -> Message:
+    async def _execute(self, key: _Key, entry: _Entry, run: Run) -> Message:
         try:
             reply = await run()
         except AixgoError as exc:
@@ -152,7 +152,7 @@ class OncePerKey:
                 return True
         return False
 
-    def _drop(self, key: tuple[str, str, str], entry: _Entry) -> None:
+    def _drop(self, key: _Key, entry: _Entry) -> None:
         del self._entries[key]
         self._bytes -= entry.size
 

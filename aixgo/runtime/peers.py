@@ -43,6 +43,7 @@ STICKY_ENTRIES = 10_000  # sessions, and keys, whose replica is remembered per p
 
 T = TypeVar("T")
 _Work: TypeAlias = Coroutine[object, object, T]
+_Place: TypeAlias = tuple[str, str]  # an address, and the host it was looked up by
 
 
 class Replica:
@@ -84,33 +85,44 @@ class Replica:
 
 
 class Replicas:
-    """Every replica a runtime knows, by address, shared by all peers that live there."""
+    """Every replica a runtime knows, by address, shared by all peers that live there.
 
-    def __init__(self, open_link: Callable[[str], Link], clock: Clock) -> None:
+    Where certificates are checked, an address that was looked up is a replica for each name it was found by.
+    """
+
+    def __init__(
+        self, open_link: Callable[[str, str], Link], clock: Clock, *, checks_names: bool = False
+    ) -> None:
         self._open_link = open_link
         self._clock = clock
-        self._by_address: dict[str, Replica] = {}
-        self._users: dict[str, int] = {}
+        self._checks_names = checks_names
+        self._by_address: dict[_Place, Replica] = {}
+        self._users: dict[_Place, int] = {}
         self._closing: dict[asyncio.Task[None], Replica] = {}
 
-    def acquire(self, address: str) -> Replica:
-        """The replica at `address`, opened on first use; `release` it when its name goes."""
-        replica = self._by_address.get(address)
+    def acquire(self, address: str, name: str = "") -> Replica:
+        """The replica at `address`, which `name` led to; opened on first use, `release` it when its name goes."""
+        place = self._place(address, name)
+        replica = self._by_address.get(place)
         if replica is None:
-            replica = self._by_address[address] = Replica(self._open_link(address), self._clock)
-        self._users[address] = self._users.get(address, 0) + 1
+            replica = self._by_address[place] = Replica(self._open_link(*place), self._clock)
+        self._users[place] = self._users.get(place, 0) + 1
         return replica
 
-    def release(self, address: str) -> None:
+    def release(self, address: str, name: str = "") -> None:
         """Let go of a replica; the last one to do so closes it once its calls are done."""
-        self._users[address] -= 1
-        if not self._users[address]:
-            del self._users[address]
-            replica = self._by_address.pop(address)
+        place = self._place(address, name)
+        self._users[place] -= 1
+        if not self._users[place]:
+            del self._users[place]
+            replica = self._by_address.pop(place)
             replica.retired = True
             task = asyncio.create_task(_close_when_idle(replica), name=f"aixgo-close-{address}")
             self._closing[task] = replica
             task.add_done_callback(lambda task: self._closing.pop(task, None))
+
+    def _place(self, address: str, name: str) -> _Place:
+        return (address, name if self._checks_names else "")
 
     def traffic(self) -> list[Traffic]:
         """What passed over each link that is open."""
@@ -157,6 +169,8 @@ class Peer:
         self._replicas = replicas
         self._clock = clock
         self._here: dict[str, Replica] = {}
+        self._names: dict[str, str] = {}
+        """The host that each address was looked up by."""
         for address in addresses:
             if address not in self._named and address not in self._here:
                 self._here[address] = replicas.acquire(address)
@@ -264,8 +278,7 @@ class Peer:
             self._resolving.cancel()
         await self._settling.aclose()
         for address in tuple(self._here):
-            del self._here[address]
-            self._replicas.release(address)
+            self._let_go(address)
 
     # -- the pick -------------------------------------------------------------------------------------
 
@@ -356,20 +369,26 @@ class Peer:
             await asyncio.wait((self._resolving,))  # also when `close` cancels it
 
     async def _resolve(self) -> None:
-        found: set[str] = {address for address in self.addresses if address not in self._named}
+        found = dict.fromkeys((each for each in self.addresses if each not in self._named), "")
         try:
-            for address in self._named:
-                found.update(await resolve(address))
+            for named in self._named:
+                host = parse_address(named).host
+                for address in await resolve(named):
+                    found.setdefault(address, host)
         except Unavailable as exc:
             log.warning("looking up the addresses of %r failed: %s", self.name, exc)
             self._resolved_at = self._clock.monotonic() - RESOLVE_INTERVAL + FIRST_PENALTY
             return
-        for address in found - set(self._here):
-            self._here[address] = self._replicas.acquire(address)
-        for address in set(self._here) - found:
-            del self._here[address]
-            self._replicas.release(address)
+        for address in found.keys() - self._here.keys():
+            self._names[address] = name = found[address]
+            self._here[address] = self._replicas.acquire(address, name)
+        for address in self._here.keys() - found.keys():
+            self._let_go(address)
         self._resolved_at = self._clock.monotonic()
+
+    def _let_go(self, address: str) -> None:
+        del self._here[address]
+        self._replicas.release(address, self._names.pop(address, ""))
 
 
 class RemoteAgent:

@@ -14,6 +14,7 @@ from tests.benchmarks.harness import Pace, Row, Table
 from tests.benchmarks.load import chunk_rows, fan_rows, flood_table, idle_table, tail_rows
 from tests.benchmarks.local import import_rows, local_rows, model_rows
 from tests.benchmarks.processes import ROOT
+from tests.benchmarks.secured import secured_rows
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -26,6 +27,7 @@ PARTS: dict[str, Callable[[Pace], Iterable[Row | Table]]] = {
     "calls": call_rows,
     "chunks": chunk_rows,
     "tail": tail_rows,
+    "secured": secured_rows,
     "fan": fan_rows,
     "imports": import_rows,
     "flood": flood_table,
@@ -55,6 +57,7 @@ LEGEND = """
   message per call over one RPC. *raw TCP*: the same messages behind their lengths on asyncio's sockets, answered
   as they are read, with no limits, deadlines or errors. *autogen-core gRPC*: its host, a worker that serves and
   one that calls.
+- *TLS*, *mutual TLS*: the same calls over connections that stand, against the same in plaintext on the same transport.
 - *token chunk*: the time for each chunk of a streamed reply. *first chunk*: from the call until it is there.
 - *import* and `--help`: whole processes, from start to exit.
 """

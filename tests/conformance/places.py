@@ -15,8 +15,10 @@ from typing import Any
 
 from aixgo import DistributedRuntime, LocalRuntime
 from aixgo.runtime.base import Runtime
+from aixgo.security.auth import Token
 from tests.conformance.agents import LEFT, RIGHT
 from tests.conformance.servers import ServerProcess, names
+from tests.pki import pki
 
 __all__ = [
     "ADDRESSES",
@@ -34,6 +36,9 @@ __all__ = [
 
 ADDRESSES = ("tcp", "unix")
 TRANSPORTS = ("unary", "stream")
+SECURED = "tls"
+"""The address kind that is TCP with mutual TLS and a token."""
+TOKEN = Token("the-token-of-the-conformance-suite")
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ EVERYWHERE = [
     Place("local-wire"),
     *(Place("self", address, TRANSPORTS[0]) for address in ADDRESSES),
     *DISTRIBUTED,
+    Place("two-servers", SECURED, "stream"),
 ]
 """The full matrix."""
 
@@ -160,7 +166,9 @@ async def open_world(
     at_caller = {"stop_grace": 5.0, **(caller or {})}
     both = {**at_hosts, **at_caller}
     agents = (*LEFT, *RIGHT)
-    wired = {"transport": place.transport}
+    wired: dict[str, Any] = {"transport": place.transport}
+    if place.address == SECURED:
+        wired |= {"tls": pki().tls("writer"), "token": TOKEN}
     async with AsyncExitStack() as stack:
         if place.kind in ("local", "local-wire"):
             rt: Runtime = LocalRuntime(*agents, check_wire=place.kind == "local-wire", **both)

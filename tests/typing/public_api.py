@@ -157,6 +157,10 @@ async def a_distributed_runtime_differs_in_how_it_is_made_only() -> None:
         await rt.disconnect("third")
     await aixgo.serve(upper, address="127.0.0.1:0", stop_grace=5)
     await aixgo.serve(upper)  # type: ignore[call-arg]
+    tls = aixgo.Tls(ca="ca.pem", cert="cert.pem", key="cert.key")
+    token = aixgo.Token.from_env("TOKEN")
+    await aixgo.serve(upper, address="0.0.0.0:1", tls=tls, token=token)
+    await aixgo.serve(upper, address="0.0.0.0:1", token="text")  # type: ignore[arg-type]
 
 
 def one_question_can_be_asked_from_synchronous_code() -> None:

@@ -11,6 +11,7 @@ from typing import cast
 from aixgo import DistributedRuntime, Message
 from aixgo.rpc.transports import open_link
 from tests.benchmarks.side import Call, Figures, Work, chunks, measure, works_of
+from tests.benchmarks.sides.securing import secured
 
 AGENTS = ("echo", "jitter", "tasks", "tokens")
 
@@ -21,7 +22,7 @@ async def remote() -> AsyncIterator[Mapping[str, Work]]:
     more = [f"echo-{index}" for index in range(int(sys.argv[3]))] if len(sys.argv) > 3 else []
     peers = dict.fromkeys((*AGENTS, *more), address)
     async with (
-        DistributedRuntime(peers=peers, transport=transport) as runtime,
+        DistributedRuntime(peers=peers, transport=transport, **secured()) as runtime,
         AsyncExitStack() as links,
     ):
 

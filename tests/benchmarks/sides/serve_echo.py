@@ -8,6 +8,7 @@ import sys
 from aixgo import Agent, Message, agent, serve
 from tests.benchmarks.side import run
 from tests.benchmarks.sides.echo import echo, jitter, tasks, tokens
+from tests.benchmarks.sides.securing import secured
 
 
 def another(index: int) -> Agent:
@@ -26,5 +27,6 @@ if __name__ == "__main__":
             *map(another, range(more)),
             address="127.0.0.1:0",
             ready=lambda runtime: print(runtime.address, flush=True),
+            **secured(),
         )
     )

@@ -217,8 +217,6 @@ def test_an_absent_feature_is_one_warning_however_many_keys_need_it(tmp_path: Pa
         "authorization: {enabled: true}",
         "audit: {enabled: true}",
         "security: {auth: {mode: builtin}}",
-        "deployment: {tls: {cert: x}}",
-        "deployment: {auth: {}, tls: true}",
     ],
 )
 def test_a_file_that_asks_for_protection_is_valid_and_cannot_run(text: str, tmp_path: Path) -> None:
@@ -231,8 +229,7 @@ def test_a_file_that_asks_for_protection_is_valid_and_cannot_run(text: str, tmp_
 def test_protection_that_is_switched_off_asks_for_nothing(tmp_path: Path) -> None:
     loaded(
         tmp_path,
-        AGENT + "environment: development\nauth_mode: disabled\nauthorization: {enabled: false}\n"
-        "deployment: {tls: false}",
+        AGENT + "environment: development\nauth_mode: disabled\nauthorization: {enabled: false}\n",
     ).check_runnable()
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from aixgo.context import SystemClock
 from aixgo.errors import ConfigError, Unavailable
-from aixgo.rpc.addresses import check_plaintext, parse_address, resolve
+from aixgo.rpc.addresses import parse_address, resolve
+from aixgo.rpc.credentials import Credentials
 from aixgo.rpc.server import Server
 from aixgo.rpc.transports import open_link
 from tests.unit.rpc.small_host import SmallHost
@@ -68,9 +69,10 @@ def test_plaintext_off_loopback_needs_insecure_on_both_sides() -> None:
         Server(SmallHost(), "0.0.0.0:0")
     with pytest.raises(ConfigError, match="insecure=True"):
         open_link("unary", "10.0.0.7:80", clock=SystemClock())
-    Server(SmallHost(), "0.0.0.0:0", insecure=True)
-    open_link("unary", "10.0.0.7:80", clock=SystemClock(), insecure=True)
-    check_plaintext(parse_address("unix:/run/a.sock"), insecure=False, verb="listening at")
+    for allowing in (Credentials(insecure=True), Credentials(external_tls=True)):
+        Server(SmallHost(), "0.0.0.0:0", credentials=allowing)
+        open_link("unary", "10.0.0.7:80", clock=SystemClock(), credentials=allowing)
+    Server(SmallHost(), "unix:/run/a.sock")
 
 
 def test_a_transport_nobody_has_is_named_with_the_nearest() -> None:

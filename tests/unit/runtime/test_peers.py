@@ -66,7 +66,7 @@ class Fleet:
         self.clock = clock
         self.peer = Peer("a", addresses, self.replicas, clock)
 
-    def _open(self, address: str) -> SmallLink:
+    def _open(self, address: str, name: str) -> SmallLink:
         link = self.links[address] = SmallLink(address)
         return link
 
