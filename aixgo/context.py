@@ -217,7 +217,7 @@ class CallContext:
         Nothing spent is the same as nothing said, which is all that a peer's reply tells.
 
         Raises:
-            ConfigError: a count is no whole number.
+            ConfigError: a count is no whole number, or negative.
         """
         if usage is not None:
             usage.check()

@@ -15,13 +15,15 @@ from typing import Protocol, TypeAlias, cast
 
 from aixgo import pricing, telemetry
 from aixgo.context import CallContext
-from aixgo.errors import ProviderError, ProviderUnavailable
+from aixgo.errors import ConfigError, OutputInvalid, ProviderError, ProviderUnavailable
 from aixgo.ledger import Usage
 from aixgo.middleware import Middleware, compose
 from aixgo.providers._reserve import Reserved, reserve
 from aixgo.providers.base import Completion, CompletionRequest, Delta, Provider
 
 __all__ = ["CompletionStream", "Model", "ModelCall", "ModelMiddleware", "ModelReply"]
+
+NO_REPORT = "usage_malformed"  # the code of an error after which nobody knows what the call used
 
 
 class CompletionStream(Protocol):
@@ -135,19 +137,25 @@ async def _meter(call: ModelCall) -> ModelReply:
                 reserved.release()
             raise
     try:
+        return await _settled(call)
+    except BaseException as exc:
+        told = isinstance(exc, ProviderError) and exc.code != NO_REPORT
+        if reserved is not None and not told:
+            reserved.charge_all()
+        raise
+    finally:
+        if reserved is not None:
+            reserved.release()
+
+
+async def _settled(call: ModelCall) -> Completion:
+    """Ask, and charge what the provider reports, also of a failure."""
+    try:
         completion = await _ask(call)
     except ProviderError as exc:
         _charge_failure(call, exc)
         raise
-    except BaseException:
-        if reserved is not None:
-            reserved.charge_all()
-        raise
-    else:
-        return _charged(call, completion)
-    finally:
-        if reserved is not None:
-            reserved.release()
+    return _charged(call, completion)
 
 
 async def _ask(call: ModelCall) -> Completion:
@@ -255,7 +263,7 @@ def _charged(call: ModelCall, completion: Completion) -> Completion:
     """The completion with its cost, counted on the call this code runs in, if it runs in one."""
     usage = completion.usage
     found = pricing.priced(
-        _counted(usage), completion.model, completion.provider, call.request.model
+        _counted(call, usage), completion.model, completion.provider, call.request.model
     )
     if found is not usage:
         completion = replace(completion, usage=found)
@@ -266,14 +274,26 @@ def _charged(call: ModelCall, completion: Completion) -> Completion:
 def _charge_failure(call: ModelCall, error: ProviderError) -> None:
     """Count what a failed attempt used, and note its cost on the error."""
     if error.usage is not None:
-        used = _counted(error.usage) if error.usage else error.usage
+        used = _counted(call, error.usage) if error.usage else error.usage
         error.usage = pricing.priced(used, call.request.model, call.provider.name)
         _charge(error.usage)
 
 
-def _counted(usage: Usage) -> Usage:
-    """`usage` with one call at least: a provider of one's own may count tokens and forget the call they took."""
-    return usage if usage.calls >= 1 else replace(usage, calls=1)
+def _counted(call: ModelCall, usage: Usage) -> Usage:
+    """`usage` with one call at least: a provider of one's own may count tokens and forget the call they took.
+
+    Raises:
+        OutputInvalid: the provider reports something that can't be, such as fewer than no tokens.
+    """
+    counted = usage if usage.calls >= 1 else replace(usage, calls=1)
+    try:
+        counted.check()
+    except ConfigError as exc:
+        name = call.provider.name
+        raise OutputInvalid(
+            f"the provider {name!r} reported {exc}", provider=name, code=NO_REPORT
+        ) from exc
+    return counted
 
 
 def _charge(usage: Usage) -> None:
