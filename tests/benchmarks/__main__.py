@@ -14,6 +14,7 @@ from tests.benchmarks.harness import Pace, Row, Table
 from tests.benchmarks.load import chunk_rows, fan_rows, flood_table, idle_table, tail_rows
 from tests.benchmarks.local import import_rows, local_rows
 from tests.benchmarks.processes import ROOT
+from tests.benchmarks.vendors import vendor_rows
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -26,6 +27,7 @@ PARTS: dict[str, Callable[[Pace], Iterable[Row | Table]]] = {
     "chunks": chunk_rows,
     "tail": tail_rows,
     "fan": fan_rows,
+    "vendors": vendor_rows,
     "imports": import_rows,
     "flood": flood_table,
     "idle": idle_table,
@@ -53,6 +55,8 @@ LEGEND = """
   as they are read, with no limits, deadlines or errors. *autogen-core gRPC*: its host, a worker that serves and
   one that calls.
 - *token chunk*: the time for each chunk of a streamed reply. *first chunk*: from the call until it is there.
+- *vendor's token*: from a local server that speaks a vendor's API, each token an event, through the vendor's SDK in a
+  serving agent, a second serving agent that hands it on, and to the caller: four processes with the server.
 - *import* and `--help`: whole processes, from start to exit.
 """
 
