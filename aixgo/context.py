@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aixgo.errors import DeadlineExceeded, HopLimit, NotBound
-from aixgo.ledger import Budget, Usage
+from aixgo.ledger import Budget, Ledger, Line, Usage
 from aixgo.message import new_id
 from aixgo.purse import Held, Purse
 
@@ -106,7 +106,7 @@ class CallContext:
     offer: Held | None = None
     """What of the purse goes with the attempt that is on its way to a peer."""
     posted = False
-    """True for work on a message that came from a mailbox."""
+    """True for work on a message that came from a mailbox: no call above reports what it spends."""
     in_doubt = False
     """True while a peer may be spending on this call what it has not reported; noted by the link."""
     above: CallContext | None = None
@@ -211,10 +211,11 @@ class CallContext:
             self.spent = Usage()
         return self.spent
 
-    def charge(self, usage: Usage | None) -> None:
+    def charge(self, usage: Usage | None, model: str = "", provider: str = "") -> None:
         """Count spending that no Provider reports, on this call and so on everyone above it.
 
-        Nothing spent is the same as nothing said, which is all that a peer's reply tells.
+        Nothing spent is the same as nothing said, which is all that a peer's reply tells. `model` and `provider`
+        name what it was spent on in the ledger, unless the usage brings one along.
 
         Raises:
             ConfigError: a count is no whole number, or negative.
@@ -222,22 +223,45 @@ class CallContext:
         if usage is not None:
             usage.check()
             if usage:
-                self.usage.add(usage)
+                line = self._line(model, provider)
+                self._count(usage, line)
                 if self.purse is not None:
-                    self._pay(self.purse, usage)
+                    self._pay(self.purse, usage, line)
 
-    def absorb(self, usage: Usage | None) -> None:
+    def absorb(self, usage: Usage | None, line: Line | None = None) -> None:
         """Count what a call made from here spent; its runtime does this when the call ends."""
         if usage:
-            self.usage.add(usage)
+            self._count(usage, line)
             if self.purse is not None:
                 self.purse.spend(usage)
 
-    def _pay(self, purse: Purse, usage: Usage) -> None:
+    def _count(self, usage: Usage, line: Line | None) -> None:
+        spent = self.usage
+        spent.add(usage)
+        if spent.ledger is None:
+            spent.ledger = Ledger()
+        if usage.ledger is not None:
+            spent.ledger.add(usage.ledger, self._pattern)
+        else:
+            spent.ledger.note(line or self._line(), usage)
+
+    def _line(self, model: str = "", provider: str = "") -> Line:
+        """The line of the ledger for what this call spends itself."""
+        path = tuple([hop.agent for hop in self.hops])
+        if not path or self.hops[-1].key != self.key:  # the callee, not we, adds it to the path
+            path = (*path, self.agent)
+        return Line(path, model, provider, self._pattern, self.session, self.principal)
+
+    @property
+    def _pattern(self) -> str:
+        """The kind of orchestration this call executes, or ""."""
+        return str(getattr(self.executing, "pattern", "") or "")
+
+    def _pay(self, purse: Purse, usage: Usage, line: Line) -> None:
         purse.spend(usage, self.agent)
         above = self.above
         if above is not None and not above.ended:  # one that ended has paid for what was in doubt
-            above.absorb(usage)
+            above.absorb(usage, line)
 
     @property
     def budget(self) -> Budget | None:

@@ -65,7 +65,10 @@ LIBRARY = {
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Price:
-    """Nano-dollars per million tokens. Cached prompt tokens cost `cached` instead of `prompt`, not besides it.
+    """Nano-dollars per million tokens.
+
+    Prompt tokens read from the vendor's cache cost `cached`, those put into it `cache_write`, instead of `prompt`
+    and not besides it.
 
     Raises:
         ConfigError: a price is negative.
@@ -75,37 +78,51 @@ class Price:
     completion: int
     cached: int | None = None
     """None: like any other prompt token."""
+    cache_write: int | None = None
+    """None: like any other prompt token."""
     since: str = ""
     """The day the price was noted, for people."""
 
     def __post_init__(self) -> None:
-        for name in ("prompt", "completion", "cached"):
+        for name in ("prompt", "completion", "cached", "cache_write"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ConfigError(f"Price({name}={value}): a price is not negative")
 
     @classmethod
     def usd(
-        cls, prompt: float, completion: float, cached: float | None = None, since: str = ""
+        cls,
+        prompt: float,
+        completion: float,
+        cached: float | None = None,
+        since: str = "",
+        cache_write: float | None = None,
     ) -> Price:
         """A price in dollars per million tokens, as vendors print it."""
         return cls(
             prompt=round(prompt * NANOS_PER_USD),
             completion=round(completion * NANOS_PER_USD),
             cached=None if cached is None else round(cached * NANOS_PER_USD),
+            cache_write=None if cache_write is None else round(cache_write * NANOS_PER_USD),
             since=since,
         )
 
     def cost(self, usage: Usage) -> int:
         """Nano-dollars for those tokens, rounded up. Reasoning is part of the completion and paid once."""
-        cached = min(usage.tokens_cached, usage.tokens_prompt)
-        rate = self.prompt if self.cached is None else self.cached
+        cached, written = _cache_parts(usage)
         total = (
-            (usage.tokens_prompt - cached) * self.prompt
-            + cached * rate
+            (usage.tokens_prompt - cached - written) * self.prompt
+            + cached * (self.prompt if self.cached is None else self.cached)
+            + written * (self.prompt if self.cache_write is None else self.cache_write)
             + usage.tokens_completion * self.completion
         )
         return -(-total // MILLION)
+
+
+def _cache_parts(usage: Usage) -> tuple[int, int]:
+    """The prompt's tokens read from the cache and put into it, together no more than the prompt has."""
+    cached = min(usage.tokens_cached, usage.tokens_prompt)
+    return cached, min(usage.tokens_cache_write, usage.tokens_prompt - cached)
 
 
 OVERRIDES: Mapping[str, Price] = {
@@ -167,8 +184,14 @@ def price_of(model: str, provider: str) -> Price | None:
     if prompt is None:
         return None
     completion = _library_cost(Usage(tokens_completion=1_000), model, provider) or 0
-    cached = _library_cost(Usage(tokens_prompt=1_000, tokens_cached=1_000), model, provider) or 0
-    return Price(prompt=prompt * 1_000, completion=completion * 1_000, cached=cached * 1_000)
+    read = Usage(tokens_prompt=1_000, tokens_cached=1_000)
+    written = Usage(tokens_prompt=1_000, tokens_cache_write=1_000)
+    return Price(
+        prompt=prompt * 1_000,
+        completion=completion * 1_000,
+        cached=(_library_cost(read, model, provider) or 0) * 1_000,
+        cache_write=(_library_cost(written, model, provider) or 0) * 1_000,
+    )
 
 
 def cost_of(usage: Usage, model: str, provider: str) -> int | None:
@@ -244,10 +267,12 @@ def _library_cost(usage: Usage, model: str, provider: str) -> int | None:
         return None
     from genai_prices import Usage as LibraryUsage
 
+    cached, written = _cache_parts(usage)
     counted = LibraryUsage(
         input_tokens=usage.tokens_prompt,
         output_tokens=usage.tokens_completion,
-        cache_read_tokens=min(usage.tokens_cached, usage.tokens_prompt),
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
     )
     try:
         total = library(counted, model, provider_id=known).total_price

@@ -129,7 +129,7 @@ class Purse:
         return any(self._out)
 
     def spent_text(self) -> str:
-        """What was spent where in this process, by agent, the most first."""
+        """What was spent where, by agent, the most first."""
         rows = sorted(self._table.items(), key=lambda row: (-row[1].cost_nanos, row[0]))
         return ", ".join(
             f"{agent} ${usage.cost_usd:.6f} and {usage.tokens_total} tokens in {usage.calls} calls"
@@ -241,11 +241,14 @@ class Purse:
     # -- settling -------------------------------------------------------------------------------------
 
     def spend(self, usage: Usage, agent: str = "") -> None:
-        """Count what was spent; with `agent` also in the table of who spent what."""
+        """Count what was spent; with `agent` also in the table of who spent what, unless its ledger knows better."""
         self._spent[0] += usage.cost_nanos
         self._spent[1] += usage.tokens_total
         self._spent[2] += usage.calls
-        if agent:
+        if agent and usage.ledger is not None:
+            for line, part in usage.ledger:
+                self._table.setdefault(line.agent, Usage()).add(part)
+        elif agent:
             self._table.setdefault(agent, Usage()).add(usage)
 
     def cap(self, budget: Budget) -> None:

@@ -217,6 +217,7 @@ def status_of(
             "input_tokens": usage.tokens_prompt,
             "output_tokens": usage.tokens_completion,
             "cached_input_tokens": usage.tokens_cached,
+            "cache_write_input_tokens": usage.tokens_cache_write,
             "reasoning_tokens": usage.tokens_reasoning,
             "total_tokens": usage.tokens_total,
             "estimated_cost": usage.cost_usd,

@@ -10,9 +10,10 @@ import sys
 
 from aixgo.cli.running import Outcome
 from aixgo.errors import AixgoError
+from aixgo.ledger import Ledger
 from aixgo.message import JSONValue
 
-__all__ = ["error_object", "outcome_object", "print_json", "print_payload"]
+__all__ = ["costs_object", "error_object", "outcome_object", "print_json", "print_payload"]
 
 
 def print_payload(payload: JSONValue | bytes) -> None:
@@ -42,6 +43,7 @@ def outcome_object(outcome: Outcome) -> dict[str, JSONValue]:
         "agents": list(outcome.agents),
         "run_id": outcome.run_id,
         "duration_s": round(outcome.duration_s, 6),
+        "costs": costs_object(outcome.costs),
         "steps": [
             {
                 "agent": step.agent,
@@ -55,9 +57,18 @@ def outcome_object(outcome: Outcome) -> dict[str, JSONValue]:
     }
 
 
-def error_object(error: AixgoError) -> dict[str, JSONValue]:
-    """The object `--json` prints for a run that failed."""
+def costs_object(costs: Ledger) -> dict[str, JSONValue]:
+    """What a run cost: the sum, and by agent and by model."""
     return {
+        "total": {**costs.total.as_row()},
+        "agents": {name: {**usage.as_row()} for name, usage in costs.by("agent").items()},
+        "models": {name: {**usage.as_row()} for name, usage in costs.by("model").items()},
+    }
+
+
+def error_object(error: AixgoError, costs: Ledger | None = None) -> dict[str, JSONValue]:
+    """The object `--json` prints for a run that failed, with what it cost until then."""
+    found: dict[str, JSONValue] = {
         "error": {
             "class": type(error).__name__,
             "text": str(error),
@@ -65,3 +76,6 @@ def error_object(error: AixgoError) -> dict[str, JSONValue]:
             "error_id": error.error_id,
         }
     }
+    if costs is not None:
+        found["costs"] = costs_object(costs)
+    return found

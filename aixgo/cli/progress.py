@@ -62,9 +62,9 @@ class Progress:
             step.ok = True
             if isinstance(response, Message):
                 step.metadata_keys = tuple(sorted(response.metadata))
-                step.usage = response.usage or step.usage
             return response
         finally:
+            step.usage = request.context.spent or step.usage
             step.seconds = time.monotonic() - step.began
             self._tell(step)
 

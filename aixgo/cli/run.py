@@ -13,11 +13,11 @@ from aixgo.cli.answer import error_object, outcome_object, print_json, print_pay
 from aixgo.cli.invocation import exit_code, explain, run_loop
 from aixgo.cli.logs import Tracebacks, log_to_stderr
 from aixgo.cli.running import RunOptions, run_config
-from aixgo.cli.view import show_progress
+from aixgo.cli.view import show_costs, show_progress
 from aixgo.config import Config, Overrides, load_config
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, LimitExceeded
 from aixgo.keys import duration_seconds
-from aixgo.ledger import Budget
+from aixgo.ledger import Budget, Ledger
 from aixgo.message import Message
 
 __all__ = ["command"]
@@ -48,7 +48,7 @@ def command(
     ] = False,
 ) -> int:
     """Run a configuration."""
-    tracebacks = Tracebacks()
+    tracebacks, costs = Tracebacks(), Ledger()
     log_to_stderr(tracebacks)
     if offline:
         os.environ["AIXGO_OFFLINE"] = "1"
@@ -65,15 +65,17 @@ def command(
         loaded = load_config(config)
         for warning in loaded.warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        _run(loaded, _read_input(text, input_file), options, tracebacks, as_json=as_json)
+        _run(loaded, _read_input(text, input_file), options, tracebacks, costs, as_json=as_json)
     except AixgoError as exc:
         speaks_for_itself = isinstance(exc, (AgentRefused, LimitExceeded))
         if not speaks_for_itself and (traceback := tracebacks.find(exc.error_id)):
             print(f"traceback of error {exc.error_id}:\n{traceback}", file=sys.stderr)
         if as_json:
-            print_json(error_object(exc))
+            print_json(error_object(exc, costs))
         print(f"error: {explain(exc)}", file=sys.stderr)
         return exit_code(exc)
+    finally:
+        show_costs(costs)
     return 0
 
 
@@ -82,6 +84,7 @@ def _run(
     text: str | None,
     options: RunOptions,
     tracebacks: Tracebacks,
+    costs: Ledger,
     *,
     as_json: bool,
 ) -> None:
@@ -95,6 +98,7 @@ def _run(
                 observer=observer,
                 arrived=_print_arrival if flowing and not as_json else None,
                 tracebacks=tracebacks,
+                costs=costs,
             )
         )
     if as_json:

@@ -18,7 +18,7 @@ from aixgo.cli.logs import Tracebacks
 from aixgo.cli.progress import Observer, Progress, Step
 from aixgo.config import Config, Overrides, assemble, place
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, Unavailable
-from aixgo.ledger import Budget, Usage
+from aixgo.ledger import Budget, Ledger, Usage
 from aixgo.message import JSONValue, Message, new_id
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.distributed import DistributedRuntime
@@ -63,6 +63,8 @@ class Outcome:
     duration_s: float
     processes: dict[str, int]
     """The process of each agent that had one of its own."""
+    costs: Ledger
+    """What the run cost, by line."""
 
     @property
     def answer(self) -> JSONValue | bytes:
@@ -215,8 +217,11 @@ async def run_config(
     observer: Observer | None = None,
     arrived: Callable[[str, Message], None] | None = None,
     tracebacks: Tracebacks | None = None,
+    costs: Ledger | None = None,
 ) -> Outcome:
     """Run a configuration on `text`, or without input as long as its producers go on.
+
+    What it cost is added to `costs`, also when it fails.
 
     Raises:
         ConfigError: the configuration cannot be run so.
@@ -244,7 +249,11 @@ async def run_config(
             if text is None
             else _answer(run, config, given, entries, text)
         )
-        reply = await _unless_lost(work, run.fleet)
+        try:
+            reply = await _unless_lost(work, run.fleet)
+        finally:
+            if costs is not None:
+                costs.add(run.runtime.ledger)
         return Outcome(
             reply=reply,
             exits={item.name: list(item.messages) for item in run.exits},
@@ -253,6 +262,7 @@ async def run_config(
             run_id=new_id(),
             duration_s=time.monotonic() - began,
             processes=run.fleet.processes if run.fleet is not None else {},
+            costs=run.runtime.ledger,
         )
 
 
@@ -366,8 +376,7 @@ def _joined(replies: dict[str, Message]) -> Message:
         return next(iter(replies.values()))
     usage = Usage()
     for reply in replies.values():
-        if reply.usage is not None:
-            usage.add(reply.usage)
+        usage.add(reply.usage)
     joined = Message({name: _json(reply) for name, reply in replies.items()})
     return joined.delivered("", usage)
 

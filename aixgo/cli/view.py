@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
@@ -16,9 +16,20 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from aixgo.cli.progress import Observer, Step
+from aixgo.ledger import Ledger, Side, Usage
 
-__all__ = ["show_progress"]
+__all__ = ["costs_table", "show_costs", "show_progress"]
 
+COLUMNS: Mapping[str, str] = {
+    "calls": "calls",
+    "retries": "retries",
+    "prompt": "tokens_prompt",
+    "cached": "tokens_cached",
+    "cache write": "tokens_cache_write",
+    "completion": "tokens_completion",
+    "reasoning": "tokens_reasoning",
+}
+ALWAYS = ("calls", "tokens_prompt", "tokens_completion")
 SHOWN = 30  # steps of the live table, the newest ones
 
 
@@ -32,6 +43,37 @@ def show_progress(*, quiet: bool = False) -> Iterator[Observer]:
             yield observe
     else:
         yield _print_line
+
+
+def show_costs(costs: Ledger) -> None:
+    """Print what a run cost by agent and by model; nothing if it cost nothing."""
+    if costs:
+        print("\n".join(costs_table(costs)), file=sys.stderr)
+
+
+def costs_table(costs: Ledger) -> list[str]:
+    """The lines of that table; columns in which nothing was counted are left out."""
+    total = costs.total
+    shown = [name for name, field in COLUMNS.items() if getattr(total, field) or field in ALWAYS]
+    rows = [("", *shown, "cost")]
+    sides: Sequence[Side] = ("agent", "model")
+    for side in sides:
+        rows.append((f"by {side}", *[""] * (len(shown) + 1)))
+        rows += [
+            (f"  {name or 'no model'}", *_cells(usage, shown))
+            for name, usage in costs.by(side).items()
+        ]
+    rows.append(("total", *_cells(total, shown)))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+
+
+def _cells(usage: Usage, shown: Sequence[str]) -> list[str]:
+    counts = [f"{getattr(usage, COLUMNS[name]):,}" for name in shown]
+    return [*counts, f"{'up to ' if usage.unsettled else ''}${usage.cost_usd:.6f}"]
 
 
 def _print_line(step: Step) -> None:

@@ -17,7 +17,7 @@ from aixgo.pricing import OnUnpriced, Price, Prices
 
 __all__ = ["read_prices"]
 
-FIELDS = ("prompt", "completion", "cached")
+FIELDS = ("prompt", "completion", "cached", "cache_write")
 
 
 def read_prices(block: Block, base: Path, findings: Findings) -> Prices | None:
@@ -72,7 +72,12 @@ def _price(block: Block, where: str, findings: Findings) -> Price | None:
     if len(findings.errors) > faults:
         return None
     amounts = cast("dict[str, float]", block)
-    return Price.usd(amounts["prompt"], amounts["completion"], amounts.get("cached"))
+    return Price.usd(
+        amounts["prompt"],
+        amounts["completion"],
+        amounts.get("cached"),
+        cache_write=amounts.get("cache_write"),
+    )
 
 
 def _is_amount(value: JSONValue) -> bool:

@@ -178,6 +178,7 @@ def usage_of(prompt: object, completion: object, **parts: object) -> Usage:
         tokens_completion=_count(completion),
         tokens_cached=_count(parts.get("cached")),
         tokens_reasoning=_count(parts.get("reasoning")),
+        tokens_cache_write=_count(parts.get("written")),
         calls=1,
     )
 

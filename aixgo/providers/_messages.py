@@ -203,11 +203,13 @@ class Draft:
             0 if fresh is None else fresh + read + written,
             getattr(found, "output_tokens", None),
             cached=read,
+            written=written,
             reasoning=getattr(details, "thinking_tokens", None),
         )
         last = self.usage
         usage.tokens_prompt = usage.tokens_prompt or last.tokens_prompt
         usage.tokens_cached = usage.tokens_cached or last.tokens_cached
+        usage.tokens_cache_write = usage.tokens_cache_write or last.tokens_cache_write
         usage.tokens_completion = usage.tokens_completion or last.tokens_completion
         usage.tokens_reasoning = usage.tokens_reasoning or last.tokens_reasoning
         self.usage = usage

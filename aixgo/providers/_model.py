@@ -44,14 +44,25 @@ class CompletionStream(Protocol):
 
 
 class ModelCall:
-    """A request on its way to its provider. `streaming` says which reply is expected."""
+    """A request on its way to its provider. `streaming` says which reply is expected, `attempt` which try this is.
 
-    __slots__ = ("provider", "request", "streaming")
+    Middleware that asks again passes a call with the next attempt on, which the ledger counts as a retry.
+    """
 
-    def __init__(self, provider: Provider, request: CompletionRequest, *, streaming: bool) -> None:
+    __slots__ = ("attempt", "provider", "request", "streaming")
+
+    def __init__(
+        self,
+        provider: Provider,
+        request: CompletionRequest,
+        *,
+        streaming: bool,
+        attempt: int = 1,
+    ) -> None:
         self.provider = provider
         self.request = request
         self.streaming = streaming
+        self.attempt = attempt
 
 
 ModelReply: TypeAlias = Completion | CompletionStream
@@ -128,7 +139,9 @@ async def _meter(call: ModelCall) -> ModelReply:
         reserved = await reserve(
             call.provider, call.request, context, purse, streaming=call.streaming
         )
-        call = ModelCall(call.provider, reserved.request, streaming=call.streaming)
+        call = ModelCall(
+            call.provider, reserved.request, streaming=call.streaming, attempt=call.attempt
+        )
     if call.streaming:
         try:
             return _MeteredStream(call, reserved)
@@ -262,12 +275,11 @@ class _MeteredStream:
 def _charged(call: ModelCall, completion: Completion) -> Completion:
     """The completion with its cost, counted on the call this code runs in, if it runs in one."""
     usage = completion.usage
-    found = pricing.priced(
-        _counted(call, usage), completion.model, completion.provider, call.request.model
-    )
+    used = _counted(call, usage)
+    found = pricing.priced(used, completion.model, completion.provider, call.request.model)
     if found is not usage:
         completion = replace(completion, usage=found)
-    _charge(found)
+    _charge(call, found)
     return completion
 
 
@@ -276,27 +288,30 @@ def _charge_failure(call: ModelCall, error: ProviderError) -> None:
     if error.usage is not None:
         used = _counted(call, error.usage) if error.usage else error.usage
         error.usage = pricing.priced(used, call.request.model, call.provider.name)
-        _charge(error.usage)
+        _charge(call, error.usage)
 
 
 def _counted(call: ModelCall, usage: Usage) -> Usage:
-    """`usage` with one call at least: a provider of one's own may count tokens and forget the call they took.
+    """`usage` with one call at least, and as a retry if this attempt is one.
+
+    A provider of one's own may count tokens and forget the call they took.
 
     Raises:
-        OutputInvalid: the provider reports something that can't be, such as fewer than no tokens.
+        OutputInvalid: it reports something that can't be, such as fewer than no tokens.
     """
-    counted = usage if usage.calls >= 1 else replace(usage, calls=1)
+    if usage.calls < 1:
+        usage = replace(usage, calls=1)
     try:
-        counted.check()
+        usage.check()
     except ConfigError as exc:
         name = call.provider.name
         raise OutputInvalid(
             f"the provider {name!r} reported {exc}", provider=name, code=NO_REPORT
         ) from exc
-    return counted
+    return replace(usage, retries=usage.calls) if call.attempt > 1 else usage
 
 
-def _charge(usage: Usage) -> None:
+def _charge(call: ModelCall, usage: Usage) -> None:
     context = CallContext.maybe_current()
     if context is not None:
-        context.charge(usage)
+        context.charge(usage, call.request.model, call.provider.name)

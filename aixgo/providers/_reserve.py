@@ -79,7 +79,8 @@ class Reserved:
             unsettled=True,
         )
         cost = pricing.cost_of(usage, self.request.model, self._provider.name) or 0
-        self._context.charge(replace(usage, cost_nanos=cost))
+        model, provider = self.request.model, self._provider.name
+        self._context.charge(replace(usage, cost_nanos=cost), model, provider)
 
 
 async def reserve(

@@ -10,7 +10,6 @@ Below: `aixgo.v1`, message, context, errors. Above: status, server, unary; `Loca
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from typing import TypeVar
@@ -33,6 +32,7 @@ from aixgo.message import (
     to_wire,
 )
 from aixgo.rpc.base import WIRE_VERSION
+from aixgo.rpc.spending import fill_usage, read_usage, valid
 from aixgo.v1 import message_pb2 as pb
 
 __all__ = [
@@ -52,9 +52,7 @@ __all__ = [
 
 NANOS = 1_000_000_000  # in a second
 MAX_UINT64 = 2**64 - 1
-MAX_INT64 = 2**63 - 1
-
-_COUNTS = tuple(each.name for each in dataclasses.fields(Usage) if each.name != "unsettled")
+FAILURE_BYTES = 8 * 1024  # of a failure's detail, which may have to travel as metadata
 
 ProtoT = TypeVar("ProtoT", bound=Proto)
 
@@ -122,40 +120,6 @@ def read_message(proto: pb.Message) -> Message:
             parts.kind, parts.body = "data", proto.data
     id, type = proto.id or new_id(), proto.type or "message"
     return from_wire(parts, id=id, type=type, source=proto.source)
-
-
-def fill_usage(proto: pb.Usage, usage: Usage) -> None:
-    """Write `usage` into `proto`, marking it present even when it is zero.
-
-    It never raises: what was spent must not keep an answer from its caller.
-    """
-    proto.SetInParent()
-    for name in _COUNTS:
-        if value := getattr(usage, name):
-            setattr(proto, name, _count(value))
-    if usage.unsettled:
-        proto.unsettled = True
-
-
-def _count(value: float) -> int:
-    """`value`, which an agent may have set to anything, as a count the wire can hold."""
-    try:
-        return max(-MAX_INT64, min(int(value), MAX_INT64))
-    except (TypeError, ValueError, OverflowError):
-        return 0
-
-
-def read_usage(proto: pb.Usage) -> Usage:
-    """What a peer reports; less than nothing is nothing, so that it cannot give a budget anything back."""
-    return Usage(
-        cost_nanos=max(0, proto.cost_nanos),
-        tokens_prompt=max(0, proto.tokens_prompt),
-        tokens_completion=max(0, proto.tokens_completion),
-        tokens_cached=max(0, proto.tokens_cached),
-        tokens_reasoning=max(0, proto.tokens_reasoning),
-        calls=max(0, proto.calls),
-        unsettled=proto.unsettled,
-    )
 
 
 def fill_chunk(proto: pb.StreamChunk, chunk: StreamChunk) -> None:
@@ -301,25 +265,20 @@ def error_detail(error: AixgoError, usage: Usage | None = None) -> pb.ErrorDetai
     detail = pb.ErrorDetail(
         kind=type(error).__name__,
         error_id=error.error_id,
-        agent=_valid(error.agent),
+        agent=valid(error.agent),
         fields=_encode_fields(error.wire_fields()),
         retryable=error.retryable,
     )
     if usage:
-        fill_usage(detail.usage, usage)
+        fill_usage(detail.usage, usage, FAILURE_BYTES - detail.ByteSize())
     return detail
 
 
 def _encode_fields(fields: dict[str, FieldValue]) -> bytes:
     if not fields:
         return b""
-    cleaned = {k: _valid(v) if isinstance(v, str) else v for k, v in fields.items()}
+    cleaned = {k: valid(v) if isinstance(v, str) else v for k, v in fields.items()}
     return msgspec.json.encode(cleaned)
-
-
-def _valid(text: str) -> str:
-    """`text` without lone surrogates: an error must cross, whatever was put into it."""
-    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def read_error(detail: pb.ErrorDetail) -> AixgoError:

@@ -15,6 +15,7 @@ from typing import Self
 from aixgo.context import Clock
 from aixgo.contract import Agent, AgentDescription
 from aixgo.errors import AgentNotFound, RuntimeClosed
+from aixgo.ledger import Ledger
 from aixgo.rpc.traffic import Traffic
 from aixgo.runtime.callers import AgentCaller
 from aixgo.runtime.calling import (
@@ -223,6 +224,14 @@ class Runtime(Delivery):
             "agents": {name: hosted.health for name, hosted in self._registry.hosted.items()},
         }
 
+    @property
+    def ledger(self) -> Ledger:
+        """What calls cost that were made here, came from peers, or worked on sent messages; callees elsewhere included.
+
+        It grows as they end. The 10,000 lines that were added to last are told apart.
+        """
+        return self._in_flight.ledger
+
     def metrics(self) -> Metrics:
         """Counters since the start and gauges of this moment."""
         flight = self._in_flight
@@ -237,6 +246,7 @@ class Runtime(Delivery):
             "messages_sent": self._mail.sent,
             "messages_received": self._mail.received,
             "dead_letters": len(self.dead_letters),
+            "spent": self._in_flight.spent.as_row(),
             "mailboxes": self._mail.waiting(),
             "wire": Traffic().metrics(),
         }

@@ -15,6 +15,7 @@ from aixgo import telemetry
 from aixgo.context import CallContext, _current
 from aixgo.deadlines import Deadlines, Guard
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, RuntimeClosed
+from aixgo.ledger import Ledger, Usage
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.runtime.lending import tell_spent
@@ -25,15 +26,19 @@ T = TypeVar("T")
 
 log = logging.getLogger("aixgo.runtime")
 
+LEDGER_LINES = 10_000  # a runtime tells apart; what was added to longest ago becomes one line
 CLOSE_TIMEOUT = 5.0  # seconds a producer may take to stop when its reader leaves
 
 
 class InFlight:
-    """Counts the calls of one runtime and tells when there are none."""
+    """Counts the calls of one runtime and what they spent, and tells when there are none."""
 
-    __slots__ = ("_idle", "count", "failed", "seconds", "succeeded")
+    __slots__ = ("_idle", "_instance", "count", "failed", "ledger", "seconds", "spent", "succeeded")
 
-    def __init__(self) -> None:
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+        self.ledger = Ledger(LEDGER_LINES, rolling=True)
+        self.spent = Usage()
         self.count = 0
         self.succeeded = 0
         self.failed = 0
@@ -51,6 +56,16 @@ class InFlight:
             self.failed += 1
         if self.count == 0 and self._idle is not None:
             self._idle.set()
+
+    def book(self, context: CallContext) -> None:
+        """Put into the ledger what a call spent that began here, or came from elsewhere, at its end."""
+        spent = context.spent
+        if spent is None or spent.ledger is None:
+            return
+        if not context.posted and any(h.instance == self._instance for h in context.hops[:-1]):
+            return  # it is part of a call that is booked here
+        self.spent.add(spent)
+        self.ledger.add(spent.ledger)
 
     async def wait_idle(self) -> None:
         """Return when no call is in flight. The caller bounds the wait."""
@@ -182,6 +197,8 @@ class CallStream:
         finally:
             if self._parent is not None:
                 self._parent.absorb(self._context.spent)
+            else:
+                self._in_flight.book(self._context)
             if self._context.purse is not None:
                 self._context.end_lending(self._parent)
             self._context.ended = True

@@ -67,7 +67,7 @@ class Delivery:
         self.dead_letters: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS)
         self._state = "not started"
         self._deadlines = Deadlines(self.clock)
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(self.instance)
         self._slots = Slots(max_in_flight, self.instance)
         routes: dict[str, Route] = {}
         self._contexts = Contexts(self.clock, principal, routes)
@@ -313,6 +313,8 @@ class Delivery:
         finally:
             if parent is not None:
                 parent.absorb(context.spent)
+            elif context.spent is not None:
+                in_flight.book(context)
             if context.purse is not None:
                 context.end_lending(parent)
             in_flight.leave(ok, self.clock.monotonic() - context.began)

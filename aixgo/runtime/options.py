@@ -72,6 +72,8 @@ class Metrics(TypedDict):
     messages_sent: int
     messages_received: int
     dead_letters: int
+    spent: dict[str, int | float]
+    """What the calls cost that have ended; `Runtime.ledger` has it by agent, model and more."""
     mailboxes: dict[str, int]
     """Messages waiting, per mailbox that has any."""
     wire: WireMetrics

@@ -31,7 +31,7 @@ class Message(_message.Message):
     def __init__(self, id: _Optional[str] = ..., type: _Optional[str] = ..., text: _Optional[str] = ..., json: _Optional[bytes] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., metadata: _Optional[bytes] = ..., source: _Optional[str] = ..., timestamp_unix_nano: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("cost_nanos", "tokens_prompt", "tokens_completion", "tokens_cached", "tokens_reasoning", "calls", "unsettled")
+    __slots__ = ("cost_nanos", "tokens_prompt", "tokens_completion", "tokens_cached", "tokens_reasoning", "calls", "unsettled", "tokens_cache_write", "retries", "lines")
     COST_NANOS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_PROMPT_FIELD_NUMBER: _ClassVar[int]
     TOKENS_COMPLETION_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,9 @@ class Usage(_message.Message):
     TOKENS_REASONING_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     UNSETTLED_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_CACHE_WRITE_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
     cost_nanos: int
     tokens_prompt: int
     tokens_completion: int
@@ -46,7 +49,28 @@ class Usage(_message.Message):
     tokens_reasoning: int
     calls: int
     unsettled: bool
-    def __init__(self, cost_nanos: _Optional[int] = ..., tokens_prompt: _Optional[int] = ..., tokens_completion: _Optional[int] = ..., tokens_cached: _Optional[int] = ..., tokens_reasoning: _Optional[int] = ..., calls: _Optional[int] = ..., unsettled: bool = ...) -> None: ...
+    tokens_cache_write: int
+    retries: int
+    lines: _containers.RepeatedCompositeFieldContainer[UsageLine]
+    def __init__(self, cost_nanos: _Optional[int] = ..., tokens_prompt: _Optional[int] = ..., tokens_completion: _Optional[int] = ..., tokens_cached: _Optional[int] = ..., tokens_reasoning: _Optional[int] = ..., calls: _Optional[int] = ..., unsettled: bool = ..., tokens_cache_write: _Optional[int] = ..., retries: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[UsageLine, _Mapping]]] = ...) -> None: ...
+
+class UsageLine(_message.Message):
+    __slots__ = ("path", "model", "provider", "pattern", "session", "principal", "usage")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    path: _containers.RepeatedScalarFieldContainer[str]
+    model: str
+    provider: str
+    pattern: str
+    session: str
+    principal: str
+    usage: Usage
+    def __init__(self, path: _Optional[_Iterable[str]] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., pattern: _Optional[str] = ..., session: _Optional[str] = ..., principal: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
 
 class Budget(_message.Message):
     __slots__ = ("nanos", "tokens", "calls")

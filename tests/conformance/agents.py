@@ -142,7 +142,10 @@ async def travel(task: Task, caller: Caller, context: CallContext) -> Message:
 @agent
 async def spend(task: Task, context: CallContext) -> str:
     """Spends, then answers or fails as told."""
-    context.charge(Usage(cost_nanos=5_000, tokens_prompt=10, tokens_completion=4, calls=1))
+    usage = Usage(cost_nanos=5_000, tokens_prompt=10, tokens_completion=4, calls=1)
+    usage.tokens_cache_write = int(str(task.get("written", 0)))
+    usage.retries = int(str(task.get("retries", 0)))
+    context.charge(usage, str(task.get("model", "")), "acme" if task.get("model") else "")
     if task.get("fail"):
         raise AgentRefused("spent all the same")
     return "spent"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aixgo import Message, Usage
+from aixgo import AgentRefused, Message, Usage
 from tests.conformance.calls import read
 from tests.conformance.places import COVERING, World
 
@@ -71,3 +71,49 @@ async def test_what_a_failed_stream_spent_is_counted(world: World) -> None:
     task = {"target": "spend_stream", "payload": {"fail": True}, "stream": True}
     reply = await world.rt.call("forgives", task)
     assert (reply.payload, reply.usage) == ("AgentRefused", SPENT)
+
+
+ROUTE = ["a", "b", "c", "spend"]
+
+
+def paths(usage: Usage) -> dict[str, int]:
+    return {name: found.tokens_prompt for name, found in usage.by("path").items()}
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["ok", "failed"])
+async def test_every_hop_and_model_has_a_line_of_its_own(world: World, failing: bool) -> None:
+    leaf = {"model": "large", "fail": failing, "written": 3, "retries": 1}
+    task = {"route": ROUTE[1:], "payload": leaf, "spend": True}
+    before = world.rt.ledger.total
+    reply = await world.rt.call(
+        "forgives", {"target": "a", "payload": task}, session="one conversation"
+    )
+    usage, last = reply.usage, "forgives → a → b → c → spend"
+    assert paths(usage) == {
+        last: 10,
+        "forgives → a": 1,
+        "forgives → a → b": 1,
+        "forgives → a → b → c": 1,
+    }
+    assert (usage.tokens_cache_write, usage.retries) == (3, 1)
+    assert usage.by("model") == {
+        "acme:large": Usage(5_000, 10, 4, calls=1, tokens_cache_write=3, retries=1),
+        "": Usage(tokens_prompt=3, calls=3),
+    }
+    assert usage.by("session") == {"one conversation": usage}
+    assert world.rt.ledger.total.tokens_prompt == before.tokens_prompt + 13
+
+
+async def test_a_streamed_call_is_in_the_ledger_too(world: World) -> None:
+    _, final = await read(world.rt, "spend_stream", {})
+    assert final is not None
+    assert final.usage.by("agent") == {"spend_stream": SPENT}
+    assert world.rt.ledger.by("agent")["spend_stream"].calls >= 1
+
+
+async def test_a_failed_root_call_is_in_the_ledger_of_its_runtime(world: World) -> None:
+    before = world.rt.ledger.by("agent").get("spend", Usage()).calls
+    with pytest.raises(AgentRefused):
+        await world.rt.call("spend", {"fail": True})
+    assert world.rt.ledger.by("agent")["spend"].calls == before + 1
+    assert world.rt.metrics()["spent"]["calls"] >= 1

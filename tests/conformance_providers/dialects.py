@@ -146,8 +146,9 @@ class Messages:
 
     def head(self, tokens: int) -> dict[str, Any]:
         usage = {
-            "input_tokens": 8,
+            "input_tokens": 5,
             "cache_read_input_tokens": 4,
+            "cache_creation_input_tokens": 3,
             "output_tokens": tokens,
             "output_tokens_details": {"thinking_tokens": 2},
         }

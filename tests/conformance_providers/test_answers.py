@@ -69,6 +69,7 @@ async def test_cached_and_reasoning_tokens_are_parts_of_the_whole(
     usage = whole.usage
     assert (usage.tokens_prompt, usage.tokens_completion, usage.calls) == (12, 5, 1)
     assert (usage.tokens_cached, usage.tokens_reasoning) == (4, 2)
+    assert usage.tokens_cache_write == (3 if dialect.name == "anthropic" else 0)
     assert usage.cost_nanos == 0
 
 

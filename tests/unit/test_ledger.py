@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aixgo.errors import ConfigError
-from aixgo.ledger import Budget, Usage
+from aixgo.ledger import OTHERS, Budget, Ledger, Line, Usage
 
 counts = st.integers(min_value=0, max_value=10**15)
 usages = st.builds(
@@ -66,7 +66,7 @@ def test_a_budget_counts_money_in_whole_nano_dollars() -> None:
     assert Budget(tokens=5).nanos is None
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Usage)])
+@pytest.mark.parametrize("field", [field.name for field in fields(Usage) if field.name != "ledger"])
 def test_a_usage_with_anything_in_it_counts_as_spent(field: str) -> None:
     assert Usage(**{field: 1})
     assert not Usage(**{field: 0})
@@ -76,3 +76,75 @@ def test_a_usage_with_anything_in_it_counts_as_spent(field: str) -> None:
 def test_a_count_that_is_no_whole_number_is_refused(value: object) -> None:
     with pytest.raises(ConfigError, match="tokens_prompt"):
         Usage(tokens_prompt=value).check()  # type: ignore[arg-type]
+
+
+MODEL = {"model": "large", "provider": "acme"}
+lines = st.builds(
+    Line,
+    path=st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(tuple),
+    model=st.sampled_from(["", "large", "small"]),
+    session=st.sampled_from(["", "s1"]),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(lines, usages)), st.integers(2, 5), st.booleans())
+def test_a_ledger_loses_nothing_however_few_lines_it_keeps(
+    spent: list[tuple[Line, Usage]], most: int, rolling: bool
+) -> None:
+    ledger = Ledger(most, rolling=rolling)
+    for line, usage in spent:
+        ledger.note(line, usage)
+    assert ledger.total == total([usage for _, usage in spent])
+    assert len(ledger) <= most + 1
+    for side in ("agent", "model", "path", "pattern", "session"):
+        assert total(list(ledger.by(side).values())) == ledger.total  # type: ignore[arg-type]
+
+
+def test_a_ledger_adds_up_by_every_side() -> None:
+    ledger = Ledger()
+    ledger.note(Line(("flow", "first"), **MODEL, session="s"), Usage(cost_nanos=1, calls=1))
+    ledger.note(Line(("flow", "second"), **MODEL, principal="p"), Usage(cost_nanos=2, calls=1))
+    ledger.note(Line(("flow", "first"), "small", "acme"), Usage(cost_nanos=4, calls=1))
+
+    def costs(side: str) -> dict[str, int]:
+        return {name: usage.cost_nanos for name, usage in ledger.by(side).items()}  # type: ignore[arg-type]
+
+    assert costs("agent") == {"first": 5, "second": 2}
+    assert costs("model") == {"acme:small": 4, "acme:large": 3}
+    assert costs("path") == {"flow → first": 5, "flow → second": 2}
+    assert costs("session") == {"": 6, "s": 1}
+    assert costs("principal") == {"": 5, "p": 2}
+    assert list(ledger.by("agent")) == ["first", "second"]  # the dearest first
+
+
+def test_what_is_folded_below_a_pattern_stays_below_the_innermost_one() -> None:
+    inner, outer = Ledger(), Ledger()
+    inner.note(Line(("flow", "fan", "a"), pattern="parallel"), Usage(calls=1))
+    inner.note(Line(("flow", "b")), Usage(calls=2))
+    outer.add(inner, "sequential")
+    assert {name: usage.calls for name, usage in outer.by("pattern").items()} == {
+        "parallel": 1,
+        "sequential": 2,
+    }
+
+
+def test_a_rolling_ledger_keeps_the_lines_that_were_added_to_last() -> None:
+    ledger = Ledger(2, rolling=True)
+    for name in ("a", "b", "a", "c"):
+        ledger.note(Line((name,)), Usage(calls=1))
+    assert {line.agent: usage.calls for line, usage in ledger} == {
+        "a": 2,
+        "c": 1,
+        OTHERS.agent: 1,
+    }
+
+
+def test_a_side_that_a_ledger_does_not_have_is_refused_by_its_nearest_name() -> None:
+    with pytest.raises(ConfigError, match=r"no side 'models'.*did you mean 'model'"):
+        Usage().by("models")  # type: ignore[arg-type]
+
+
+def test_a_ledger_without_room_for_two_lines_is_refused() -> None:
+    with pytest.raises(ConfigError, match="room for two"):
+        Ledger(1)

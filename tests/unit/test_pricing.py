@@ -54,6 +54,14 @@ def test_cached_tokens_are_not_charged_twice() -> None:
     assert price.cost(usage) == 1_500_000_000 + 500_000_000
 
 
+def test_tokens_put_into_the_cache_are_charged_once_at_their_own_price() -> None:
+    price = Price.usd(3, 15, cached=0.3, cache_write=3.75)
+    usage = Usage(tokens_prompt=1_000, tokens_cached=200, tokens_cache_write=300)
+    assert price.cost(usage) == 500 * 3_000 + 200 * 300 + 300 * 3_750
+    assert cost_of(usage, "claude-sonnet-4-5", "anthropic") == price.cost(usage)
+    assert pricing.price_of("claude-sonnet-4-5", "anthropic") == price
+
+
 def test_the_library_does_not_charge_cached_tokens_twice_either() -> None:
     usage = Usage(tokens_prompt=1_000_000, tokens_cached=400_000)
     assert cost_of(usage, "gpt-4o", "openai") == 1_500_000_000 + 500_000_000

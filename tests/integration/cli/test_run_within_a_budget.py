@@ -46,6 +46,18 @@ def test_a_run_within_its_budget_says_what_it_and_each_step_cost(
     assert total["cost_usd"] == pytest.approx(steps["first"] + steps["second"])
     assert "second: done" in done.stderr
     assert "tokens, $0.0" in done.stderr
+    steps.pop("flow")
+    costs = result["costs"]
+    assert {name: row["cost_usd"] for name, row in costs["agents"].items()} == pytest.approx(steps)
+    assert list(costs["models"]) == ["offline:offline"]
+    assert costs["models"]["offline:offline"] == costs["total"]
+    assert costs["total"]["calls"] == 2
+    assert costs["total"]["tokens_total"] == total["tokens_total"]
+    table = done.stderr.splitlines()[-7:]
+    assert table[0].split() == ["calls", "prompt", "completion", "cost"]
+    agents = sorted(steps, key=lambda agent: -steps[agent])
+    rows = [row.split()[0] for row in table[1:]]
+    assert rows == ["by", *agents, "by", "offline:offline", "total"]
 
 
 @BOTH_WAYS
@@ -54,7 +66,10 @@ def test_a_run_that_would_go_over_its_budget_ends_with_3_and_says_where(
 ) -> None:
     done = aixgo("run", flow, "-i", TEXT, "--json", "--budget", "0.07", *way)
     assert done.returncode == 3, done.stderr
-    assert json.loads(done.stdout)["error"]["class"] == "BudgetExceeded"
+    result = json.loads(done.stdout)
+    assert result["error"]["class"] == "BudgetExceeded"
+    assert list(result["costs"]["agents"]) == ["first"]
+    assert "by agent" in done.stderr
     assert "flow → second" in done.stderr
     assert "spent: first $0.0" in done.stderr
 

@@ -40,8 +40,8 @@ def refusal(tmp_path: Path, text: str) -> str:
 
 
 def test_a_price_is_in_dollars_per_million_tokens(tmp_path: Path) -> None:
-    text = "prices:\n  models:\n    acme:one: {prompt: 2.5, completion: 10, cached: 1.25}\n"
-    price = Price.usd(2.5, 10, cached=1.25)
+    text = "prices:\n  models:\n    acme:one: {prompt: 2.5, completion: 10, cached: 1, cache_write: 3}\n"
+    price = Price.usd(2.5, 10, cached=1, cache_write=3)
     assert prices(tmp_path, text).own == {"acme:one": price}
 
 

@@ -19,10 +19,11 @@ from aixgo.errors import (
     MailboxFull,
     RateLimited,
 )
-from aixgo.ledger import Budget, Usage
+from aixgo.ledger import OTHERS, Budget, Ledger, Line, Usage
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.rpc.codec import (
     CodecCheck,
+    error_detail,
     fill_context,
     fill_message,
     fill_usage,
@@ -262,3 +263,39 @@ class FrozenClock(SystemClock):
     """Stands still, so that time left can be compared."""
 
     monotonic = staticmethod(lambda: 1000.0)
+
+
+def long_ledger() -> Usage:
+    """256 lines, each with much to say."""
+    usage = Usage(cost_nanos=256, calls=256, ledger=Ledger())
+    for i in range(256):
+        line = Line(("agent" * 20, f"é{i}" * 10), "m" * 100, "vendor", "parallel", "s" * 60, "p")
+        usage.ledger.note(line, Usage(cost_nanos=1, calls=1))  # type: ignore[union-attr]
+    return usage
+
+
+def test_the_lines_of_a_ledger_arrive_with_their_sum() -> None:
+    usage, proto = long_ledger(), pb.Usage()
+    fill_usage(proto, usage)
+    arrived = read_usage(pb.Usage.FromString(proto.SerializeToString()))
+    assert arrived.ledger is not None
+    assert dict(arrived.ledger) == dict(usage.ledger or ())
+    assert arrived == arrived.ledger.total == usage
+
+
+def test_a_failure_with_a_long_ledger_fits_into_the_metadata_of_a_call() -> None:
+    for error in (AgentFailed("a"), AgentRefused("🗼" * 2048)):
+        detail = error_detail(error, long_ledger())
+        assert detail.ByteSize() <= 9 * 1024  # 12 KiB as text
+        arrived = read_usage(detail.usage)
+        assert arrived.ledger is not None
+        assert arrived.ledger.total == arrived == Usage(cost_nanos=256, calls=256)
+        assert OTHERS in dict(arrived.ledger)
+
+
+def test_a_name_that_is_no_text_does_not_keep_a_ledger_from_its_caller() -> None:
+    usage, proto = Usage(calls=1, ledger=Ledger()), pb.Usage()
+    assert usage.ledger is not None
+    usage.ledger.note(Line(("a",), "\ud800"), Usage(calls=1))
+    fill_usage(proto, usage)
+    assert read_usage(proto).by("model") == {":?": Usage(calls=1)}
