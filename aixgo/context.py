@@ -260,7 +260,7 @@ class CallContext:
         name what it was spent on in the ledger, unless the usage brings one along.
 
         Raises:
-            ConfigError: a count is no whole number.
+            ConfigError: a count is no whole number, or negative.
         """
         if usage is not None:
             usage.check()

@@ -72,15 +72,15 @@ class Usage:
         self.unsettled = self.unsettled or other.unsettled
 
     def check(self) -> None:
-        """Return if every count is a whole number.
+        """Return if every count is a whole number that is not negative.
 
         Raises:
             ConfigError: one is not.
         """
         for name in COUNTS:
             value = getattr(self, name)
-            if not isinstance(value, int):
-                raise ConfigError(f"Usage({name}={value!r}): a count is a whole number")
+            if not isinstance(value, int) or value < 0:
+                raise ConfigError(f"Usage({name}={value!r}): a count is a whole number from 0 up")
 
     def __bool__(self) -> bool:
         """True when anything was spent."""

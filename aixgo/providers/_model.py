@@ -15,13 +15,15 @@ from typing import Protocol, TypeAlias, cast
 
 from aixgo import pricing, telemetry
 from aixgo.context import CallContext
-from aixgo.errors import ProviderError, ProviderUnavailable
+from aixgo.errors import ConfigError, OutputInvalid, ProviderError, ProviderUnavailable
 from aixgo.ledger import Usage
 from aixgo.middleware import Middleware, compose
 from aixgo.providers._reserve import Reserved, reserve
 from aixgo.providers.base import Completion, CompletionRequest, Delta, Provider
 
 __all__ = ["CompletionStream", "Model", "ModelCall", "ModelMiddleware", "ModelReply"]
+
+NO_REPORT = "usage_malformed"  # the code of an error after which nobody knows what the call used
 
 
 class CompletionStream(Protocol):
@@ -171,19 +173,25 @@ async def _meter(call: ModelCall) -> ModelReply:
                 reserved.release()
             raise
     try:
+        return await _settled(call)
+    except BaseException as exc:
+        told = isinstance(exc, ProviderError) and exc.code != NO_REPORT
+        if reserved is not None and not told:
+            reserved.charge_all()
+        raise
+    finally:
+        if reserved is not None:
+            reserved.release()
+
+
+async def _settled(call: ModelCall) -> Completion:
+    """Ask, and charge what the provider reports, also of a failure."""
+    try:
         completion = await _ask(call)
     except ProviderError as exc:
         _charge_failure(call, exc)
         raise
-    except BaseException:
-        if reserved is not None:
-            reserved.charge_all()
-        raise
-    else:
-        return _charged(call, completion)
-    finally:
-        if reserved is not None:
-            reserved.release()
+    return _charged(call, completion)
 
 
 async def _ask(call: ModelCall) -> Completion:
@@ -310,9 +318,19 @@ def _counted(call: ModelCall, usage: Usage) -> Usage:
     """`usage` with one call at least, and as a retry if this attempt is one.
 
     A provider of one's own may count tokens and forget the call they took.
+
+    Raises:
+        OutputInvalid: it reports something that can't be, such as fewer than no tokens.
     """
     if usage.calls < 1:
         usage = replace(usage, calls=1)
+    try:
+        usage.check()
+    except ConfigError as exc:
+        name = call.provider.name
+        raise OutputInvalid(
+            f"the provider {name!r} reported {exc}", provider=name, code=NO_REPORT
+        ) from exc
     return replace(usage, retries=usage.calls) if call.attempt > 1 else usage
 
 

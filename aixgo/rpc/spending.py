@@ -75,16 +75,17 @@ def _count(value: float) -> int:
 
 
 def read_usage(proto: pb.Usage) -> Usage:
+    """What a peer reports; less than nothing is nothing, so that it cannot give a budget anything back."""
     return Usage(
-        cost_nanos=proto.cost_nanos,
-        tokens_prompt=proto.tokens_prompt,
-        tokens_completion=proto.tokens_completion,
-        tokens_cached=proto.tokens_cached,
-        tokens_reasoning=proto.tokens_reasoning,
-        calls=proto.calls,
+        cost_nanos=max(0, proto.cost_nanos),
+        tokens_prompt=max(0, proto.tokens_prompt),
+        tokens_completion=max(0, proto.tokens_completion),
+        tokens_cached=max(0, proto.tokens_cached),
+        tokens_reasoning=max(0, proto.tokens_reasoning),
+        calls=max(0, proto.calls),
         unsettled=proto.unsettled,
-        tokens_cache_write=proto.tokens_cache_write,
-        retries=proto.retries,
+        tokens_cache_write=max(0, proto.tokens_cache_write),
+        retries=max(0, proto.retries),
         ledger=_read_lines(proto) if proto.lines else None,
     )
 

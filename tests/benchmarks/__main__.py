@@ -15,6 +15,7 @@ from tests.benchmarks.load import chunk_rows, fan_rows, flood_table, idle_table,
 from tests.benchmarks.local import import_rows, local_rows, model_rows
 from tests.benchmarks.processes import ROOT
 from tests.benchmarks.secured import secured_rows
+from tests.benchmarks.vendors import vendor_rows
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -29,6 +30,7 @@ PARTS: dict[str, Callable[[Pace], Iterable[Row | Table]]] = {
     "tail": tail_rows,
     "secured": secured_rows,
     "fan": fan_rows,
+    "vendors": vendor_rows,
     "imports": import_rows,
     "flood": flood_table,
     "idle": idle_table,
@@ -59,6 +61,8 @@ LEGEND = """
   one that calls.
 - *TLS*, *mutual TLS*: the same calls over connections that stand, against the same in plaintext on the same transport.
 - *token chunk*: the time for each chunk of a streamed reply. *first chunk*: from the call until it is there.
+- *vendor's token*: from a local server that speaks a vendor's API, each token an event, through the vendor's SDK in a
+  serving agent, a second serving agent that hands it on, and to the caller: four processes with the server.
 - *import* and `--help`: whole processes, from start to exit.
 """
 

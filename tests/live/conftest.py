@@ -18,8 +18,8 @@ from aixgo.providers import Vendor
 from aixgo.providers._vendors import VENDORS
 
 ANSWER = 1_000  # tokens of one answer, with room for a model that thinks first
-TOKENS = 5_000  # of one test at most; it has a budget of that
-PRICED = 5  # tests that spend
+TOKENS = 5_000  # of one call at most; it has a budget of that
+PRICED = 6  # calls with that budget: one of each test, and two of the one that streams
 MODELS = {
     "openai": "gpt-4o-mini",
     "openai_responses": "gpt-4o-mini",
