@@ -296,7 +296,7 @@ class _Lead:
         if completion is not None and _whole(completion):
             texts = msgspec.json.encode((completion.text, completion.thinking, thinking))
             answer = _Answer(
-                completion,
+                replace(completion, usage=replace(completion.usage)),  # its reader may add to it
                 thinking,
                 self._provider,
                 len(texts) + ENTRY_BYTES,

@@ -128,6 +128,18 @@ async def test_an_equal_request_gets_the_same_answer_at_no_cost(
     assert cache.stats().saved.tokens_total == 15
 
 
+@both
+async def test_what_a_reader_does_to_its_usage_does_not_change_what_was_saved(
+    streaming: bool,
+) -> None:
+    model = Model(numbered(), [ResponseCache()])
+    for _ in range(2):
+        (await use(model, streaming)).usage.add(Usage(tokens_prompt=1_000, calls=1))
+    known = await use(model, streaming)
+    assert known.notes["saved_tokens"] == 15
+    assert not known.usage
+
+
 @pytest.mark.parametrize(
     "other",
     [
