@@ -22,15 +22,14 @@ from aixgo.keys import Key
 from aixgo.message import JSONValue
 from aixgo.middleware import Request
 from aixgo.providers import Provider, resolve_model
+from aixgo.resilience._attempts import Restartable, Tally
 from aixgo.resilience.base import (
     Call,
     Pieces,
     Policy,
     Reply,
-    Restartable,
     Seam,
     Surroundings,
-    Tally,
     Whole,
     backend_of,
 )

@@ -23,14 +23,13 @@ from aixgo.context import Clock, SystemClock
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue
+from aixgo.resilience._attempts import Restartable, Tally
 from aixgo.resilience.base import (
     Backends,
     Call,
     Pieces,
     Policy,
     Reply,
-    Restartable,
-    Tally,
     Whole,
     pause,
 )
