@@ -9,7 +9,7 @@ from tests.benchmarks.processes import Side, side
 
 TOKENS = 200  # of one answer
 CHATS = 1_000
-ANSWER = 50  # tokens of each of them
+ANSWER = 20  # tokens of each of them
 
 
 def vendor_rows(pace: Pace) -> Iterator[Row | Table]:
