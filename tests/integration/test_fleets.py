@@ -43,8 +43,8 @@ CLIENT = """
 import asyncio, sys
 from aixgo import DistributedRuntime
 
-async def main(name, transport):
-    async with DistributedRuntime(peers={"work": name}, transport=transport, insecure=True) as rt:
+async def main(name):
+    async with DistributedRuntime(peers={"work": name}, insecure=True) as rt:
         before = ""
         while True:
             where = (await rt.call("work", "")).text
@@ -177,8 +177,7 @@ async def test_calls_spread_evenly_over_replicas(transport: str) -> None:
 
 
 @needs_mounts
-@transports
-async def test_a_name_is_followed_when_its_addresses_change(transport: str, tmp_path: Path) -> None:
+async def test_a_name_is_followed_when_its_addresses_change(tmp_path: Path) -> None:
     server, client = tmp_path / "server.py", tmp_path / "client.py"
     server.write_text(SERVER)
     client.write_text(CLIENT)
@@ -194,7 +193,7 @@ async def test_a_name_is_followed_when_its_addresses_change(transport: str, tmp_
         caller = await stack.enter_async_context(
             process(
                 *("unshare", "-m", "sh", "-c", own_hosts, hosts),
-                *(sys.executable, client, name, transport),
+                *(sys.executable, client, name),
             )
         )
         assert await said(caller) == first
