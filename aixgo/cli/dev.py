@@ -24,6 +24,7 @@ from aixgo.cli.fleet import Fleet
 from aixgo.cli.invocation import explain, run_loop
 from aixgo.cli.logs import log_to_stderr
 from aixgo.cli.running import Exit
+from aixgo.cli.serve import DEFAULT_ADDRESS
 from aixgo.config import Config, load_config
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import Message
@@ -32,7 +33,6 @@ from aixgo.runtime.distributed import DistributedRuntime, stop_signal
 
 __all__ = ["command"]
 
-DEFAULT_ADDRESS = "127.0.0.1:50051"
 NAMED_FILES = 3  # of those that changed
 
 T = TypeVar("T")
@@ -145,6 +145,7 @@ async def _next(path: Path, changes: Changes, fleet: Fleet | None) -> Config:
             files = changed.result()
         finally:
             changed.cancel()
+            await asyncio.wait((changed,))
         more = f" and {len(files) - NAMED_FILES} more" if len(files) > NAMED_FILES else ""
         _say(f"changed: {', '.join(map(os.path.relpath, files[:NAMED_FILES]))}{more}")
         try:

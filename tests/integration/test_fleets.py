@@ -31,7 +31,7 @@ from aixgo import agent, serve
 
 @agent
 async def work(text: str) -> str:
-    await asyncio.sleep(0.002)
+    await asyncio.sleep(0.002)  # work, so that calls are in flight when a replica goes
     return sys.argv[1]
 
 asyncio.run(serve(
