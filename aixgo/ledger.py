@@ -13,7 +13,17 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from aixgo.errors import ConfigError, nearest
 
-__all__ = ["NANOS_PER_USD", "OTHERS", "Budget", "Ledger", "Line", "Side", "Usage"]
+__all__ = [
+    "COUNTS",
+    "NANOS_PER_USD",
+    "OTHERS",
+    "Budget",
+    "Ledger",
+    "Line",
+    "Side",
+    "Usage",
+    "whole",
+]
 
 NANOS_PER_USD = 1_000_000_000
 
@@ -82,6 +92,15 @@ class Usage:
             if not isinstance(value, int) or value < 0:
                 raise ConfigError(f"Usage({name}={value!r}): a count is a whole number from 0 up")
 
+    def counted(self) -> Usage:
+        """The same where no count is negative or broken; one that is counts as nothing, or as its whole part.
+
+        It never raises: what somebody reports must not keep an answer from its reader, and cannot give a
+        budget back what others spent.
+        """
+        counts = {name: whole(getattr(self, name)) for name in COUNTS}
+        return Usage(unsettled=self.unsettled, ledger=self.ledger, **counts)
+
     def __bool__(self) -> bool:
         """True when anything was spent."""
         return bool(
@@ -117,8 +136,19 @@ class Usage:
         return shown
 
 
-COUNTS = tuple(each.name for each in fields(Usage) if each.name != "ledger")
+COUNTS = tuple(each.name for each in fields(Usage) if each.name not in ("unsettled", "ledger"))
 """The fields of a usage that are added up."""
+
+MOST = 2**63 - 1  # that a count of the wire holds
+
+
+def whole(value: float) -> int:
+    """`value`, which an agent may have set to anything, as a count: from 0 up, and not more than the wire holds."""
+    try:
+        return max(0, min(int(value), MOST))
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
 
 ROW = (
     "calls",

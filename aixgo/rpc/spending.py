@@ -5,20 +5,13 @@ Below: `aixgo.v1`, ledger. Above: codec.
 
 from __future__ import annotations
 
-import dataclasses
-
-from aixgo.ledger import OTHERS, Ledger, Line, Usage
+from aixgo.ledger import COUNTS, OTHERS, Ledger, Line, Usage, whole
 from aixgo.v1 import message_pb2 as pb
 
 __all__ = ["fill_usage", "read_usage", "valid"]
 
 LEDGER_BYTES = 256 * 1024  # of the lines beside a reply; the rest of them is added up
 LINE_BYTES = 96  # of a line, about, beside its texts
-MAX_INT64 = 2**63 - 1
-
-_COUNTS = tuple(
-    each.name for each in dataclasses.fields(Usage) if each.name not in ("unsettled", "ledger")
-)
 
 
 def fill_usage(proto: pb.Usage, usage: Usage, room: int = LEDGER_BYTES) -> None:
@@ -27,9 +20,9 @@ def fill_usage(proto: pb.Usage, usage: Usage, room: int = LEDGER_BYTES) -> None:
     It never raises: what was spent must not keep an answer from its caller.
     """
     proto.SetInParent()
-    for name in _COUNTS:
+    for name in COUNTS:
         if value := getattr(usage, name):
-            setattr(proto, name, _count(value))
+            setattr(proto, name, whole(value))
     if usage.unsettled:
         proto.unsettled = True
     if usage.ledger is not None:
@@ -64,14 +57,6 @@ def _fill_line(proto: pb.UsageLine, line: Line, usage: Usage) -> None:
     proto.session = valid(line.session)
     proto.principal = valid(line.principal)
     fill_usage(proto.usage, usage)
-
-
-def _count(value: float) -> int:
-    """`value`, which an agent may have set to anything, as a count the wire can hold."""
-    try:
-        return max(-MAX_INT64, min(int(value), MAX_INT64))
-    except (TypeError, ValueError, OverflowError):
-        return 0
 
 
 def read_usage(proto: pb.Usage) -> Usage:

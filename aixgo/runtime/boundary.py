@@ -72,6 +72,8 @@ def streamed(piece: object, agent: str) -> StreamChunk | Message:
     if piece.tool_calls:
         calls = plain(piece.tool_calls, "chunk.tool_calls")
         piece = replace(piece, tool_calls=cast("list[JSONValue]", calls))
+    if piece.usage is not None:
+        piece = replace(piece, usage=piece.usage.counted())
     if piece.error is not None:
         piece = replace(piece, error=leaving(piece.error, agent))
     return piece
