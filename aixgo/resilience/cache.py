@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import operator
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from aixgo.context import Clock, SystemClock
 from aixgo.errors import ConfigError, ProviderError
 from aixgo.keys import Key
 from aixgo.ledger import Usage
+from aixgo.measures import Counter, Gauge
 from aixgo.message import StreamChunk
 from aixgo.providers import Completion, Delta, ModelCall, Provider
 from aixgo.resilience._flight import Flight
@@ -37,6 +39,16 @@ MAX_ENTRIES = 1_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_WAIT = 60.0  # seconds for an equal request that is out, within the call's own deadline
 ENTRY_BYTES = 1_024  # about what an entry takes besides its texts
+
+REQUESTS = Counter("aixgo.cache.requests", labels=1)
+"""By what came of it: `hit`, `joined` (a hit that waited for an equal request), `miss`, `passed`."""
+SAVED = Counter("aixgo.cache.saved_usd", labels=0)
+KEPT: Gauge[ResponseCache] = Gauge(
+    "aixgo.cache.entries", lambda cache: {(): cache.stats().entries}, operator.add
+)
+SIZE: Gauge[ResponseCache] = Gauge(
+    "aixgo.cache.bytes", lambda cache: {(): cache.stats().bytes}, operator.add
+)
 
 WHOLE = frozenset({"end", "stop_sequence"})  # stop reasons of an answer nothing is missing from
 
@@ -145,6 +157,8 @@ class ResponseCache(Policy):
         self._bytes = self._hits = self._joined = self._misses = 0
         self._passed = self._evictions = self._expired = 0
         self._saved = Usage()
+        KEPT.watch(self)
+        SIZE.watch(self)
 
     def stats(self) -> CacheStats:
         """What it holds now, and what it did."""
@@ -180,9 +194,11 @@ class ResponseCache(Policy):
         slot = self._slot(call, request)
         if slot is None:
             self._passed += 1
+            REQUESTS.add("passed")
             return await call.ask()
         known = self._known(slot)
         if known is not None:
+            REQUESTS.add("hit")
             return self._again(call, known)
         flight = self._flights.get(slot)
         if flight is not None and not self._overdue(flight):
@@ -195,6 +211,7 @@ class ResponseCache(Policy):
                     self._end(slot, flight)
             if isinstance(found, _Answer):
                 self._joined += 1
+                REQUESTS.add("joined")
                 return self._again(call, found)
             if isinstance(found, ProviderError):
                 raise _twin(found)
@@ -234,6 +251,7 @@ class ResponseCache(Policy):
         spent = known.completion.usage
         self._hits += 1
         self._saved.add(spent)
+        SAVED.add(amount=spent.cost_usd)
         notes = {"cached": True, "saved_tokens": spent.tokens_total, "saved_usd": spent.cost_usd}
         completion = replace(known.completion, usage=Usage(), notes=notes)
         return _Replay(completion, known.thinking) if call.streaming else completion
@@ -243,6 +261,7 @@ class ResponseCache(Policy):
     ) -> Reply:
         """Ask, and keep the answer; with `flight`, as the one the others wait for."""
         self._misses += 1
+        REQUESTS.add("miss")
         lead = _Lead(self, slot, request.provider, flight)
         try:
             reply = await call.ask()
