@@ -71,6 +71,9 @@ TREE_OUTPUT: Final = "aixgo.total.output_tokens"
 TREE_COST: Final = "aixgo.total.cost_usd"
 TREE_CALLS: Final = "aixgo.total.model_calls"
 
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - no secret
+"""In metrics: `input` or `output`."""
+
 TOOL_NAME: Final = "gen_ai.tool.name"
 TOOL_TYPE: Final = "gen_ai.tool.type"
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
@@ -97,3 +100,6 @@ WAIT: Final = "aixgo.orchestration.wait_seconds"
 """How long the first of several simultaneous replies waited for the last."""
 CLASSIFY: Final = "aixgo.orchestration.classify_seconds"
 ROUTE: Final = "aixgo.orchestration.route_seconds"
+CATEGORY: Final = f"{ORCHESTRATION_PREFIX}category"
+STOPPED_BY: Final = f"{ORCHESTRATION_PREFIX}stopped_by"
+USED_FALLBACK: Final = f"{ORCHESTRATION_PREFIX}used_fallback"

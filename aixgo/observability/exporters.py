@@ -1,4 +1,4 @@
-"""Where spans go: OTLP over HTTP or gRPC, the console, a file.
+"""Where spans and metrics go: OTLP over HTTP or gRPC, the console, a file.
 
 What the settings leave open is read from the OTEL_* variables, as their specification says. Everything that can
 be wrong about an address or a header is found here, before anything is sent.
@@ -14,16 +14,25 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
+from opentelemetry.sdk.metrics.export import (
+    ConsoleMetricExporter,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+)
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 
 from aixgo.errors import ConfigError
 from aixgo.observability.settings import Settings, check_headers, check_url, current_endpoint
 
-__all__ = ["FileSpanExporter", "span_exporter"]
+__all__ = ["FileMetricExporter", "FileSpanExporter", "metric_exporter", "span_exporter"]
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 log = logging.getLogger("aixgo.observability")
 
@@ -66,7 +75,7 @@ def _otlp(settings: Settings, signal: str) -> tuple[str, str, dict[str, str]]:
         check_url(url, "observability.endpoint" if settings.endpoint else name)
     )
     if moved:
-        log.warning("Jaeger's collector for Thrift takes no OTLP; traces go to %s", url)
+        log.warning("Jaeger's collector for Thrift takes no OTLP; %s go to %s", signal, url)
         protocol = "http/protobuf"
     path = f"/v1/{signal}"
     if protocol == "http/protobuf" and not of_signal and not url.endswith(path):
@@ -96,7 +105,31 @@ def _variable(what: str, signal: str) -> tuple[str, str]:
     return name, os.environ.get(name, "").strip()
 
 
-class FileSpanExporter(SpanExporter):
+def metric_exporter(settings: Settings) -> tuple[MetricExporter, str]:
+    """The exporter of metrics, and the name of its receiver.
+
+    Raises:
+        ConfigError: an address, a header or a file cannot be used.
+    """
+    if settings.metrics == "console":
+        return ConsoleMetricExporter(out=sys.stderr), "standard error"
+    if settings.metrics == "file":
+        return FileMetricExporter(Path(settings.file).expanduser()), settings.file
+    protocol, url, headers = _otlp(settings, "metrics")
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as over_grpc
+
+        return over_grpc.OTLPMetricExporter(
+            endpoint=url, headers=headers, timeout=settings.timeout
+        ), url
+    from opentelemetry.exporter.otlp.proto.http import metric_exporter as over_http
+
+    return over_http.OTLPMetricExporter(
+        endpoint=url, headers=headers, timeout=settings.timeout
+    ), url
+
+
+class _Lines:
     """Appends OTLP JSON to a file only we can read, one export request per line, as collectors read it.
 
     Raises:
@@ -108,20 +141,59 @@ class FileSpanExporter(SpanExporter):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as exc:
             raise ConfigError(f"observability.file: {path}: {exc.strerror}") from exc
-        self._file = os.fdopen(descriptor, "a", encoding="utf-8")
+        self._file = os.fdopen(descriptor, "ab", buffering=0)
+
+    def append(self, request: Message) -> None:
+        from google.protobuf.json_format import MessageToDict
+
+        found = MessageToDict(request, use_integers_for_enums=True)
+        _hex_ids(found)
+        line = json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n"
+        self._file.write(line.encode(errors="surrogatepass"))  # at once: spans and metrics share it
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FileSpanExporter(SpanExporter):
+    """Appends spans to a file as OTLP JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = _Lines(path)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        from google.protobuf.json_format import MessageToDict
         from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-        request = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
-        _hex_ids(request)
-        self._file.write(json.dumps(request, ensure_ascii=False, separators=(",", ":")) + "\n")
-        self._file.flush()
+        self._lines.append(encode_spans(spans))
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        self._file.close()
+        self._lines.close()
+
+
+class FileMetricExporter(MetricExporter):
+    """Appends metrics to a file as OTLP JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._lines = _Lines(path)
+
+    def export(
+        self,
+        metrics_data: MetricsData,
+        timeout_millis: float = 10_000,  # noqa: ARG002 - a file is not waited for
+        **kwargs: object,  # noqa: ARG002
+    ) -> MetricExportResult:
+        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+
+        self._lines.append(encode_metrics(metrics_data))
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:  # noqa: ARG002
+        self._lines.close()
 
 
 def _hex_ids(value: object) -> None:

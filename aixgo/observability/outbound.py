@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from aixgo.observability.complaints import Complaints
 
-__all__ = ["CLOSE_TIMEOUT", "Outbound", "bounded"]
+__all__ = ["CLOSE_TIMEOUT", "Outbound", "bounded", "side_by_side"]
 
 log = logging.getLogger("aixgo.observability")
 
@@ -137,13 +137,28 @@ class Outbound(SpanProcessor):
 
 def bounded(work: Callable[[], object], timeout: float) -> None:
     """Run `work`, which may block, and stop waiting for it after `timeout` seconds."""
+    side_by_side([work], timeout)
 
-    def run() -> None:
+
+def side_by_side(
+    works: Sequence[Callable[[], object]], timeout: float = CLOSE_TIMEOUT
+) -> list[object]:
+    """What each of `works` gives, each in a thread of its own; None from what fails or is not done in time."""
+    results: list[object] = [None] * len(works)
+
+    def run(index: int) -> None:
         try:
-            work()
+            results[index] = works[index]()
         except Exception as exc:
             log.debug("closing failed", exc_info=exc)
 
-    thread = threading.Thread(target=run, name="aixgo-closing", daemon=True)
-    thread.start()
-    thread.join(timeout)
+    ends = time.monotonic() + timeout
+    threads = [
+        threading.Thread(target=run, args=(index,), name="aixgo-closing", daemon=True)
+        for index in range(len(works))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, ends - time.monotonic()))
+    return list(results)

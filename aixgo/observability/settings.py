@@ -1,4 +1,4 @@
-"""What can be set about traces, and what is wrong with it.
+"""What can be set about traces and metrics, and what is wrong with it.
 
 Nothing here imports OpenTelemetry, and nothing is contacted. The OTEL_* variables of the environment complete
 what is set here; alone they switch nothing on.
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
+from aixgo.rpc.addresses import parse_address
 
 __all__ = [
     "Exporter",
@@ -24,6 +25,7 @@ __all__ = [
     "check_headers",
     "check_url",
     "current_endpoint",
+    "prometheus_address",
 ]
 
 Exporter: TypeAlias = Literal["none", "otlp", "console", "file"]
@@ -33,6 +35,7 @@ HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 JAEGER_THRIFT = re.compile(r"(https?://[^/:]+):14268/api/traces/?")
 OTLP_HTTP_PORT = 4318
+LOOPBACK = "127.0.0.1"
 
 KEYS: Mapping[str, Key] = {
     "enabled": Key("boolean", "false switches all of this off", default=True),
@@ -63,6 +66,21 @@ KEYS: Mapping[str, Key] = {
     "capture_content": Key(
         "boolean", "record messages, prompts, arguments and results", default=False
     ),
+    "metrics": Key(
+        "text",
+        "where metrics go, every `metrics_interval`",
+        default="none",
+        choices=("none", "otlp", "console", "file"),
+    ),
+    "metrics_interval": Key(
+        "duration",
+        "time between two exports; else OTEL_METRIC_EXPORT_INTERVAL, else 60 s",
+        minimum=0.01,
+    ),
+    "prometheus": Key(
+        "text",
+        "`host:port` where Prometheus finds the metrics; a port alone is one of this machine",
+    ),
 }
 
 
@@ -84,6 +102,9 @@ class Settings:
     service_name: str = ""
     sampling: float | None = None
     capture_content: bool = False
+    metrics: Exporter = "none"
+    metrics_interval: float | None = None
+    prometheus: str = ""
 
     def __post_init__(self) -> None:
         where = "observability"
@@ -94,13 +115,34 @@ class Settings:
         if self.endpoint:
             check_url(self.endpoint, f"{where}.endpoint")
         check_headers(self.headers, f"{where}.headers")
-        if self.exporter == "file" and not self.file:
-            raise ConfigError(f"{where}.exporter is 'file', and {where}.file names none")
+        for name, exporter in (("exporter", self.exporter), ("metrics", self.metrics)):
+            if exporter == "file" and not self.file:
+                raise ConfigError(f"{where}.{name} is 'file', and {where}.file names none")
+        if self.prometheus:
+            prometheus_address(self.prometheus, f"{where}.prometheus")
 
     @property
     def asks_for_something(self) -> bool:
         """Whether anything is to be switched on."""
-        return self.enabled and self.exporter != "none"
+        return self.enabled and (self.exporter != "none" or self.asks_for_metrics)
+
+    @property
+    def asks_for_metrics(self) -> bool:
+        """Whether metrics are among it."""
+        return self.enabled and (self.metrics != "none" or bool(self.prometheus))
+
+
+def prometheus_address(text: str, where: str) -> tuple[str, int]:
+    """Host and port of `text`; a port alone is one of this machine.
+
+    Raises:
+        ConfigError: it is neither `host:port` nor a port.
+    """
+    port = text.removeprefix(":")
+    address = parse_address(f"{LOOPBACK}:{port}" if port.isdigit() else text)
+    if address.by_name or not address.host:
+        raise ConfigError(f"{where} must be host:port, such as {LOOPBACK}:9464, not {text[:80]!r}")
+    return address.host, address.port
 
 
 def check_url(url: str, where: str) -> str:

@@ -1,4 +1,4 @@
-"""Switch tracing on, and off again.
+"""Switch tracing and metrics on, and off again.
 
 Nothing is on until `setup` is called. Closing what it gives delivers what is left within five seconds and leaves
 the process as it was.
@@ -14,13 +14,16 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from aixgo import telemetry
 from aixgo.errors import ConfigError, MissingExtra
-from aixgo.observability.settings import Exporter, Protocol, Settings
+from aixgo.observability.settings import Exporter, Protocol, Settings, prometheus_address
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -48,6 +51,9 @@ class SetupOptions(TypedDict, total=False):
     service_name: str
     sampling: float | None
     capture_content: bool
+    metrics: Exporter
+    metrics_interval: float | None
+    prometheus: str
 
 
 class Observability:
@@ -57,7 +63,12 @@ class Observability:
         self.settings = settings
         self.tracer_provider: TracerProvider | None = None
         """What makes the spans, None without traces; give it to OpenTelemetry to have other libraries' too."""
+        self.meter_provider: MeterProvider | None = None
+        """What the metrics are on, None without; give it to OpenTelemetry to have other libraries' too."""
+        self.prometheus_address = ""
+        """Where Prometheus finds the metrics, with the port that was got."""
         self._ends: list[Callable[[], object]] = []
+        self._deliveries: list[Callable[[], object]] = []
 
     def close(self) -> None:
         """Deliver what is left, within 5 seconds, and watch no longer. Doing it twice is fine."""
@@ -70,8 +81,14 @@ class Observability:
         await asyncio.to_thread(self.close)
 
     def flush(self) -> bool:
-        """Deliver the spans that have ended so far, now; False if that took longer than 5 seconds."""
-        return self.tracer_provider is None or self.tracer_provider.force_flush(5_000)
+        """Deliver the spans that have ended so far, and the metrics, now; False if that took longer than 5 seconds."""
+        providers = (self.tracer_provider, self.meter_provider)
+        works = [partial(provider.force_flush, 5_000) for provider in providers if provider]
+        if not works:
+            return True
+        from aixgo.observability.outbound import side_by_side
+
+        return all(side_by_side(works))
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +101,18 @@ class Observability:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
+
+    def deliver_on_close(self, work: Callable[[], object]) -> None:
+        """Have `work`, which may take five seconds, done by `close` beside the others of its kind."""
+        if not self._deliveries:
+            self.on_close(self._deliver)
+        self._deliveries.append(work)
+
+    def _deliver(self) -> None:
+        from aixgo.observability.outbound import side_by_side
+
+        side_by_side(self._deliveries)
+        self._deliveries.clear()
 
     def on_close(self, end: Callable[[], object]) -> None:
         """Have `end` called by `close`, before what was given earlier."""
@@ -106,10 +135,10 @@ def setup(settings: Settings | None = None, /, **options: Unpack[SetupOptions]) 
     if not chosen.asks_for_something:
         return made
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        log.info("OTEL_SDK_DISABLED is true: nothing is traced")
+        log.info("OTEL_SDK_DISABLED is true: nothing is traced or measured")
         return made
     if _active:
-        raise ConfigError("tracing is on already in this process; close the other one first")
+        raise ConfigError("another setup() is in force in this process; close that one first")
     try:
         _switch_on(made, chosen)
     except BaseException:
@@ -130,11 +159,15 @@ def _switch_on(made: Observability, settings: Settings) -> None:
         resource = _resource(settings)
         complaints.open()
         made.on_close(complaints.close)
-        _trace(made, settings, resource, complaints)
+        if settings.exporter != "none":
+            _trace(made, settings, resource, complaints)
+        if settings.asks_for_metrics:
+            _meter(made, settings, resource, complaints)
     except ModuleNotFoundError as exc:
-        if not (exc.name or "").startswith("opentelemetry"):
+        if not (exc.name or "").startswith(("opentelemetry", "prometheus_client")):
             raise
-        raise MissingExtra("tracing", "otel") from exc
+        feature = "metrics" if settings.exporter == "none" else "tracing"
+        raise MissingExtra(feature, "otel") from exc
 
 
 def _trace(
@@ -153,7 +186,7 @@ def _trace(
     provider = TracerProvider(
         sampler, resource, shutdown_on_exit=False, span_limits=SpanLimits(max_events=32)
     )
-    made.on_close(provider.shutdown)
+    made.deliver_on_close(provider.shutdown)
     exporter, where = span_exporter(settings)
     provider.add_span_processor(Outbound(exporter, where, complaints, **_pace()))
     tracing = Tracing(
@@ -164,6 +197,28 @@ def _trace(
     made.tracer_provider = provider
     telemetry.add_observer(tracing)
     made.on_close(lambda: telemetry.remove_observer(tracing))
+
+
+def _meter(
+    made: Observability, settings: Settings, resource: Resource, complaints: Complaints
+) -> None:
+    from aixgo.observability.metrics import Metrics, periodic
+
+    readers: list[MetricReader] = []
+    if settings.prometheus:
+        from aixgo.observability.prometheus import Endpoint
+
+        endpoint = Endpoint(*prometheus_address(settings.prometheus, "observability.prometheus"))
+        made.on_close(endpoint.close)
+        made.prometheus_address = endpoint.address
+        readers.append(endpoint.reader)
+    if settings.metrics != "none":
+        readers.append(periodic(settings, complaints))
+    metrics = Metrics(resource, readers)
+    made.deliver_on_close(metrics.close)
+    made.meter_provider = metrics.provider
+    telemetry.add_observer(metrics.observer)
+    made.on_close(lambda: telemetry.remove_observer(metrics.observer))
 
 
 class _Pace(TypedDict, total=False):

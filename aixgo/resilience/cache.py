@@ -47,7 +47,7 @@ KEPT: Gauge[ResponseCache] = Gauge(
     "aixgo.cache.entries", lambda cache: {(): cache.stats().entries}, operator.add
 )
 SIZE: Gauge[ResponseCache] = Gauge(
-    "aixgo.cache.bytes", lambda cache: {(): cache.stats().bytes}, operator.add
+    "aixgo.cache.size", lambda cache: {(): cache.stats().bytes}, operator.add
 )
 
 WHOLE = frozenset({"end", "stop_sequence"})  # stop reasons of an answer nothing is missing from

@@ -100,7 +100,7 @@ async def test_waiting_for_a_limiter_counts_with_its_time_and_so_does_being_refu
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["call", "stream"])
 async def test_a_cache_counts_what_came_of_each_request(streaming: bool, since: Counted) -> None:
-    entries, size = (measures.gauges[f"aixgo.cache.{what}"] for what in ("entries", "bytes"))
+    entries, size = (measures.gauges[f"aixgo.cache.{what}"] for what in ("entries", "size"))
     kept = entries.values.get((), 0)
     model = Model(ScriptedModel(Script(["done"])), [cache := ResponseCache()])
     for temperature in (None, None, None, 0.5):
