@@ -139,7 +139,10 @@ def prometheus_address(text: str, where: str) -> tuple[str, int]:
         ConfigError: it is neither `host:port` nor a port.
     """
     port = text.removeprefix(":")
-    address = parse_address(f"{LOOPBACK}:{port}" if port.isdigit() else text)
+    try:
+        address = parse_address(f"{LOOPBACK}:{port}" if port.isdigit() else text)
+    except ConfigError as exc:
+        raise ConfigError(f"{where}: {exc}") from exc
     if address.by_name or not address.host:
         raise ConfigError(f"{where} must be host:port, such as {LOOPBACK}:9464, not {text[:80]!r}")
     return address.host, address.port
