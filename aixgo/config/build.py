@@ -5,6 +5,7 @@ Below: the runtimes, and through config.roles the classes of roles and patterns.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ def assemble(
     for found in config.orchestrations:
         if found.name in wanted:
             with _fault_of(config, found):
-                agent = _orchestration(config, found, given)
+                agent = _orchestration(config, found, given, policies)
             placed.append(Placed(agent=agent, name=found.name, outputs=found.outputs))
     return placed
 
@@ -170,7 +171,7 @@ def _fault_of(config: Config, entry: AgentEntry | OrchestrationEntry) -> Iterato
 
 
 def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelPolicies) -> Agent:
-    model, api_key, service = _model(config, entry, given)
+    model, api_key, service = _model(config, entry.settings, given)
     named: dict[str, JSONValue] = {"model": model, "api_key": api_key}
     given_settings = {**entry.settings, **{key: text for key, text in named.items() if text}}
     if entry.code:
@@ -179,9 +180,7 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     settings: dict[str, object] = dict(given_settings)
     role = role_class(entry.role)
     if "model" in role.config_keys and model:
-        resolve_model(
-            model, api_key=api_key
-        )  # what does not exist fails here, not at the first call
+        _check_model(model, api_key)
     if takes_policies(entry.role):
         block = cast("Mapping[str, object]", entry.settings.get("resilience") or {})
         parts = policies.parts(service, api_key, block)
@@ -197,28 +196,51 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     return role.from_config(entry.name, settings)
 
 
-def _model(config: Config, entry: AgentEntry, given: Overrides) -> tuple[str, str, str]:
-    """The model the entry gets, the key the file has for it, and the service it is of; each may be empty."""
+def _model(
+    config: Config, settings: Mapping[str, JSONValue], given: Overrides
+) -> tuple[str, str, str]:
+    """The model an entry gets, the key the file has for it, and the service it is of; each may be empty."""
     services = config.model_services
-    provider = entry.settings.get("provider")
-    own = entry.model
+    provider = settings.get("provider")
+    own = str(settings.get("model") or "")
     if own and own not in services and isinstance(provider, str) and ":" not in own:
         own = f"{provider}:{own}"
-    if not (own or given.model or config.default_model):
+    of_process = os.environ.get("AIXGO_MODEL", "") in services  # any other is the agent's to find
+    if not (own or given.model or config.default_model or of_process):
         return "", "", ""
     chosen = choose_model(own, run_model=given.model, default_model=config.default_model)
     name, service = chosen, services.get(chosen)
-    own_key = str(entry.settings.get("api_key") or "")
+    own_key = str(settings.get("api_key") or "")
     if service is None:
         return chosen, own_key, ""
     chosen = choose_model(service.model)  # --offline replaces all, whatever a service is called
     return chosen, service.api_key or own_key, name
 
 
-def _orchestration(config: Config, entry: OrchestrationEntry, given: Overrides) -> Agent:
+def _check_model(model: str, api_key: str) -> None:
+    """A model that does not exist, or has no key, fails here and not at the first call."""
+    resolve_model(model, api_key=api_key)
+
+
+def _classifier_model(
+    config: Config, entry: OrchestrationEntry, given: Overrides, policies: ModelPolicies
+) -> dict[str, object]:
+    """What the classifier of a supervisor is built with, as an agent that names the same model would be."""
+    model, api_key, service = _model(config, entry.config, given)
+    if model:
+        _check_model(model, api_key)
+    parts = policies.parts(service, api_key, {})
+    own_key = {} if parts.provider is not None else {"api_key": api_key}
+    return {"model": model, "resilience": parts, **own_key}
+
+
+def _orchestration(
+    config: Config, entry: OrchestrationEntry, given: Overrides, policies: ModelPolicies
+) -> Agent:
     limits = Limits.from_config(cast("Mapping[str, object]", entry.limits))
     if entry.name == config.supervisor and not has_pattern("supervisor"):
-        return stand_in(config, entry, limits, model=given.model)
+        asked = _classifier_model(config, entry, given, policies) if len(entry.agents) > 1 else {}
+        return stand_in(config, entry, limits, asked)
     made = pattern_class(entry.pattern).from_config(
         entry.name, list(entry.agents), cast("Mapping[str, object]", entry.config), limits
     )
