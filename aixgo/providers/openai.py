@@ -42,7 +42,7 @@ class OpenAIProvider:
         """
         body = body_of(request, self._vendor, stream=False)
         limit = time_limit()
-        with sdk.Faults(self.name, request.model, self._endpoint.key):
+        with sdk.Faults(self.name, request.model, self._endpoint):
             client = await open_client(self._vendor, self._endpoint)
             reply = await client.chat.completions.create(
                 model=request.model, messages=[], extra_body=body, timeout=limit
@@ -59,7 +59,7 @@ class OpenAIProvider:
         """The answer in pieces, then as a whole. Closing the iterator closes the connection."""
         body = body_of(request, self._vendor, stream=True)
         limit = time_limit()
-        with sdk.Faults(self.name, request.model, self._endpoint.key) as faults:
+        with sdk.Faults(self.name, request.model, self._endpoint) as faults:
             client = await open_client(self._vendor, self._endpoint)
             chunks = await client.chat.completions.create(
                 model=request.model, messages=[], stream=True, extra_body=body, timeout=limit
