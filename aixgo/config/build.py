@@ -5,7 +5,6 @@ Below: the runtimes, and through config.roles the classes of roles and patterns.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TypedDict, Unpack, cast
 from aixgo import pricing
 from aixgo.config.code import agent_from_code, tools_from_code
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
+from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
 from aixgo.config.roles import has_pattern, pattern_class, role_class, takes_policies, takes_tools
 from aixgo.config.supervisor import stand_in
@@ -21,7 +21,6 @@ from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import JSONValue
 from aixgo.orchestration.base import Limits
-from aixgo.providers import choose_model, resolve_model
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.local import LocalRuntime
 from aixgo.runtime.options import RuntimeOptions
@@ -171,7 +170,8 @@ def _fault_of(config: Config, entry: AgentEntry | OrchestrationEntry) -> Iterato
 
 
 def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelPolicies) -> Agent:
-    model, api_key, service = _model(config, entry.settings, given)
+    choice = model_of(config, entry.settings, given.model, trusted=bool(entry.code))
+    model, api_key, service = choice
     named: dict[str, JSONValue] = {"model": model, "api_key": api_key}
     given_settings = {**entry.settings, **{key: text for key, text in named.items() if text}}
     if entry.code:
@@ -179,8 +179,8 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         return agent_from_code(entry.code, base, given_settings, entry.extras)
     settings: dict[str, object] = dict(given_settings)
     role = role_class(entry.role)
-    if "model" in role.config_keys and model:
-        _check_model(model, api_key)
+    if "model" in role.config_keys:
+        check_model(choice)
     if takes_policies(entry.role):
         block = cast("Mapping[str, object]", entry.settings.get("resilience") or {})
         parts = policies.parts(service, api_key, block)
@@ -196,42 +196,15 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     return role.from_config(entry.name, settings)
 
 
-def _model(
-    config: Config, settings: Mapping[str, JSONValue], given: Overrides
-) -> tuple[str, str, str]:
-    """The model an entry gets, the key the file has for it, and the service it is of; each may be empty."""
-    services = config.model_services
-    provider = settings.get("provider")
-    own = str(settings.get("model") or "")
-    if own and own not in services and isinstance(provider, str) and ":" not in own:
-        own = f"{provider}:{own}"
-    of_process = os.environ.get("AIXGO_MODEL", "") in services  # any other is the agent's to find
-    if not (own or given.model or config.default_model or of_process):
-        return "", "", ""
-    chosen = choose_model(own, run_model=given.model, default_model=config.default_model)
-    name, service = chosen, services.get(chosen)
-    own_key = str(settings.get("api_key") or "")
-    if service is None:
-        return chosen, own_key, ""
-    chosen = choose_model(service.model)  # --offline replaces all, whatever a service is called
-    return chosen, service.api_key or own_key, name
-
-
-def _check_model(model: str, api_key: str) -> None:
-    """A model that does not exist, or has no key, fails here and not at the first call."""
-    resolve_model(model, api_key=api_key)
-
-
 def _classifier_model(
     config: Config, entry: OrchestrationEntry, given: Overrides, policies: ModelPolicies
 ) -> dict[str, object]:
     """What the classifier of a supervisor is built with, as an agent that names the same model would be."""
-    model, api_key, service = _model(config, entry.config, given)
-    if model:
-        _check_model(model, api_key)
-    parts = policies.parts(service, api_key, {})
-    own_key = {} if parts.provider is not None else {"api_key": api_key}
-    return {"model": model, "resilience": parts, **own_key}
+    choice = model_of(config, entry.config, given.model)
+    check_model(choice)
+    parts = policies.parts(choice.service, choice.api_key, {})
+    own_key = {} if parts.provider is not None else {"api_key": choice.api_key}
+    return {"model": choice.model, "resilience": parts, **own_key}
 
 
 def _orchestration(

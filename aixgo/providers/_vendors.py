@@ -52,6 +52,11 @@ class Vendor:
         return "anthropic" if self.adapter == "anthropic" else "openai"
 
     @property
+    def headers_variable(self) -> str:
+        """Where its SDK looks for headers to send with each request."""
+        return f"{self.package.upper()}_CUSTOM_HEADERS"
+
+    @property
     def key_variable(self) -> str:
         """The variable to name when there is no key."""
         return self.key_variables[0] if self.key_variables else ""
