@@ -30,6 +30,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from aixgo.domain import JSONValue
     from aixgo.ledger import Usage
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "DeliveryExpired",
     "FieldValue",
     "HopLimit",
+    "MAX_PARTIAL",
     "IncompatiblePeer",
     "InvalidMessage",
     "KeyConflict",
@@ -73,6 +75,8 @@ __all__ = [
     "error_classes",
     "nearest",
     "new_error_id",
+    "partial_bytes",
+    "read_partial",
     "rebuild_error",
 ]
 
@@ -82,6 +86,7 @@ MAX_FIELD_LENGTH = (
     256  # characters of one field that cross a process boundary; names are at most 128
 )
 MAX_FIELD_BITS = 1024  # of an integer in one
+MAX_PARTIAL = 4096  # bytes of the partial results that go with an error, as JSON
 
 
 def new_error_id() -> str:
@@ -108,6 +113,9 @@ class AixgoError(Exception):
     """Seconds before which trying again makes no sense; 0 when nobody said."""
     usage: Usage | None = None
     """What the failed call of a model spent, where that is known; it stays in the process."""
+    partial: list[JSONValue] | None = None
+    """What an orchestration with an error strategy had when it failed: for each call it made the `agent`, and its
+    `reply`, or its `error` with `class` and `text`, or that it was `stopped`; at most `MAX_PARTIAL` bytes of JSON."""
 
     def __init__(self, text: str = "an error whose text stayed in the log of its process") -> None:
         super().__init__(text)
@@ -574,7 +582,12 @@ def error_classes() -> dict[str, type[AixgoError]]:
 
 
 def rebuild_error(
-    kind: str, fields: Mapping[str, FieldValue], *, agent: str = "", error_id: str = ""
+    kind: str,
+    fields: Mapping[str, FieldValue],
+    *,
+    agent: str = "",
+    error_id: str = "",
+    partial: list[JSONValue] | None = None,
 ) -> AixgoError:
     """The error `kind` with `fields`, as its own class; a kind nobody knows becomes `AgentFailed`.
 
@@ -590,7 +603,36 @@ def rebuild_error(
         error = AgentFailed(agent, error_id)
     error.agent = agent
     error.error_id = error_id
+    if partial is not None:
+        error.partial = read_partial(partial_bytes(partial))
     return error
+
+
+def partial_bytes(partial: object) -> bytes:
+    """The partial results of an error as JSON; nothing if they are none, or cannot cross."""
+    import json  # rarely needed, and not at import
+
+    if not isinstance(partial, list) or not partial:
+        return b""
+    try:
+        text = json.dumps(partial, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        return b""
+    encoded = text.encode(errors="replace")
+    return encoded if len(encoded) <= MAX_PARTIAL else b""
+
+
+def read_partial(encoded: bytes) -> list[JSONValue] | None:
+    """The partial results in `encoded`, which a peer may have sent; None if there are none."""
+    import json
+
+    if not encoded or len(encoded) > MAX_PARTIAL:
+        return None
+    try:
+        found = json.loads(encoded)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _sound(value: object) -> FieldValue:
