@@ -217,6 +217,8 @@ def _orchestration(
     made = pattern_class(entry.pattern).from_config(
         entry.name, list(entry.agents), cast("Mapping[str, object]", entry.config), limits
     )
+    if "error_strategy" in entry.config and getattr(made, "error_strategy", None) is None:
+        raise ConfigError(f"the pattern {entry.pattern!r} takes no error_strategy")
     if entry.description:
         made.description = entry.description  # type: ignore[attr-defined]
     return made

@@ -13,7 +13,7 @@ from aixgo.config.keys import SECURITY
 from aixgo.config.read import Block, Items, problem
 from aixgo.config.roles import (
     agent_keys,
-    pattern_class,
+    pattern_keys,
     role_class,
     root_keys,
     takes_policies,
@@ -118,7 +118,7 @@ def check_orchestration(
     if not isinstance(pattern, str):
         return {}
     try:
-        own = pattern_class(pattern).config_keys
+        own = pattern_keys(pattern)
     except AixgoError as exc:
         findings.fault(block.lines["pattern"], f"{path}.pattern", str(exc))
         return {}

@@ -192,6 +192,14 @@ class _Parser:
                     label: self._slot(slot, f"{where}.{label}", value, parent, label)
                     for label, slot in value.items()
                 }
+            elif kind == "slots map" and isinstance(value, Block):
+                found[name] = {
+                    label: [
+                        self._slot(slot, f"{where}.{label}[{i}]", value, parent, label)
+                        for i, slot in enumerate(self._list(value, label))
+                    ]
+                    for label in value
+                }
             else:
                 found[name] = value
         return found

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from aixgo.domain import JSONValue
     from aixgo.ledger import Usage
 
 __all__ = [
@@ -54,6 +55,9 @@ class AixgoError(Exception):
     """Seconds before which trying again makes no sense; 0 when nobody said."""
     usage: Usage | None = None
     """What the failed call of a model spent, where that is known; it stays in the process."""
+    partial: list[JSONValue] | None = None
+    """What an orchestration with an error strategy had when it failed: for each call it made the `agent`, and its
+    `reply`, or its `error` with `class` and `text`, or that it was `stopped`; at most `MAX_PARTIAL` bytes of JSON."""
 
     def __init__(self, text: str = "an error whose text stayed in the log of its process") -> None:
         super().__init__(text)
