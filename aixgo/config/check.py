@@ -206,6 +206,11 @@ def _value(block: Block, name: str, key: Key, where: str, findings: Findings) ->
                 findings.fault(value.lines[i], f"{where}[{i}]", "must be a mapping")
         return
     if key.kind == "text" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if name == "version" and isinstance(value, float):
+            text = (
+                f"{findings.file}:{line}: {where}: {value} without quotes is a number: 1.10 is 1.1"
+            )
+            findings.notices.append(text)
         value = block[name] = str(value)  # `name: 404` is as good as `name: "404"`
     if key.secret and isinstance(value, str) and not isinstance(value, Secret):
         findings.notices.append(

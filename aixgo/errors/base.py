@@ -134,5 +134,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The known name closest to `name`, or "" when none is close; for 'did you mean' in errors."""
     import difflib  # rarely needed, and not at import
 
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return found[0] if found else ""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else ""
