@@ -12,7 +12,7 @@ from aixgo.config import Config
 from aixgo.errors import ConfigError
 from aixgo.names import slug
 
-__all__ = ["Places", "places_of"]
+__all__ = ["AGENT", "Places", "places_of"]
 
 AGENT = "{agent}"
 """What stands for an agent's slug in an address, as in the hosts of `aixgo certs`."""

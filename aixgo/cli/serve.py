@@ -15,18 +15,21 @@ import typer
 
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr
-from aixgo.cli.places import Places, places_of
+from aixgo.cli.places import AGENT, Places, places_of
 from aixgo.cli.record import record_part
 from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
 from aixgo.config import (
     Config,
     Overrides,
+    Placed,
     assemble,
     call_policies,
     load_config,
     place,
     wire_options,
 )
+from aixgo.contract import members_of
+from aixgo.errors import ConfigError
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
 
 __all__ = ["command"]
@@ -116,6 +119,7 @@ async def _serve(
     follow_stdin: bool,
 ) -> None:
     placed = assemble(config, only=places.here, overrides=overrides)
+    _check_members(placed, places)
     runtime = DistributedRuntime(
         peers=places.peers,
         address=address,
@@ -129,6 +133,18 @@ async def _serve(
         with _until_stdin_closes(stopped) if follow_stdin else _nothing():
             print(f"serving {', '.join(sorted(places.here))} at {runtime.address}", flush=True)
             await stopped.wait()
+
+
+def _check_members(placed: Sequence[Placed], places: Places) -> None:
+    """Refuse to serve an orchestration some of whose agents are nowhere."""
+    known = {*places.here, *places.peers}
+    for item in placed:
+        members = (m if isinstance(m, str) else m.name for m in members_of(item.agent))
+        if missing := [name for name in members if name not in known]:
+            raise ConfigError(
+                f"{item.name!r} calls {', '.join(missing)}, neither served here nor known to be elsewhere; "
+                f"add --peer NAME=ADDRESS for each, or one for all, such as --peer 'dns:///{AGENT}:50051'"
+            )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import cast
 from aixgo.config.check import Findings, check_agent, check_orchestration, check_root
 from aixgo.config.folder import AGENT_FILE, one_agent, take_folder
 from aixgo.config.keys import ORCHESTRATION_KEYS
+from aixgo.config.listening import check_listening
 from aixgo.config.model import (
     AgentEntry,
     Config,
@@ -77,6 +78,13 @@ class _Parser:
         if supervisor is not None:
             self._orchestrations.append(supervisor)
         deployment = self._deployment(block)
+        check_listening(
+            self._agents,
+            self._orchestrations,
+            deployment,
+            _block(block, "deployment"),
+            self._findings,
+        )
         prices = read_prices(block, self._path.resolve().parent, self._findings)
         self._check_references(deployment.peers)
         self._findings.raise_errors()
