@@ -35,13 +35,18 @@ def flow(tmp_path: Path) -> Config:
 def test_an_orchestration_is_served_with_those_inside_it(flow: Config) -> None:
     places = places_of(flow, ["Whole Flow"], ["first=a:1", "second=b:1"])
     assert places.here == ("Whole Flow", "inner", "innermost")
-    assert places.peers == {"first": "a:1", "second": "b:1"}
+    assert places.peers == {"first": ("a:1",), "second": ("b:1",)}
+
+
+def test_a_peer_that_is_named_again_has_another_replica(flow: Config) -> None:
+    given = ["second=b:1", "second=b:2", EVERYBODY]
+    assert places_of(flow, ["first"], given).peers["second"] == ("b:1", "b:2")
 
 
 def test_an_orchestration_that_is_said_to_be_elsewhere_is_not_served_here(flow: Config) -> None:
     places = places_of(flow, ["Whole Flow"], ["inner=c:1", "first=a:1"])
     assert places.here == ("Whole Flow", "innermost")
-    assert places.peers["inner"] == "c:1"
+    assert places.peers["inner"] == ("c:1",)
 
 
 def test_one_address_stands_for_all_who_are_not_here(flow: Config) -> None:
@@ -61,13 +66,13 @@ def test_an_inner_orchestration_is_found_where_the_outermost_is_served(flow: Con
 
 def test_an_address_of_its_own_stands_over_the_one_for_all(flow: Config) -> None:
     peers = places_of(flow, ["Whole Flow"], [EVERYBODY, "second=unix:/run/second"]).peers
-    assert peers == {"first": "dns:///first:50051", "second": "unix:/run/second"}
+    assert peers == {"first": "dns:///first:50051", "second": ("unix:/run/second",)}
 
 
 def test_without_agent_whoever_is_elsewhere_is_not_served(flow: Config) -> None:
     places = places_of(flow, [], ["second=b:1"])
     assert places.here == ("first", "Whole Flow", "inner", "innermost")
-    assert places.peers == {"second": "b:1"}
+    assert places.peers == {"second": ("b:1",)}
 
 
 @pytest.mark.parametrize(
