@@ -54,6 +54,8 @@ def command(
 ) -> int:
     """Run the whole fleet in this terminal and restart it on change."""
     log_to_stderr()
+    if address:
+        _front_address(address)  # what no change of a file can mend is an error at once
     flags = [*(["--model", model] if model else []), *(["--offline"] if offline else [])]
     path = config.resolve()
     folders = [path if path.is_dir() else path.parent, *(watch or ())]
