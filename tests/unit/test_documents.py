@@ -12,6 +12,7 @@ import pytest
 from aixgo import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
+WALKED = ROOT / "docs" / "getting-started.md"  # tests/e2e/test_getting_started.py runs it as a whole
 DOCUMENTS = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
@@ -21,7 +22,7 @@ DOCUMENTS = [
 
 def snippets(language: str) -> Iterator[object]:
     for path in DOCUMENTS:
-        if not path.exists():
+        if not path.exists() or path == WALKED:
             continue
         text = path.read_text(encoding="utf-8")
         for number, found in enumerate(
