@@ -1,4 +1,4 @@
-"""The first page is walked through as a reader does: its files written, its commands run, in order."""
+"""Pages that are walked through as a reader does: their files written, their commands run, in order."""
 
 import os
 import re
@@ -14,11 +14,11 @@ import pytest
 
 from tests.e2e.commands import ROOT, environment
 
-PAGE = ROOT / "docs" / "getting-started.md"
+PAGES = ["getting-started", "coming-from-aixgo-go"]
 
 BLOCK = re.compile(r"([^\n]*)\n\n```(python|yaml|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"(Add to )?`([\w.]+)`:$")
-LOOPBACK = re.compile(r"127\.0\.0\.1:(\d+)")
+LOOPBACK = re.compile(r"127\.0\.0\.1:([1-9]\d*)")
 
 WAIT = 20  # seconds a command may take before that is the failure
 
@@ -54,16 +54,16 @@ class Walk:
             AIXGO_STATE_DIR=str(folder / "state"),
         )
 
-    def write(self, before: str, text: str) -> None:
-        named = NAMED.search(before)
-        assert named, f"the line before a block names its file: {before!r}"
-        path = self._folder / named[2]
-        old = path.read_text(encoding="utf-8") + "\n" if named[1] else ""
+    def write(self, name: str, text: str, *, more: bool) -> None:
+        path = self._folder / name
+        old = path.read_text(encoding="utf-8") + "\n" if more else ""
         path.write_text(old + text, encoding="utf-8")
 
     def run(self, command: str, shown: str) -> None:
+        """Run `command` to its end; one that ends with `&` goes on beside those that follow."""
         if command.endswith(" &"):
-            return self._serve(command.removesuffix(" &"), shown)
+            self._serve(command.removesuffix(" &"), shown)
+            return
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self._folder,
@@ -107,17 +107,23 @@ class Walk:
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-def test_a_reader_who_follows_the_first_page_sees_what_it_shows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_a_reader_who_follows_the_page_sees_what_it_shows(page: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    blocks = BLOCK.findall(on_free_ports(text))
+    assert len(blocks) > 5
     walk = Walk(tmp_path)
     try:
-        blocks = BLOCK.findall(on_free_ports(PAGE.read_text(encoding="utf-8")))
-        assert len(blocks) > 10
-        for before, language, text in blocks:
-            if language != "console":
-                walk.write(before, text)
-                continue
-            for command, shown in commands(text):
-                walk.run(command, shown)
+        for before, language, block in blocks:
+            if named := NAMED.search(before):
+                walk.write(named[2], block, more=bool(named[1]))
+            elif language == "console":
+                for command, shown in commands(block):
+                    walk.run(command, shown)
+            else:
+                assert language == "python", f"the line before a file names it: {before!r}"
+                walk.write("snippet.py", block, more=False)
+                walk.run("python -W error snippet.py", "")
     finally:
         codes = walk.end()
-    assert codes == [0, 0]
+    assert set(codes) <= {0}
