@@ -14,11 +14,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from aixgo.observability.complaints import Complaints
 
-__all__ = ["CLOSE_TIMEOUT", "Backlog", "bounded", "close_all"]
+__all__ = ["CLOSE_TIMEOUT", "Backlog", "Delivery", "bounded", "close_all"]
 
 log = logging.getLogger("aixgo.observability")
 
@@ -66,7 +66,7 @@ class Backlog(Generic[T]):
         self._delay = delay
         self._queue: deque[T] = deque()
         self._wake = threading.Event()
-        self._flushed = threading.Event()
+        self._flushes: deque[threading.Event] = deque()
         self._closing = False
         self._closed = False
         self._pause = 0.0
@@ -89,9 +89,12 @@ class Backlog(Generic[T]):
 
     def flush(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Deliver what is queued now; False if that took longer than `timeout` seconds."""
-        self._flushed.clear()
+        if self._closed:
+            return not self._queue
+        flushed = threading.Event()
+        self._flushes.append(flushed)
         self._wake.set()
-        return self._flushed.wait(timeout)
+        return flushed.wait(timeout)
 
     def begin_close(self) -> None:
         """Take nothing new and send the rest; `close` waits for that."""
@@ -118,9 +121,11 @@ class Backlog(Generic[T]):
             self._wake.wait(max(self._delay, self._pause))
             self._wake.clear()
             closing = self._closing
+            asked = [self._flushes.popleft() for _ in range(len(self._flushes))]
             while self._queue and (self._send() or closing):
                 pass
-            self._flushed.set()
+            for flushed in asked:
+                flushed.set()
             if closing:
                 return
 
@@ -152,14 +157,30 @@ class Backlog(Generic[T]):
             )
 
 
-def close_all(backlogs: Iterable[Backlog[T]]) -> None:
+class Delivery(Protocol):
+    """Something that delivers what waits."""
+
+    def flush(self, timeout: float) -> bool:
+        """Deliver what waits now; False if that took longer than `timeout` seconds."""
+        ...
+
+    def begin_close(self) -> None:
+        """Take nothing new and deliver the rest, without waiting for that."""
+        ...
+
+    def close(self, ends: float) -> None:
+        """Wait for the rest until `ends`, and end."""
+        ...
+
+
+def close_all(deliveries: Iterable[Delivery]) -> None:
     """Close them together, within `CLOSE_TIMEOUT` in all."""
     ends = time.monotonic() + CLOSE_TIMEOUT
-    known = list(backlogs)
-    for backlog in known:
-        backlog.begin_close()
-    for backlog in known:
-        backlog.close(ends)
+    known = list(deliveries)
+    for delivery in known:
+        delivery.begin_close()
+    for delivery in known:
+        delivery.close(ends)
 
 
 def bounded(work: Callable[[], object], timeout: float) -> None:
