@@ -28,6 +28,7 @@ from aixgo.observability.langfuse import LangfuseAccess
 __all__ = ["LangfuseSpans", "langfuse_exporter"]
 
 Values: TypeAlias = "Mapping[str, object]"
+Turn: TypeAlias = "dict[str, JSONValue]"
 
 PATH = "/api/public/otel/v1/traces"
 INGESTION_VERSION = "4"  # how Langfuse reads them: at once, an observation each
@@ -186,15 +187,17 @@ def _usage(known: Values) -> dict[str, int]:
 
 
 def _spoken(known: Values, *, whole: bool) -> Iterator[tuple[str, object]]:
-    """Input and output: all turns where `whole`, else the text of the only one."""
+    """Input and output: a chat where `whole`, else the text of what went in and of what came out."""
     if names.INPUT_MESSAGES in known:
-        yield INPUT, _turns(known[names.INPUT_MESSAGES], known.get(names.INSTRUCTIONS), whole)
+        said = _turns(known[names.INPUT_MESSAGES], known.get(names.INSTRUCTIONS))
+        yield INPUT, _shown(said, whole)
     if names.OUTPUT_MESSAGES in known:
-        yield OUTPUT, _turns(known[names.OUTPUT_MESSAGES], None, whole)
+        said = _turns(known[names.OUTPUT_MESSAGES], None)
+        yield OUTPUT, _shown(said[0] if whole and len(said) == 1 else said, whole)
 
 
-def _turns(said: object, instructions: object, whole: bool) -> str:
-    """The conventions' messages as Langfuse shows a chat; as they are where they were cut."""
+def _turns(said: object, instructions: object) -> list[Turn] | str:
+    """The conventions' messages as Langfuse shows a chat; the text as it is where it was cut."""
     try:
         turns = [_turn(turn) for turn in msgspec.json.decode(str(said), type=list[_Turn])]
         if instructions is not None:
@@ -202,7 +205,13 @@ def _turns(said: object, instructions: object, whole: bool) -> str:
             turns.insert(0, _turn(_Turn("system", parts)))
     except msgspec.DecodeError:
         return str(said)
-    return _json(turns) if whole or len(turns) != 1 else str(turns[0]["content"])
+    return turns
+
+
+def _shown(said: list[Turn] | Turn | str, whole: bool) -> str:
+    if isinstance(said, list) and len(said) == 1 and not whole:
+        return str(said[0]["content"])
+    return said if isinstance(said, str) else _json(said)
 
 
 class _Part(msgspec.Struct):
@@ -220,10 +229,10 @@ class _Turn(msgspec.Struct):
     parts: list[_Part]
 
 
-def _turn(turn: _Turn) -> dict[str, JSONValue]:
+def _turn(turn: _Turn) -> Turn:
     texts = [part.content for part in turn.parts if part.type == "text"]
     texts += [f"[{part.media_type}]" for part in turn.parts if part.type == "image"]
-    found: dict[str, JSONValue] = {"role": turn.role, "content": "\n".join(texts)}
+    found: Turn = {"role": turn.role, "content": "\n".join(texts)}
     calls: list[JSONValue] = [
         {
             "id": part.id,
