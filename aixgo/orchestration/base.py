@@ -148,7 +148,9 @@ class Orchestrator(ABC):
         context, caller = self._bind()
         waiting: asyncio.Queue[StreamChunk | None] = asyncio.Queue(CHUNKS_WAITING)
         inner = PatternCaller(caller, context, self.limits.max_tokens, tap=waiting.put)
-        work = telemetry.begin(telemetry.Orchestration(self.pattern, self.name, context))
+        work = telemetry.begin(
+            telemetry.Orchestration(self.pattern, self.name, context, streaming=True)
+        )
         entered = telemetry.enter(work)
         # The task starts with a copy of the context variables, so its calls inherit like ours.
         task = asyncio.create_task(self.run(message, inner), name=f"aixgo-run-{self.name}")  # noqa: TID251 - owned below
