@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, Sp
 from aixgo.errors import ConfigError
 from aixgo.observability.settings import Settings, check_headers, check_url, current_endpoint
 
-__all__ = ["FileSpanExporter", "span_exporter"]
+__all__ = ["FileSpanExporter", "only_these_headers", "span_exporter"]
 
 log = logging.getLogger("aixgo.observability")
 

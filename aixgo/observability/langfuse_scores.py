@@ -41,7 +41,7 @@ httpx_log.setLevel(
 )  # importing Langfuse's SDK takes over this log, which is not ours to take
 httpx_log.handlers[:] = _handlers
 
-__all__ = ["LangfuseScores"]
+__all__ = ["Given", "LangfuseScores"]
 
 CAPACITY = 1_024  # scores waiting
 BATCH = 50  # scores of one request, well below the megabyte Langfuse takes
