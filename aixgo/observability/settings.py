@@ -19,6 +19,7 @@ from aixgo.observability.langfuse import LANGFUSE_KEYS, LangfuseSettings
 from aixgo.observability.urls import check_url
 
 __all__ = [
+    "KEYS",
     "Exporter",
     "Protocol",
     "Settings",
