@@ -12,7 +12,7 @@ B ?=
 VENDORS ?=
 export DOC MODEL
 
-.PHONY: help demo test test-live check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
+.PHONY: help demo test test-live test-backends check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ endif
 
 test-live: venv ## Ask vendors' real models a few things, for money (VENDORS=openai,anthropic names them)
 	@LIVE_VENDORS="$(VENDORS)" $(BIN)/python -m pytest tests/live/short_set.py
+
+test-backends: venv ## Install Arize Phoenix (900 MB in .cache), trace the demo's processes to it, ask it what it saw
+	@scripts/backends.sh
+	@$(BIN)/python -m pytest tests/backends/phoenix.py
 
 check: lint types layers proto-check build ## Check everything but the tests: format, lint, types, layers, proto, packages
 
