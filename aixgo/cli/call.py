@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aixgo.cli.answer import print_json, print_payload
+from aixgo.cli.given import read_input
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
 from aixgo.config import Deployment, wire_options
@@ -24,8 +25,9 @@ def command(
     address: Annotated[str, typer.Argument(help="host:port, unix:/path or dns:///name:port.")],
     agent: Annotated[str, typer.Argument(help="The agent's name.")],
     text: Annotated[
-        str, typer.Option("-i", "--input", help="The input; - reads standard input.")
-    ] = "",
+        str | None, typer.Option("-i", "--input", help="The input; - reads standard input.")
+    ] = None,
+    input_file: Annotated[Path | None, typer.Option(help="A file with the input.")] = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Print the answer piece by piece.")
     ] = False,
@@ -46,7 +48,7 @@ def command(
     """Call one agent."""
     if stream and as_json:
         raise ConfigError("--stream and --json are both given; one is enough")
-    given = sys.stdin.read() if text == "-" else text
+    given = read_input(text, input_file) or ""
     seconds = duration_seconds(timeout, "--timeout") if timeout else None
     deployment = secured(
         Deployment(),

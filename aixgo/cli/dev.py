@@ -55,17 +55,17 @@ def command(
     """Run the whole fleet in this terminal and restart it on change."""
     log_to_stderr()
     flags = [*(["--model", model] if model else []), *(["--offline"] if offline else [])]
-    path = config.resolve()
-    folders = [path if path.is_dir() else path.parent, *(watch or ())]
-    run_loop(_develop(config, address, folders, flags))
+    run_loop(_develop(config, address, watch or (), flags))
     return 0
 
 
-async def _develop(path: Path, address: str, folders: Sequence[Path], flags: Sequence[str]) -> None:
-    config: Config | None = load_config(path)
-    changes = Changes(folders)
+async def _develop(path: Path, address: str, watch: Sequence[Path], flags: Sequence[str]) -> None:
+    loaded = load_config(path)
+    changes = Changes([*_own_folders(loaded), *watch])
+    config: Config | None = loaded
     async with stop_signal() as stop:
         while config is not None:
+            changes.look_also_in(_own_folders(config))
             try:
                 config.check_runnable()
                 async with _fleet(config, address, flags) as fleet:
@@ -79,6 +79,11 @@ async def _develop(path: Path, address: str, folders: Sequence[Path], flags: Seq
                 _say(f"error: {explain(exc)}")
                 _say("waiting for a change")
                 config = await _unless_stopped(stop, _next(path, changes, None))
+
+
+def _own_folders(config: Config) -> list[Path]:
+    """Where the files are that a configuration is made of."""
+    return [config.path.resolve().parent, *(f for entry in config.agents for f in entry.folders)]
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from aixgo.cli.answer import error_object, outcome_object, print_json, print_payload
+from aixgo.cli.given import read_input
 from aixgo.cli.invocation import exit_code, explain, run_loop
 from aixgo.cli.logs import Tracebacks, log_to_stderr
 from aixgo.cli.running import RunOptions, run_config
@@ -77,7 +78,7 @@ def command(
         loaded = load_config(config)
         for warning in loaded.warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        _run(loaded, _read_input(text, input_file), options, tracebacks, costs, as_json=as_json)
+        _run(loaded, read_input(text, input_file), options, tracebacks, costs, as_json=as_json)
     except AixgoError as exc:
         speaks_for_itself = isinstance(exc, (AgentRefused, LimitExceeded))
         if not speaks_for_itself and (traceback := tracebacks.find(exc.error_id)):
@@ -121,24 +122,6 @@ def _run(
 
 def _print_arrival(_: str, message: Message) -> None:
     print_payload(message.payload)
-
-
-def _read_input(text: str | None, file: Path | None) -> str | None:
-    if text is not None and file is not None:
-        raise ConfigError("--input and --input-file are both given; one is enough")
-    if file is not None:
-        try:
-            return file.read_text(encoding="utf-8")
-        except OSError as exc:
-            raise ConfigError(f"{file}: {exc.strerror or 'cannot be read'}") from exc
-        except UnicodeDecodeError as exc:
-            raise ConfigError(f"{file}: the input is not UTF-8 text") from exc
-    if text == "-":
-        try:
-            return sys.stdin.buffer.read().decode()
-        except UnicodeDecodeError as exc:
-            raise ConfigError("the input on standard input is not UTF-8 text") from exc
-    return text
 
 
 def _child_flags(model: str, count: int | None, *, offline: bool) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ import typer
 
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr
+from aixgo.cli.places import Places, places_of
 from aixgo.cli.record import record_part
 from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
 from aixgo.config import (
@@ -26,7 +27,6 @@ from aixgo.config import (
     place,
     wire_options,
 )
-from aixgo.errors import ConfigError
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
 
 __all__ = ["command"]
@@ -44,7 +44,10 @@ def command(
     ] = "",
     peer: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=ADDRESS of an agent elsewhere; may be given again."),
+        typer.Option(
+            help="NAME=ADDRESS of an agent elsewhere, or an address with {agent} in it for all others, such as "
+            "dns:///{agent}:50051; may be given again."
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="The model of agents that name none.")] = "",
     offline: Annotated[
@@ -91,9 +94,8 @@ def command(
         run_loop(
             _serve(
                 loaded,
-                only=agent,
+                places_of(loaded, agent or (), peer or ()),
                 address=address or _address(loaded, agent or (), insecure=insecure),
-                peers=_peers(peer or ()),
                 overrides=Overrides(model=model, count=count),
                 insecure=insecure,
                 health=_everywhere(health or ("" if follow_stdin else loaded.deployment.health)),
@@ -105,24 +107,17 @@ def command(
 
 async def _serve(
     config: Config,
+    places: Places,
     *,
-    only: Sequence[str] | None,
     address: str,
-    peers: Mapping[str, str],
     overrides: Overrides,
     insecure: bool,
     health: str,
     follow_stdin: bool,
 ) -> None:
-    for name in only or ():
-        config.entries(name)  # an error that lists the agents, if there is no such one
-    placed = assemble(config, only=only, overrides=overrides)
-    if not placed:
-        raise ConfigError(f"{config.path}: there is nothing to serve: it names no agent of its own")
-    here = {item.name for item in placed}
-    elsewhere = {n: a for n, a in {**config.deployment.peers, **peers}.items() if n not in here}
+    placed = assemble(config, only=places.here, overrides=overrides)
     runtime = DistributedRuntime(
-        peers=elsewhere,
+        peers=places.peers,
         address=address,
         insecure=insecure,
         middleware=call_policies(config),
@@ -132,7 +127,7 @@ async def _serve(
     await place(runtime, placed)
     async with stop_signal() as stopped, runtime:
         with _until_stdin_closes(stopped) if follow_stdin else _nothing():
-            print(f"serving {', '.join(sorted(here))} at {runtime.address}", flush=True)
+            print(f"serving {', '.join(sorted(places.here))} at {runtime.address}", flush=True)
             await stopped.wait()
 
 
@@ -174,13 +169,3 @@ def _address(config: Config, only: Sequence[str], *, insecure: bool) -> str:
 def _everywhere(address: str) -> str:
     """`:8081` is that port of every interface."""
     return f"0.0.0.0{address}" if address.startswith(":") else address  # noqa: S104 - asked for
-
-
-def _peers(given: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for item in given:
-        name, equals, address = item.rpartition("=")
-        if not (equals and name and address):
-            raise ConfigError(f"--peer {item!r} must be NAME=ADDRESS")
-        found[name] = address
-    return found

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from aixgo.config.check import Findings, check_agent, check_orchestration, check_root
-from aixgo.config.folder import AGENT_FILE, one_agent
+from aixgo.config.folder import AGENT_FILE, one_agent, take_folder
 from aixgo.config.keys import ORCHESTRATION_KEYS
 from aixgo.config.model import (
     AgentEntry,
@@ -109,6 +109,9 @@ class _Parser:
                 line = listed.lines[index]
             self._findings.fault(line, path, "must be a mapping")
             return ""
+        folders = take_folder(item, path, self._path, self._findings)
+        if folders is None:
+            return self._take_name(_text(item, "name"), item, path)
         check_agent(item, path, self._findings)
         name = self._take_name(_text(item, "name"), item, path)
         known = agent_keys()
@@ -124,6 +127,7 @@ class _Parser:
             model=_text(item, "model"),
             listen=_text(item, "listen"),
             fallback=self._fallback(item, path),
+            folders=folders,
             line=item.line,
         )
         for needed in entry.depends_on:
@@ -149,6 +153,7 @@ class _Parser:
             limits=cast("Mapping[str, JSONValue]", item.get("limits") or {}),
             description=_text(item, "description"),
             fallback=self._fallback(item, path),
+            within=parent,
             line=item.line,
         )
         self._orchestrations.append(entry)

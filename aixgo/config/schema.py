@@ -39,8 +39,13 @@ def json_schema() -> dict[str, JSONValue]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "aixgo configuration",
         **whole,
-        "$defs": {"agent": _mapping(agent_keys())},
+        "$defs": {"agent": _agent()},
     }
+
+
+def _agent() -> dict[str, JSONValue]:
+    """The schema of one agent; its folder may give it a name."""
+    return {name: rule for name, rule in _mapping(agent_keys()).items() if name != "required"}
 
 
 def _mapping(fields: Mapping[str, Key]) -> dict[str, JSONValue]:
@@ -74,6 +79,8 @@ def _kind(key: Key, name: str) -> dict[str, JSONValue]:
         return schema
     if key.kind == "list":
         items: JSONValue = _mapping(key.fields)
+        if name == "agents":
+            items = {**_agent(), "anyOf": [{"required": ["name"]}, {"required": ["folder"]}]}
         several: dict[str, JSONValue] = {"type": "array", "items": items}
         return {"anyOf": [items, several]} if name == "orchestration" else several
     return dict(PLAIN[key.kind])
