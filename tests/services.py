@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any
 
 import yaml
 
+from aixgo.runtime.base import Runtime
+from aixgo.runtime.distributed import SERVER_GRACE
+
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = ROOT / "docker-compose.yml"
 KUBERNETES = ROOT / "deploy" / "k8s"
 ENTRYPOINT = "aixgo"
+DRAIN = inspect.signature(Runtime).parameters["stop_grace"].default + SERVER_GRACE
+"""Seconds a service may take from SIGTERM until the last reply has left."""
 
 
 @dataclass(frozen=True, kw_only=True)
