@@ -12,7 +12,7 @@ from aixgo.config import Config
 from aixgo.errors import ConfigError
 from aixgo.names import slug
 
-__all__ = ["Places", "places_of"]
+__all__ = ["AGENT", "Places", "places_of"]
 
 AGENT = "{agent}"
 """What stands for an agent's slug in an address, as in the hosts of `aixgo certs`."""
@@ -36,7 +36,8 @@ def places_of(config: Config, only: Sequence[str], given: Iterable[str]) -> Plac
     Args:
         config: the file.
         only: what `--agent` names.
-        given: what `--peer` says: `NAME=ADDRESS`, or an address with `{agent}` in it for all who are not here.
+        given: what `--peer` says: `NAME=ADDRESS`, again for each replica, or an address with `{agent}` in it for
+            all who are not here.
 
     Raises:
         ConfigError: there is no such agent, nothing is left to serve, or a peer's address is none.
@@ -59,9 +60,9 @@ def places_of(config: Config, only: Sequence[str], given: Iterable[str]) -> Plac
     return Places(here, {name: where for name, where in peers.items() if name not in here})
 
 
-def _parsed(given: Iterable[str]) -> tuple[dict[str, str], str]:
-    """The address of each peer that is named, and that of all others."""
-    named: dict[str, str] = {}
+def _parsed(given: Iterable[str]) -> tuple[dict[str, tuple[str, ...]], str]:
+    """The addresses of each peer that is named, and that of all others."""
+    named: dict[str, tuple[str, ...]] = {}
     pattern = ""
     for item in given:
         name, equals, address = item.rpartition("=")
@@ -72,7 +73,7 @@ def _parsed(given: Iterable[str]) -> tuple[dict[str, str], str]:
                 )
             pattern = item
         elif name and address:
-            named[name] = address
+            named[name] = (*named.get(name, ()), address)
         else:
             raise ConfigError(
                 f"--peer {item!r} must be NAME=ADDRESS, or an address for all others such as dns:///{AGENT}:50051"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,19 +15,24 @@ from typing import Annotated
 import typer
 
 from aixgo.cli.invocation import run_loop
-from aixgo.cli.logs import log_to_stderr
-from aixgo.cli.places import Places, places_of
+from aixgo.cli.logs import log_to_stderr, say
+from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
+from aixgo.cli.places import AGENT, Places, places_of
 from aixgo.cli.record import record_part
 from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
 from aixgo.config import (
     Config,
     Overrides,
+    Placed,
     assemble,
     call_policies,
     load_config,
     place,
     wire_options,
 )
+from aixgo.contract import members_of
+from aixgo.errors import ConfigError
+from aixgo.observability import setup
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
 
 __all__ = ["command"]
@@ -67,6 +73,9 @@ def command(
         typer.Option(help="Where to answer health checks besides, in plaintext: host:port."),
     ] = "",
     count: Annotated[int | None, typer.Option(min=0, help="Messages each producer sends.")] = None,
+    otel: Otel = "",
+    log_format: LogFormat = "",
+    log_level: LogLevel = "",
     follow_stdin: Annotated[
         bool, typer.Option("--follow-stdin", help="End when standard input closes.")
     ] = False,
@@ -74,10 +83,12 @@ def command(
     record_content: Annotated[bool, typer.Option("--record-content", hidden=True)] = False,
 ) -> int:
     """Serve the agents of a configuration."""
-    log_to_stderr()
+    told = Observing(otel=otel, log_format=log_format, log_level=log_level)
+    log_to_stderr(settings=told.log())
     if offline:
         os.environ["AIXGO_OFFLINE"] = "1"
-    loaded = load_config(config)
+    loaded = told.over(load_config(config))
+    log_to_stderr(settings=loaded.logging)
     deployment = secured(
         loaded.deployment,
         ca=ca,
@@ -89,8 +100,8 @@ def command(
     )
     loaded = dataclasses.replace(loaded, deployment=deployment)
     for warning in loaded.warnings if not follow_stdin else ():
-        print(f"warning: {warning}", file=sys.stderr)
-    with record_part(record, content=record_content):
+        say(warning, logging.WARNING)
+    with setup(loaded.observability), record_part(record, content=record_content):
         run_loop(
             _serve(
                 loaded,
@@ -116,6 +127,7 @@ async def _serve(
     follow_stdin: bool,
 ) -> None:
     placed = assemble(config, only=places.here, overrides=overrides)
+    _check_members(placed, places)
     runtime = DistributedRuntime(
         peers=places.peers,
         address=address,
@@ -129,6 +141,18 @@ async def _serve(
         with _until_stdin_closes(stopped) if follow_stdin else _nothing():
             print(f"serving {', '.join(sorted(places.here))} at {runtime.address}", flush=True)
             await stopped.wait()
+
+
+def _check_members(placed: Sequence[Placed], places: Places) -> None:
+    """Refuse to serve an orchestration some of whose agents are nowhere."""
+    known = {*places.here, *places.peers}
+    for item in placed:
+        members = (m if isinstance(m, str) else m.name for m in members_of(item.agent))
+        if missing := [name for name in members if name not in known]:
+            raise ConfigError(
+                f"{item.name!r} calls {', '.join(missing)}, neither served here nor known to be elsewhere; "
+                f"add --peer NAME=ADDRESS for each, or one for all, such as --peer 'dns:///{AGENT}:50051'"
+            )
 
 
 @contextmanager
