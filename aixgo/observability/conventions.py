@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from aixgo import telemetry
+
 __all__ = ["SCHEMA_URL", "SCOPE", "VERSION"]
 
 VERSION: Final = "1.41.0"
@@ -28,6 +30,7 @@ ORCHESTRATION: Final = "orchestration"
 ERROR_TYPE: Final = "error.type"
 ERROR_ID: Final = "aixgo.error.id"
 """What finds the error's traceback in the log of the process it happened in."""
+CANCELLED: Final = telemetry.CANCELLED
 LEFT: Final = "aixgo.stream.left"
 """True on a stream that its reader left before the end, which is no error."""
 CHUNKS: Final = "aixgo.stream.chunks"
@@ -62,8 +65,12 @@ FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
 REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
 COST: Final = "aixgo.usage.cost_usd"
+
+QUALITY_PREFIX: Final = "quality."
+"""What `record_quality_score` was told, by dimension."""
 
 TREE_INPUT: Final = "aixgo.total.input_tokens"
 """What a call used with everything below it; the `gen_ai.usage` of model spans adds up to it."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
+import requests
 from opentelemetry.sdk.metrics.export import (
     ConsoleMetricExporter,
     MetricExporter,
@@ -29,7 +30,13 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, Sp
 from aixgo.errors import ConfigError
 from aixgo.observability.settings import Settings, check_headers, check_url, current_endpoint
 
-__all__ = ["FileMetricExporter", "FileSpanExporter", "metric_exporter", "span_exporter"]
+__all__ = [
+    "FileMetricExporter",
+    "FileSpanExporter",
+    "metric_exporter",
+    "only_these_headers",
+    "span_exporter",
+]
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -59,7 +66,30 @@ def span_exporter(settings: Settings) -> tuple[SpanExporter, str]:
         ), url
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as over_http
 
-    return over_http.OTLPSpanExporter(endpoint=url, headers=headers, timeout=settings.timeout), url
+    return over_http.OTLPSpanExporter(
+        endpoint=url,
+        headers=headers,
+        timeout=settings.timeout,
+        session=only_these_headers(headers),
+    ), url
+
+
+def only_these_headers(headers: Mapping[str, str], signal: str = "traces") -> requests.Session:
+    """A session for an exporter over HTTP that sends `headers` and none of the environment's beside them.
+
+    The exporter adds what OTEL_EXPORTER_OTLP_HEADERS names to what it is given, and that may be a key to
+    another receiver.
+    """
+    foreign = [name for name in _headers({}, signal) if name not in headers]
+
+    def strip(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        for name in foreign:
+            request.headers.pop(name, None)
+        return request
+
+    session = requests.Session()
+    session.auth = strip
+    return session
 
 
 def _otlp(settings: Settings, signal: str) -> tuple[str, str, dict[str, str]]:
@@ -125,7 +155,10 @@ def metric_exporter(settings: Settings) -> tuple[MetricExporter, str]:
     from opentelemetry.exporter.otlp.proto.http import metric_exporter as over_http
 
     return over_http.OTLPMetricExporter(
-        endpoint=url, headers=headers, timeout=settings.timeout
+        endpoint=url,
+        headers=headers,
+        timeout=settings.timeout,
+        session=only_these_headers(headers, "metrics"),
     ), url
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -28,12 +30,12 @@ from aixgo import measures
 from aixgo.errors import ConfigError
 from aixgo.measures import Labels
 from aixgo.observability import conventions
+from aixgo.observability.backlog import CLOSE_TIMEOUT, LAST, bounded
 from aixgo.observability.complaints import Complaints
 from aixgo.observability.counted import COUNTED, Readings
 from aixgo.observability.exporters import metric_exporter
 from aixgo.observability.instruments import KEPT, Instrument
 from aixgo.observability.metering import Metering, Series
-from aixgo.observability.outbound import CLOSE_TIMEOUT
 from aixgo.observability.settings import Settings
 
 __all__ = ["Metrics", "periodic"]
@@ -56,10 +58,30 @@ class Metrics:
         for made in KEPT:
             _watch(meter, made, _kept)
         self.observer = Metering(meter)
+        self._closing: threading.Thread | None = None
 
-    def close(self) -> None:
-        """Export what is left, within CLOSE_TIMEOUT."""
-        self.provider.shutdown((CLOSE_TIMEOUT - 0.5) * 1000)
+    def flush(self, timeout: float) -> bool:
+        """Export all numbers as they are now; False if that took longer than `timeout` seconds."""
+        done: list[bool] = []
+        bounded(lambda: done.append(self.provider.force_flush(timeout * 1000)), timeout)
+        return done == [True]
+
+    def begin_close(self) -> None:
+        """Export all numbers for the last time, without waiting for that. Doing it twice is fine."""
+        if self._closing is None:
+            self._closing = threading.Thread(
+                target=self.provider.shutdown,
+                args=((CLOSE_TIMEOUT - LAST) * 1000,),
+                name="aixgo-metrics",
+                daemon=True,
+            )
+            self._closing.start()
+
+    def close(self, ends: float) -> None:
+        """Wait for that until `ends`."""
+        self.begin_close()
+        if self._closing is not None:
+            self._closing.join(max(0.0, ends - time.monotonic()))
 
 
 def periodic(settings: Settings, complaints: Complaints) -> MetricReader:

@@ -12,13 +12,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
+from aixgo.observability.langfuse import LANGFUSE_KEYS, LangfuseSettings
+from aixgo.observability.urls import check_url
 from aixgo.rpc.addresses import parse_address
 
 __all__ = [
+    "KEYS",
     "Exporter",
     "Protocol",
     "Settings",
@@ -36,6 +38,7 @@ HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 JAEGER_THRIFT = re.compile(r"(https?://[^/:]+):14268/api/traces/?")
 OTLP_HTTP_PORT = 4318
 LOOPBACK = "127.0.0.1"
+CHECKED_BELOW = ("headers", "langfuse")  # they check themselves, and show no value
 
 KEYS: Mapping[str, Key] = {
     "enabled": Key("boolean", "false switches all of this off", default=True),
@@ -81,6 +84,7 @@ KEYS: Mapping[str, Key] = {
         "text",
         "`host:port` where Prometheus finds the metrics; a port alone is one of this machine",
     ),
+    "langfuse": Key("mapping", "traces and scores go to Langfuse too", fields=LANGFUSE_KEYS),
 }
 
 
@@ -105,12 +109,13 @@ class Settings:
     metrics: Exporter = "none"
     metrics_interval: float | None = None
     prometheus: str = ""
+    langfuse: LangfuseSettings | None = None
 
     def __post_init__(self) -> None:
         where = "observability"
         for name, key in KEYS.items():
             value = getattr(self, name)
-            if name != "headers" and value not in ("", None):
+            if name not in CHECKED_BELOW and value not in ("", None):
                 key.check(value, f"{where}.{name}")
         if self.endpoint:
             check_url(self.endpoint, f"{where}.endpoint")
@@ -124,7 +129,9 @@ class Settings:
     @property
     def asks_for_something(self) -> bool:
         """Whether anything is to be switched on."""
-        return self.enabled and (self.exporter != "none" or self.asks_for_metrics)
+        return self.enabled and (
+            self.exporter != "none" or self.langfuse is not None or self.asks_for_metrics
+        )
 
     @property
     def asks_for_metrics(self) -> bool:
@@ -146,22 +153,6 @@ def prometheus_address(text: str, where: str) -> tuple[str, int]:
     if address.by_name or not address.host:
         raise ConfigError(f"{where} must be host:port, such as {LOOPBACK}:9464, not {text[:80]!r}")
     return address.host, address.port
-
-
-def check_url(url: str, where: str) -> str:
-    """`url`, if it can be one of a server.
-
-    Raises:
-        ConfigError: it names no http or https host.
-    """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as exc:
-        raise ConfigError(f"{where} is no URL: {exc}") from exc
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigError(f"{where} must be a URL such as http://localhost:4318, not {url[:80]!r}")
-    return url
 
 
 def check_headers(headers: Mapping[str, str], where: str) -> None:

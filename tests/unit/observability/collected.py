@@ -30,7 +30,7 @@ class Collected:
 
     def __exit__(self, *exc: object) -> None:
         telemetry.remove_observer(self.metrics.observer)
-        self.metrics.close()
+        self.metrics.provider.shutdown()
 
     def __getitem__(self, name: str) -> Mapping[tuple[object, ...], Point]:
         return self.all().get(name, {})
