@@ -91,7 +91,7 @@ def periodic(settings: Settings, complaints: Complaints) -> MetricReader:
         ConfigError: an address, a header, a file or the interval cannot be used.
     """
     exporter, where = metric_exporter(settings)
-    interval = settings.metrics_interval or _interval()
+    interval = settings.metrics_export_interval or _interval()
     return PeriodicExportingMetricReader(
         _Told(exporter, where, complaints), interval * 1000, settings.timeout * 1000
     )

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self, TypeAlias
 
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
@@ -71,11 +71,11 @@ KEYS: Mapping[str, Key] = {
     ),
     "metrics": Key(
         "text",
-        "where metrics go, every `metrics_interval`",
+        "where metrics go, every `metrics_export_interval`",
         default="none",
         choices=("none", "otlp", "console", "file"),
     ),
-    "metrics_interval": Key(
+    "metrics_export_interval": Key(
         "duration",
         "time between two exports; else OTEL_METRIC_EXPORT_INTERVAL, else 60 s",
         minimum=0.01,
@@ -107,7 +107,7 @@ class Settings:
     sampling: float | None = None
     capture_content: bool = False
     metrics: Exporter = "none"
-    metrics_interval: float | None = None
+    metrics_export_interval: float | None = None
     prometheus: str = ""
     langfuse: LangfuseSettings | None = None
 
@@ -138,6 +138,13 @@ class Settings:
         """Whether metrics are among it."""
         return self.enabled and (self.metrics != "none" or bool(self.prometheus))
 
+    def on_a_free_port(self) -> Self:
+        """The same, with Prometheus at a port that is free: for one of several processes of a machine."""
+        if not self.prometheus:
+            return self
+        host, _ = prometheus_address(self.prometheus, "observability.prometheus")
+        return replace(self, prometheus=f"[{host}]:0" if ":" in host else f"{host}:0")
+
 
 def prometheus_address(text: str, where: str) -> tuple[str, int]:
     """Host and port of `text`; a port alone is one of this machine.
@@ -145,11 +152,11 @@ def prometheus_address(text: str, where: str) -> tuple[str, int]:
     Raises:
         ConfigError: it is neither `host:port` nor a port.
     """
-    port = text.removeprefix(":")
     try:
-        address = parse_address(f"{LOOPBACK}:{port}" if port.isdigit() else text)
+        address = parse_address(f"{LOOPBACK}:{text}" if text.isdigit() else text)
     except ConfigError as exc:
-        raise ConfigError(f"{where}: {exc}") from exc
+        hint = f"; {LOOPBACK}{text} is this machine's, 0.0.0.0{text} everybody's"
+        raise ConfigError(f"{where}: {exc}{hint if text.startswith(':') else ''}") from exc
     if address.by_name or not address.host:
         raise ConfigError(f"{where} must be host:port, such as {LOOPBACK}:9464, not {text[:80]!r}")
     return address.host, address.port

@@ -57,7 +57,7 @@ class SetupOptions(TypedDict, total=False):
     sampling: float | None
     capture_content: bool
     metrics: Exporter
-    metrics_interval: float | None
+    metrics_export_interval: float | None
     prometheus: str
     langfuse: LangfuseSettings | None
 
@@ -264,6 +264,7 @@ def _meter(
         endpoint = Endpoint(*prometheus_address(settings.prometheus, "observability.prometheus"))
         made.on_close(endpoint.close)
         made.prometheus_address = endpoint.address
+        log.info("metrics are at http://%s/metrics", endpoint.address)
         readers.append(endpoint.reader)
     if settings.metrics != "none":
         readers.append(periodic(settings, complaints))

@@ -219,7 +219,7 @@ def _calls(file: Path) -> int:
 async def test_spans_and_metrics_share_a_file_line_by_line(tmp_path: Path) -> None:
     file = tmp_path / "otlp.jsonl"
     async with (
-        setup(exporter="file", metrics="file", metrics_interval=0.01, file=str(file)),
+        setup(exporter="file", metrics="file", metrics_export_interval=0.01, file=str(file)),
         LocalRuntime(pieces) as rt,
     ):
         for _ in range(200):
@@ -232,7 +232,7 @@ async def test_spans_and_metrics_share_a_file_line_by_line(tmp_path: Path) -> No
 async def test_metrics_leave_every_interval_by_themselves() -> None:
     with Receiver() as receiver:
         async with (
-            setup(metrics="otlp", endpoint=receiver.http, metrics_interval=0.02),
+            setup(metrics="otlp", endpoint=receiver.http, metrics_export_interval=0.02),
             LocalRuntime(upper) as rt,
         ):
             await rt.call("upper", "x")
@@ -281,7 +281,7 @@ async def test_a_collector_that_is_down_is_one_warning_and_no_error(
                 protocol=protocol,  # type: ignore[arg-type]
                 endpoint="http://127.0.0.1:1",
                 timeout=0.2,
-                metrics_interval=0.01,
+                metrics_export_interval=0.01,
             ) as on,
         ):
             for _ in range(3):

@@ -195,7 +195,7 @@ def test_an_address_that_is_taken_is_refused_and_leaves_nothing_on() -> None:
 
 @pytest.mark.parametrize(
     ("text", "host", "port"),
-    [("9464", "127.0.0.1", 9464), (":9464", "127.0.0.1", 9464), ("0.0.0.0:1", "0.0.0.0", 1)],
+    [("9464", "127.0.0.1", 9464), ("0.0.0.0:1", "0.0.0.0", 1), ("[::1]:2", "::1", 2)],
 )
 def test_a_port_alone_is_one_of_this_machine(text: str, host: str, port: int) -> None:
     assert prometheus_address(text, "x") == (host, port)
@@ -207,6 +207,17 @@ def test_a_port_alone_is_one_of_this_machine(text: str, host: str, port: int) ->
 def test_what_is_no_address_is_refused_with_its_place(text: str) -> None:
     with pytest.raises(ConfigError, match=r"observability\.prometheus"):
         Settings(prometheus=text)
+
+
+def test_a_port_without_a_host_says_what_it_could_mean() -> None:
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:9464 is this machine's, 0\.0\.0\.0:9464"):
+        Settings(prometheus=":9464")
+
+
+def test_one_of_several_processes_takes_a_free_port() -> None:
+    assert Settings(prometheus="0.0.0.0:9464").on_a_free_port().prometheus == "0.0.0.0:0"
+    assert Settings(prometheus="[::1]:9464").on_a_free_port().prometheus == "[::1]:0"
+    assert Settings().on_a_free_port() == Settings()
 
 
 async def test_after_closing_nobody_listens() -> None:

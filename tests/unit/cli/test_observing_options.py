@@ -56,6 +56,14 @@ def test_traces_go_where_the_option_says_and_the_rest_is_the_file_s(tmp_path: Pa
     assert (found.exporter, found.file) == ("file", f"{tmp_path}/t")
 
 
+def test_prometheus_is_listened_for_where_the_option_says() -> None:
+    found = Observing(prometheus="9464").traces(OF_A_FILE)
+    assert (found.prometheus, found.enabled, found.exporter) == ("9464", True, "otlp")
+    assert Observing(prometheus="9464").flags == ["--prometheus", "9464"]
+    with pytest.raises(ConfigError, match="--prometheus"):
+        Observing(prometheus="nowhere").traces()
+
+
 def test_headers_are_sent_to_no_other_collector_than_the_file_s() -> None:
     same = Observing(otel="https://theirs:4318").traces(OF_A_FILE)
     other = Observing(otel="http://mine:4318").traces(OF_A_FILE)

@@ -68,6 +68,9 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
     given = {
         "enabled": False,
         "exporter": "otlp",
+        "metrics": "otlp",
+        "metrics_export_interval": "30s",
+        "prometheus": "127.0.0.1:9464",
         "protocol": "grpc",
         "endpoint": "https://collector:4317",
         "headers": {"x-team": "blue"},
