@@ -16,7 +16,7 @@ from aixgo.message import JSONValue, Message
 __all__ = ["Account", "Entry", "described"]
 
 MAX_ENTRIES = 64  # kept of a run: the last ones
-ALLOWANCES = (512, 128, 0)  # characters of one reply or text; the first that makes all fit holds
+ALLOWANCES = (512, 128, 32, 0)  # characters of one reply or text; the first that makes all fit holds
 MAX_TEXT = 256  # characters of an error's text
 
 
