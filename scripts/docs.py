@@ -19,7 +19,7 @@ from aixgo.config.roles import pattern_class, role_class
 from aixgo.errors import AixgoError, error_classes
 from aixgo.keys import Key
 from aixgo.loading import kinds
-from aixgo.orchestration.base import LIMIT_KEYS
+from aixgo.orchestration.base import LIMIT_KEYS, STRATEGY_KEYS
 from aixgo.providers import VENDORS
 from aixgo.resilience.base import Policy, Seam, policy_class
 
@@ -146,6 +146,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "roles": roles,
     "orchestration": lambda: keys(ORCHESTRATION_KEYS),
     "limits": lambda: keys(LIMIT_KEYS),
+    "strategies": lambda: keys(STRATEGY_KEYS),
     "patterns": patterns,
     "policies": policies,
     "vendors": vendors,
