@@ -233,6 +233,8 @@ class Orchestrator(ABC):
         except AixgoError as exc:
             exc.partial = account.partial()
             raise
+        finally:
+            await plan.close()
         return self._conclude(result, account.facts())
 
     def _conclude(self, result: Message, facts: Mapping[str, JSONValue]) -> Message:

@@ -55,6 +55,7 @@ LEFT_TEAMS: tuple[Agent, ...] = (
     agent(name="one")(acts),
     Sequential("row", ["one", "two"], error_strategy=STUBBORN),
     Parallel("fan", ["one", "two"], error_strategy="continue"),
+    Sequential("shelter", ["rush", "spare"], error_strategy="continue"),
     Sequential("nest", ["one", "rush"], error_strategy=ErrorStrategy("retry", 1, 0)),
 )
 RIGHT_TEAMS: tuple[Agent, ...] = (

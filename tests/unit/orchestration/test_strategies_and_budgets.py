@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import contextlib
+import random
 
-from aixgo import Budget, LocalRuntime, Message, Usage
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aixgo import AixgoError, Budget, CallContext, LocalRuntime, Message, Usage
 from aixgo.errors import AgentRefused, LimitExceeded
 from aixgo.orchestration import ErrorStrategy, Limits, Parallel, Sequential
+from aixgo.orchestration.base import OnFailure
 from aixgo.testing import RecordingAgent
 from tests.unit.orchestration.failing import Fails, answer, down, failure
 
@@ -89,3 +96,49 @@ async def test_max_tokens_stops_the_next_attempt() -> None:
         error = await failure(rt, "p", "x")
     assert isinstance(error, LimitExceeded)
     assert len(flaky.messages) == 2
+
+
+@given(
+    budget=st.integers(0, 30),
+    scripts=st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=1, max_size=4),
+    goes_on=st.booleans(),
+    chance=st.randoms(use_true_random=False),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_fails_when_a_run_never_spends_more_than_it_has(
+    budget: int, scripts: list[list[int]], goes_on: bool, chance: random.Random
+) -> None:
+    class Greedy:
+        """Spends what its script says, as far as it may; fails but for the last time."""
+
+        role = "greedy"
+
+        def __init__(self, name: str, script: list[int]) -> None:
+            self.name = name
+            self.script = script
+
+        async def execute(self, message: Message) -> Message:
+            context = CallContext.current()
+            for _ in range(chance.randrange(3)):
+                await asyncio.sleep(0)
+            assert context.budget is not None
+            assert context.budget.calls is not None
+            if not self.script:
+                return message.reply("done")
+            want = min(self.script.pop(), context.budget.calls)
+            context.charge(Usage(calls=want))
+            raise down()
+
+    kind: OnFailure = "continue" if goes_on else "retry"
+    strategy = ErrorStrategy(kind, 3, 0, fallbacks={"a0": ["spare"]})
+    team = [Greedy(f"a{n}", script) for n, script in enumerate(scripts)]
+    flow = Parallel("p", team, error_strategy=strategy)
+
+    async def run() -> int:
+        async with LocalRuntime(flow, Greedy("spare", [])) as rt:
+            with contextlib.suppress(AixgoError):
+                await answer(rt, "p", "x", budget=Budget(calls=budget))
+            return rt.ledger.total.calls
+
+    wanted = sum(sum(script) for script in scripts)
+    assert asyncio.run(run()) <= min(budget, wanted)
