@@ -9,7 +9,16 @@ import typer
 
 from aixgo.cli.answer import print_json, print_payload
 from aixgo.cli.invocation import run_loop
-from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
+from aixgo.cli.secured import (
+    Ca,
+    Cert,
+    ExternalTls,
+    KeyFile,
+    ServerName,
+    TokenFile,
+    Transport,
+    secured,
+)
 from aixgo.config import Deployment, wire_options
 from aixgo.errors import ConfigError
 from aixgo.keys import duration_seconds
@@ -33,6 +42,7 @@ def command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow plaintext to other machines.")
     ] = False,
+    transport: Transport = "",
     external_tls: ExternalTls = False,
     ca: Ca = "",
     cert: Cert = "",
@@ -50,6 +60,7 @@ def command(
     seconds = duration_seconds(timeout, "--timeout") if timeout else None
     deployment = secured(
         Deployment(),
+        transport=transport,
         ca=ca,
         cert=cert,
         key=key,

@@ -16,7 +16,16 @@ import typer
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr
 from aixgo.cli.record import record_part
-from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
+from aixgo.cli.secured import (
+    Ca,
+    Cert,
+    ExternalTls,
+    KeyFile,
+    ServerName,
+    TokenFile,
+    Transport,
+    secured,
+)
 from aixgo.config import (
     Config,
     Overrides,
@@ -53,6 +62,7 @@ def command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow plaintext to and from other machines.")
     ] = False,
+    transport: Transport = "",
     external_tls: ExternalTls = False,
     ca: Ca = "",
     cert: Cert = "",
@@ -77,6 +87,7 @@ def command(
     loaded = load_config(config)
     deployment = secured(
         loaded.deployment,
+        transport=transport,
         ca=ca,
         cert=cert,
         key=key,
