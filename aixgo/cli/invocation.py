@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -16,6 +17,7 @@ from typing import TypeVar, cast
 import typer
 
 from aixgo.cli import USAGE, VERBS
+from aixgo.cli.logs import say
 from aixgo.errors import (
     AgentNotReady,
     AixgoError,
@@ -42,10 +44,14 @@ def invoke(name: str, module: str, arguments: list[str]) -> int:
     def guarded(**given: object) -> None:
         codes.append(_guard(functools.partial(command, **given)))
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=VERBS[name].help)(guarded)
+    parser = typer.main.get_command(app)
+    for parameter in parser.params:  # `--timeout TIMEOUT`, whichever way this typer would write it
+        if parameter.name and not getattr(parameter, "is_flag", False):
+            parameter.metavar = parameter.metavar or parameter.name.upper()
     try:
-        app(args=arguments, prog_name=f"aixgo {name}")
+        parser(args=arguments, prog_name=f"aixgo {name}")
     except SystemExit as exc:  # how the parser ends, also after a command that ran
         if codes:
             return codes[0]
@@ -57,10 +63,10 @@ def _guard(command: Callable[[], int]) -> int:
     try:
         return command()
     except AixgoError as exc:
-        print(f"error: {explain(exc)}", file=sys.stderr)
+        say(explain(exc), logging.ERROR)
         return exit_code(exc)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,9 @@ from typing import Annotated
 import typer
 
 from aixgo.cli.invocation import run_loop
-from aixgo.cli.logs import log_to_stderr
+from aixgo.cli.logs import log_to_stderr, say
+from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
+from aixgo.cli.places import AGENT, Places, places_of
 from aixgo.cli.record import record_part
 from aixgo.cli.secured import (
     Ca,
@@ -29,13 +32,16 @@ from aixgo.cli.secured import (
 from aixgo.config import (
     Config,
     Overrides,
+    Placed,
     assemble,
     call_policies,
     load_config,
     place,
     wire_options,
 )
+from aixgo.contract import members_of
 from aixgo.errors import ConfigError
+from aixgo.observability import setup
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
 
 __all__ = ["command"]
@@ -53,7 +59,10 @@ def command(
     ] = "",
     peer: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=ADDRESS of an agent elsewhere; may be given again."),
+        typer.Option(
+            help="NAME=ADDRESS of an agent elsewhere, or an address with {agent} in it for all others, such as "
+            "dns:///{agent}:50051; may be given again."
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="The model of agents that name none.")] = "",
     offline: Annotated[
@@ -74,6 +83,9 @@ def command(
         typer.Option(help="Where to answer health checks besides, in plaintext: host:port."),
     ] = "",
     count: Annotated[int | None, typer.Option(min=0, help="Messages each producer sends.")] = None,
+    otel: Otel = "",
+    log_format: LogFormat = "",
+    log_level: LogLevel = "",
     follow_stdin: Annotated[
         bool, typer.Option("--follow-stdin", help="End when standard input closes.")
     ] = False,
@@ -81,10 +93,12 @@ def command(
     record_content: Annotated[bool, typer.Option("--record-content", hidden=True)] = False,
 ) -> int:
     """Serve the agents of a configuration."""
-    log_to_stderr()
+    told = Observing(otel=otel, log_format=log_format, log_level=log_level)
+    log_to_stderr(settings=told.log())
     if offline:
         os.environ["AIXGO_OFFLINE"] = "1"
-    loaded = load_config(config)
+    loaded = told.over(load_config(config))
+    log_to_stderr(settings=loaded.logging)
     deployment = secured(
         loaded.deployment,
         transport=transport,
@@ -97,14 +111,13 @@ def command(
     )
     loaded = dataclasses.replace(loaded, deployment=deployment)
     for warning in loaded.warnings if not follow_stdin else ():
-        print(f"warning: {warning}", file=sys.stderr)
-    with record_part(record, content=record_content):
+        say(warning, logging.WARNING)
+    with setup(loaded.observability), record_part(record, content=record_content):
         run_loop(
             _serve(
                 loaded,
-                only=agent,
+                places_of(loaded, agent or (), peer or ()),
                 address=address or _address(loaded, agent or (), insecure=insecure),
-                peers=_peers(peer or ()),
                 overrides=Overrides(model=model, count=count),
                 insecure=insecure,
                 health=_everywhere(health or ("" if follow_stdin else loaded.deployment.health)),
@@ -116,24 +129,18 @@ def command(
 
 async def _serve(
     config: Config,
+    places: Places,
     *,
-    only: Sequence[str] | None,
     address: str,
-    peers: Mapping[str, str],
     overrides: Overrides,
     insecure: bool,
     health: str,
     follow_stdin: bool,
 ) -> None:
-    for name in only or ():
-        config.entries(name)  # an error that lists the agents, if there is no such one
-    placed = assemble(config, only=only, overrides=overrides)
-    if not placed:
-        raise ConfigError(f"{config.path}: there is nothing to serve: it names no agent of its own")
-    here = {item.name for item in placed}
-    elsewhere = {n: a for n, a in {**config.deployment.peers, **peers}.items() if n not in here}
+    placed = assemble(config, only=places.here, overrides=overrides)
+    _check_members(placed, places)
     runtime = DistributedRuntime(
-        peers=elsewhere,
+        peers=places.peers,
         address=address,
         insecure=insecure,
         middleware=call_policies(config),
@@ -143,8 +150,20 @@ async def _serve(
     await place(runtime, placed)
     async with stop_signal() as stopped, runtime:
         with _until_stdin_closes(stopped) if follow_stdin else _nothing():
-            print(f"serving {', '.join(sorted(here))} at {runtime.address}", flush=True)
+            print(f"serving {', '.join(sorted(places.here))} at {runtime.address}", flush=True)
             await stopped.wait()
+
+
+def _check_members(placed: Sequence[Placed], places: Places) -> None:
+    """Refuse to serve an orchestration some of whose agents are nowhere."""
+    known = {*places.here, *places.peers}
+    for item in placed:
+        members = (m if isinstance(m, str) else m.name for m in members_of(item.agent))
+        if missing := [name for name in members if name not in known]:
+            raise ConfigError(
+                f"{item.name!r} calls {', '.join(missing)}, neither served here nor known to be elsewhere; "
+                f"add --peer NAME=ADDRESS for each, or one for all, such as --peer 'dns:///{AGENT}:50051'"
+            )
 
 
 @contextmanager
@@ -185,13 +204,3 @@ def _address(config: Config, only: Sequence[str], *, insecure: bool) -> str:
 def _everywhere(address: str) -> str:
     """`:8081` is that port of every interface."""
     return f"0.0.0.0{address}" if address.startswith(":") else address  # noqa: S104 - asked for
-
-
-def _peers(given: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for item in given:
-        name, equals, address = item.rpartition("=")
-        if not (equals and name and address):
-            raise ConfigError(f"--peer {item!r} must be NAME=ADDRESS")
-        found[name] = address
-    return found

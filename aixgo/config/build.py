@@ -6,12 +6,13 @@ Below: the runtimes, and through config.roles the classes of roles and patterns.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack, cast
 
 from aixgo import pricing
 from aixgo.config.code import agent_from_code, tools_from_code
+from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
@@ -20,6 +21,8 @@ from aixgo.config.supervisor import stand_in
 from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import JSONValue
+from aixgo.observability.logs import setup_logs
+from aixgo.observability.setup import join
 from aixgo.orchestration.base import Limits
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.local import LocalRuntime
@@ -80,13 +83,13 @@ def assemble(
     if config.prices is not None:
         pricing.install(config.prices)
     given = overrides or Overrides()
-    policies = ModelPolicies(config)
+    policies, facts = ModelPolicies(config), Facts()
     wanted = set(config.names) - set(config.deployment.peers) if only is None else set(only)
     placed = []
     for entry in config.agents:
         if entry.name in wanted:
             with _fault_of(config, entry):
-                agent = _agent(config, entry, given, policies)
+                agent = facts.state(_agent(config, entry, given, policies), entry)
             placed.append(
                 Placed(
                     agent=agent,
@@ -98,7 +101,7 @@ def assemble(
     for found in config.orchestrations:
         if found.name in wanted:
             with _fault_of(config, found):
-                agent = _orchestration(config, found, given, policies)
+                agent = facts.state(_orchestration(config, found, given, policies), found)
             placed.append(Placed(agent=agent, name=found.name, outputs=found.outputs))
     return placed
 
@@ -141,6 +144,9 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """A running runtime with everything a file hosts here; `deployment.peers` are its peers.
 
+    What the file's `observability:` and `logging:` say holds as long as it runs, where the program has not decided
+    itself: a `setup` that is in force stays, and so do handlers of the log.
+
     Raises:
         ConfigError: an entry cannot be built.
         AgentNotReady: an agent did not start.
@@ -154,9 +160,11 @@ async def open_runtime(
         if peers
         else LocalRuntime(**options)
     )
-    await place(runtime, assemble(config, overrides=overrides))
-    async with runtime:
-        yield runtime
+    with setup_logs(config.logging) if config.logging is not None else nullcontext():
+        async with join(config.observability):
+            await place(runtime, assemble(config, overrides=overrides))
+            async with runtime:
+                yield runtime
 
 
 @contextmanager
@@ -217,6 +225,6 @@ def _orchestration(
     made = pattern_class(entry.pattern).from_config(
         entry.name, list(entry.agents), cast("Mapping[str, object]", entry.config), limits
     )
-    if entry.description:
-        made.description = entry.description  # type: ignore[attr-defined]
+    if "error_strategy" in entry.config and getattr(made, "error_strategy", None) is None:
+        raise ConfigError(f"the pattern {entry.pattern!r} takes no error_strategy")
     return made

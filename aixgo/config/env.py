@@ -30,7 +30,7 @@ ALLOWED_PREFIX = "AIXGO_"
 ALLOWED = frozenset({"HOME", "HOST", "HOSTNAME", "LOG_LEVEL", "PORT", "TMPDIR", "USER"})
 SECRETS = frozenset(name for vendor in VENDORS.values() for name in vendor.key_variables)
 SECRET_KEYS = frozenset(
-    {"anthropic_key", "api_key", "huggingface_key", "openai_key", "password", "token"}
+    {"anthropic_key", "api_key", "headers", "huggingface_key", "openai_key", "password", "token"}
 )
 MORE_VARIABLE = "AIXGO_CONFIG_ENV"
 """Names, separated by commas, that whoever starts the program allows besides."""

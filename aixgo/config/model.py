@@ -5,12 +5,14 @@ Below: errors, contract. Above: config.parse makes them, config.build reads them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
+from aixgo.observability.logs import LogSettings
+from aixgo.observability.settings import Settings
 from aixgo.pricing import Prices
 from aixgo.security.auth import Token
 from aixgo.security.tls import Tls
@@ -35,8 +37,12 @@ class AgentEntry:
     """Targets, agents or not; what others declare as their input included."""
     depends_on: tuple[str, ...] = ()
     model: str = ""
+    description: str = ""
+    version: str = ""
     listen: str = ""
     fallback: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
+    """Where what the entry does not say itself comes from."""
     line: int = 0
 
 
@@ -50,8 +56,11 @@ class OrchestrationEntry:
     config: Mapping[str, JSONValue] = field(default_factory=dict)
     limits: Mapping[str, JSONValue] = field(default_factory=dict)
     description: str = ""
+    version: str = ""
     outputs: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
+    within: str = ""
+    """The orchestration it stands inside, or ""."""
     line: int = 0
 
 
@@ -106,6 +115,10 @@ class Config:
     """Policies around calls between agents."""
     prices: Prices | None = None
     """What the file puts into force; None leaves the process as it is."""
+    observability: Settings = field(default_factory=Settings)
+    """What is traced and where it goes; by default nothing."""
+    logging: LogSettings | None = None
+    """What is logged and how; None leaves the process as it is."""
     extras: Mapping[str, JSONValue] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     unknown_keys: tuple[str, ...] = ()
@@ -120,6 +133,21 @@ class Config:
     def agent(self, name: str) -> AgentEntry | None:
         """The entry of that agent, if there is one."""
         return next((entry for entry in self.agents if entry.name == name), None)
+
+    def with_inner(self, names: Sequence[str]) -> tuple[str, ...]:
+        """`names`, and the orchestrations that stand inside one of them, at any depth."""
+        found = dict.fromkeys(names)
+        for entry in self.orchestrations:  # the outer ones come first
+            if entry.within in found:
+                found.setdefault(entry.name)
+        return tuple(found)
+
+    def outermost(self, name: str) -> str:
+        """The orchestration that `name` stands inside, at any depth; `name` itself if it stands alone."""
+        within = {entry.name: entry.within for entry in self.orchestrations}
+        while outer := within.get(name):
+            name = outer
+        return name
 
     @property
     def fallbacks(self) -> dict[str, tuple[str, ...]]:

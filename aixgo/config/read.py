@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import yaml
 
@@ -29,6 +30,9 @@ __all__ = [
     "MAX_SCALAR_BYTES",
     "Block",
     "Items",
+    "Line",
+    "in_file",
+    "position",
     "problem",
     "read_file",
     "read_text",
@@ -39,6 +43,7 @@ MAX_DEPTH = 20  # mappings and lists inside each other
 MAX_NODES = 10_000  # scalars, mappings and lists; an alias counts as everything it stands for
 MAX_KEY_BYTES = 1024
 MAX_SCALAR_BYTES = 1024 * 1024
+HEADERS = "observability.headers."
 
 # YAML 1.2's core types. YAML 1.1 would make `no` false, `1:30` ninety and a date an object.
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -67,9 +72,39 @@ class Items(list[JSONValue]):
         self.lines: list[int] = []
 
 
+class Line(int):
+    """The number of a line in `file`, for what was brought from there into another one."""
+
+    file: str
+
+    def __new__(cls, number: int, file: str) -> Self:
+        line = super().__new__(cls, number)
+        line.file = file
+        return line
+
+
+def in_file(value: JSONValue, file: str) -> None:
+    """Have every line of `value` say that it is one of `file`."""
+    if isinstance(value, Block):
+        value.line = Line(value.line, file)
+        value.lines = {key: Line(line, file) for key, line in value.lines.items()}
+        for inner in value.values():
+            in_file(inner, file)
+    elif isinstance(value, Items):
+        value.line = Line(value.line, file)
+        value.lines = [Line(line, file) for line in value.lines]
+        for inner in value:
+            in_file(inner, file)
+
+
+def position(file: str, line: int) -> str:
+    """`file:line`, of the file the line is in."""
+    return f"{line.file if isinstance(line, Line) else file}:{line}"
+
+
 def problem(file: str, line: int, key: str, what: str) -> ConfigError:
     """The error every fault of a file becomes: `file:line: key …: what`."""
-    where = f"{file}:{line}: " if line else f"{file}: "
+    where = f"{position(file, line)}: " if line else f"{file}: "
     return ConfigError(f"{where}key {key}: {what}" if key else f"{where}{what}")
 
 
@@ -236,7 +271,7 @@ class _Reader:
         return str(event.value)
 
     def _scalar(self, event: yaml.ScalarEvent, path: str) -> JSONValue:
-        text, key = str(event.value), path.rpartition(".")[2]
+        text, key = str(event.value), _key(path)
         if "${" in text:
             try:
                 text = expand(text, key=key)
@@ -271,6 +306,11 @@ class _Reader:
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark is not None else 0
+
+
+def _key(path: str) -> str:
+    """The key a value belongs to; a header may have any name, and what may stand in one does not depend on it."""
+    return "headers" if path.startswith(HEADERS) else path.rpartition(".")[2]
 
 
 def _plain(text: str) -> JSONValue:

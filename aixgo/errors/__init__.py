@@ -45,7 +45,10 @@ from aixgo.errors.base import (
     new_error_id,
 )
 from aixgo.errors.crossing import (
+    MAX_PARTIAL,
     error_classes,
+    partial_bytes,
+    read_partial,
     rebuild_error,
 )
 from aixgo.errors.delivery import (
@@ -79,6 +82,7 @@ from aixgo.errors.providers import (
 )
 
 __all__ = [
+    "MAX_PARTIAL",
     "AgentError",
     "AgentExists",
     "AgentFailed",
@@ -119,5 +123,7 @@ __all__ = [
     "error_classes",
     "nearest",
     "new_error_id",
+    "partial_bytes",
+    "read_partial",
     "rebuild_error",
 ]

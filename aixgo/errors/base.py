@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from aixgo.domain import JSONValue
     from aixgo.ledger import Usage
 
 __all__ = [
@@ -54,6 +55,9 @@ class AixgoError(Exception):
     """Seconds before which trying again makes no sense; 0 when nobody said."""
     usage: Usage | None = None
     """What the failed call of a model spent, where that is known; it stays in the process."""
+    partial: list[JSONValue] | None = None
+    """What an orchestration with an error strategy had when it failed: for each call it made the `agent`, and its
+    `reply`, or its `error` with `class` and `text`, or that it was `stopped`; at most `MAX_PARTIAL` bytes of JSON."""
 
     def __init__(self, text: str = "an error whose text stayed in the log of its process") -> None:
         super().__init__(text)
@@ -130,5 +134,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The known name closest to `name`, or "" when none is close; for 'did you mean' in errors."""
     import difflib  # rarely needed, and not at import
 
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return found[0] if found else ""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else ""

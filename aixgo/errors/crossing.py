@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from aixgo.errors.agents import AgentFailed
 from aixgo.errors.base import AixgoError, FieldValue
 
+if TYPE_CHECKING:
+    from aixgo.domain import JSONValue
+
 __all__ = [
+    "MAX_PARTIAL",
     "error_classes",
+    "partial_bytes",
+    "read_partial",
     "rebuild_error",
 ]
 
 PACKAGE = f"{__package__}."
 MAX_FIELD_BITS = 1024  # of an integer in one field
+MAX_PARTIAL = 4096  # bytes of the partial results that go with an error, as JSON
 
 
 def error_classes() -> dict[str, type[AixgoError]]:
@@ -33,7 +41,12 @@ def error_classes() -> dict[str, type[AixgoError]]:
 
 
 def rebuild_error(
-    kind: str, fields: Mapping[str, FieldValue], *, agent: str = "", error_id: str = ""
+    kind: str,
+    fields: Mapping[str, FieldValue],
+    *,
+    agent: str = "",
+    error_id: str = "",
+    partial: list[JSONValue] | None = None,
 ) -> AixgoError:
     """The error `kind` with `fields`, as its own class; a kind nobody knows becomes `AgentFailed`.
 
@@ -49,7 +62,36 @@ def rebuild_error(
         error = AgentFailed(agent, error_id)
     error.agent = agent
     error.error_id = error_id
+    if partial is not None:
+        error.partial = read_partial(partial_bytes(partial))
     return error
+
+
+def partial_bytes(partial: object) -> bytes:
+    """The partial results of an error as JSON; nothing if they are none, or cannot cross."""
+    import json  # rarely needed, and not at import
+
+    if not isinstance(partial, list) or not partial:
+        return b""
+    try:
+        text = json.dumps(partial, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        return b""
+    encoded = text.encode(errors="replace")
+    return encoded if len(encoded) <= MAX_PARTIAL else b""
+
+
+def read_partial(encoded: bytes) -> list[JSONValue] | None:
+    """The partial results in `encoded`, which a peer may have sent; None if there are none."""
+    import json
+
+    if not encoded or len(encoded) > MAX_PARTIAL:
+        return None
+    try:
+        found = json.loads(encoded)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _sound(value: object) -> FieldValue:
