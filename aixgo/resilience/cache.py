@@ -20,6 +20,7 @@ from typing import ClassVar, cast
 
 import msgspec
 
+from aixgo import telemetry
 from aixgo.context import Clock, SystemClock
 from aixgo.errors import ConfigError, ProviderError
 from aixgo.keys import Key
@@ -164,7 +165,7 @@ class ResponseCache(Policy):
             return await call.ask()
         known = self._answers.find(slot)
         if known is not None:
-            return self._again(call, known)
+            return self._again(call, request, known)
         flight = self._flights.find(slot)
         if flight is not None and not self._overdue(flight):
             if flight.full:
@@ -176,7 +177,7 @@ class ResponseCache(Policy):
                     self._flights.end(slot, flight)
             if isinstance(found, Answer):
                 self._joined += 1
-                return self._again(call, found)
+                return self._again(call, request, found)
             if isinstance(found, ProviderError):
                 raise _twin(found)
             return await self._ask(call, request, slot, flight if found == "lead" else None)
@@ -198,13 +199,15 @@ class ResponseCache(Policy):
         """Whether a flight is out for so long that nobody waits for it any more."""
         return self._clock.monotonic() - flight.since >= self._max_wait
 
-    def _again(self, call: Call, known: Answer) -> Reply:
+    def _again(self, call: Call, asked: ModelCall, known: Answer) -> Reply:
         """A reply of `known` that costs nothing."""
         spent = known.completion.usage
         self._hits += 1
         self._saved.add(spent)
         notes = {"cached": True, "saved_tokens": spent.tokens_total, "saved_usd": spent.cost_usd}
         completion = replace(known.completion, usage=Usage(), notes=notes)
+        if telemetry.on:
+            _tell(call, asked, completion)
         return _Replay(completion, known.thinking) if call.streaming else completion
 
     async def _ask(
@@ -245,6 +248,15 @@ class _Replay:
 
     async def aclose(self) -> None:
         self._pieces = iter(())
+
+
+def _tell(call: Call, asked: ModelCall, completion: Completion) -> None:
+    """Tell whoever watches of an answer that nobody below hears of."""
+    work = telemetry.ModelUse(
+        asked.provider.name, asked.request, call.context, streaming=call.streaming, cached=True
+    )
+    with telemetry.watch(work):
+        work.completion = completion
 
 
 def _twin(error: ProviderError) -> ProviderError:
