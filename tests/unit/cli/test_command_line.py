@@ -70,6 +70,19 @@ def test_a_wrong_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> 
     assert "No such option" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", [["call", "unix:/nowhere", "a"], ["serve", "c.yaml"]])
+def test_a_wrong_transport_is_told_with_those_there_are(
+    verb: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("agents: [{name: a, role: chat}]")
+    assert run_verb([*verb, "--transport", "pigeon"]) == 1
+    assert "--transport 'pigeon': there are stream and unary" in capsys.readouterr().err
+
+
 def test_validate_tells_what_is_there_and_what_is_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
