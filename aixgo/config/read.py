@@ -271,15 +271,16 @@ class _Reader:
         return str(event.value)
 
     def _scalar(self, event: yaml.ScalarEvent, path: str) -> JSONValue:
-        text, key = str(event.value), _key(path)
+        text, key = str(event.value), path.rpartition(".")[2]
+        is_header = path.startswith(HEADERS)
         if "${" in text:
             try:
-                text = expand(text, key=key)
+                text = expand(text, key="" if is_header else key)
             except ConfigError as exc:
                 raise self._problem(event, path, str(exc)) from exc
         if len(text.encode()) > MAX_SCALAR_BYTES:
             raise self._problem(event, path, f"a value holds more than {MAX_SCALAR_BYTES} bytes")
-        if key in SECRET_KEYS and text != event.value:
+        if (is_header or key in SECRET_KEYS) and text != event.value:
             return Secret(text)
         if not event.implicit[0]:  # quoted, or a block of text
             return text
@@ -306,11 +307,6 @@ class _Reader:
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark is not None else 0
-
-
-def _key(path: str) -> str:
-    """The key a value belongs to; a header may have any name, and what may stand in one does not depend on it."""
-    return "headers" if path.startswith(HEADERS) else path.rpartition(".")[2]
 
 
 def _plain(text: str) -> JSONValue:
