@@ -72,6 +72,8 @@ class Observing:
         found, otel = settings or Settings(), self.otel
         if not otel:
             return found
+        if otel == "none":
+            return replace(found, exporter="none", langfuse=None)
         if otel in WORDS:
             return replace(found, enabled=True, exporter=cast("Exporter", otel))
         if otel.startswith(FILE) and otel != FILE:

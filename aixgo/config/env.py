@@ -18,6 +18,7 @@ from aixgo.providers import VENDORS
 __all__ = [
     "ALLOWED",
     "ALLOWED_PREFIX",
+    "HIDDEN_KEYS",
     "MORE_VARIABLE",
     "SECRETS",
     "SECRET_KEYS",
@@ -33,6 +34,8 @@ SECRETS = frozenset(name for vendor in VENDORS.values() for name in vendor.key_v
 SECRET_KEYS = frozenset(
     {"anthropic_key", "api_key", "huggingface_key", "openai_key", "password", "token"}
 )
+HIDDEN_KEYS = SECRET_KEYS | {"secret_key"}
+"""Keys whose values no text shows; the last is of a service that no vendor's key is for."""
 MORE_VARIABLE = "AIXGO_CONFIG_ENV"
 """Names, separated by commas, that whoever starts the program allows besides."""
 

@@ -5,6 +5,7 @@ Nothing of OpenTelemetry is imported here. Below: observability, config.check. A
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from aixgo.config.check import Findings
+from aixgo.config.models import on_this_machine, origin
 from aixgo.config.read import Block
 from aixgo.errors import ConfigError
 from aixgo.keys import Key, Secret
 from aixgo.message import JSONValue
+from aixgo.observability.langfuse import LANGFUSE_KEYS, LangfuseSettings
 from aixgo.observability.logs import LOG_KEYS, LogSettings
 from aixgo.observability.settings import KEYS, Settings
 
@@ -35,6 +38,8 @@ def read_observability(block: Block, folder: Path, findings: Findings) -> Settin
     values = _good(given, KEYS)
     if isinstance(headers := given.get("headers"), Block):
         values["headers"] = _headers(headers, findings)
+    if isinstance(langfuse := given.get("langfuse"), Block):
+        values["langfuse"] = _langfuse(langfuse, findings)
     if isinstance(file := values.get("file"), str) and file:
         values["file"] = str(folder / Path(file).expanduser())
     return _settings(Settings, values, given, findings) or Settings()
@@ -84,6 +89,36 @@ def _headers(given: Block, findings: Findings) -> dict[str, str]:
                 "write ${NAME} and set the variable"
             )
     return found
+
+
+def _langfuse(given: Block, findings: Findings) -> LangfuseSettings | None:
+    """A file may come from somebody else: keys of the environment go to no server that only a file names."""
+    values = _good(given, LANGFUSE_KEYS)
+    try:
+        found = LangfuseSettings(**values)  # type: ignore[arg-type]  # each was checked by its key
+    except ConfigError as exc:
+        name = re.match(r"[\w.]+\.(\w+)", str(exc))
+        line = given.lines.get(name[1], given.line) if name is not None else given.line
+        findings.fault(line, "", f"key {exc}")
+        return None
+    if found.host and not (found.public_key and found.secret_key) and not _known_place(found.host):
+        findings.fault(
+            given.lines["host"],
+            "observability.langfuse",
+            "the file names the server, so it has to name both keys, such as 'secret_key: "
+            "${AIXGO_LANGFUSE_SECRET_KEY}'; or set LANGFUSE_BASE_URL instead of naming the server in the file",
+        )
+    return found
+
+
+def _known_place(host: str) -> bool:
+    """Whether the environment's keys may go there: Langfuse's own cloud, the environment's server, this machine."""
+    place = origin(host)
+    own = {origin(os.environ.get(name, "")) for name in ("LANGFUSE_BASE_URL", "LANGFUSE_HOST")}
+    if place is None:
+        return False
+    cloud = place[0] == "https" and f".{place[1]}".endswith(".cloud.langfuse.com")
+    return cloud or place in own or on_this_machine(host)
 
 
 def _is_number(value: JSONValue) -> bool:

@@ -17,7 +17,7 @@ from typing import Self
 
 import yaml
 
-from aixgo.config.env import SECRET_KEYS, expand
+from aixgo.config.env import HIDDEN_KEYS, expand
 from aixgo.errors import ConfigError
 from aixgo.keys import Secret
 from aixgo.message import JSONValue
@@ -280,7 +280,7 @@ class _Reader:
                 raise self._problem(event, path, str(exc)) from exc
         if len(text.encode()) > MAX_SCALAR_BYTES:
             raise self._problem(event, path, f"a value holds more than {MAX_SCALAR_BYTES} bytes")
-        if (is_header or key in SECRET_KEYS) and text != event.value:
+        if (is_header or key in HIDDEN_KEYS) and text != event.value:
             return Secret(text)
         if not event.implicit[0]:  # quoted, or a block of text
             return text
