@@ -215,6 +215,10 @@ class _Reader:
             raise self._problem(event, path, f"nothing is anchored as &{name} above")
         if anchored is None:
             raise self._problem(event, path, f"*{name} stands inside what it repeats")
+        key = path.rpartition(".")[2]
+        if isinstance(anchored.value, Secret) and not (key in HIDDEN_KEYS or _is_header(path)):
+            listed = ", ".join(sorted(HIDDEN_KEYS))
+            raise self._problem(event, path, f"*{name} is a secret and may only stand in: {listed}")
         self._count(event, path, anchored.nodes)
         if anchored.depth:
             self._check_depth(event, path, depth + anchored.depth - 1)
@@ -272,7 +276,7 @@ class _Reader:
 
     def _scalar(self, event: yaml.ScalarEvent, path: str) -> JSONValue:
         text, key = str(event.value), path.rpartition(".")[2]
-        is_header = path.startswith(HEADERS)
+        is_header = _is_header(path)
         if "${" in text:
             try:
                 text = expand(text, key="" if is_header else key)
@@ -307,6 +311,10 @@ class _Reader:
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark is not None else 0
+
+
+def _is_header(path: str) -> bool:
+    return path.startswith(HEADERS)
 
 
 def _plain(text: str) -> JSONValue:
