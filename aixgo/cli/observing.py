@@ -82,7 +82,7 @@ class Observing:
         if "://" not in otel:
             raise ConfigError(f"--otel {otel!r}: give {', '.join(WORDS)}, file:PATH or a URL")
         url = check_url(otel, "--otel")
-        headers = found.headers if url == found.endpoint else {}
+        headers = found.headers if url == found.endpoint else None
         return replace(found, enabled=True, exporter="otlp", endpoint=url, headers=headers)
 
     def log(self, settings: LogSettings | None = None) -> LogSettings:

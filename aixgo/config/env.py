@@ -76,9 +76,13 @@ def is_secret(name: str) -> bool:
 
 def secrets_in(text: str) -> list[str]:
     """The variables whose key stands in `text`, but for those whose value files may have."""
-    held = {name: value.strip() for name, value in os.environ.items() if value.strip() in text}
+    held = {name: value.strip() for name, value in os.environ.items() if value.strip()}
     free = {value for name, value in held.items() if for_files(name)}
-    return [name for name, value in held.items() if value and is_secret(name) and value not in free]
+    return [
+        name
+        for name, value in held.items()
+        if is_secret(name) and value in text and value not in free
+    ]
 
 
 def for_files(name: str, environ: Mapping[str, str] | None = None) -> bool:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from aixgo.config.check import Findings
+from aixgo.config.env import ALLOWED_PREFIX, MORE_VARIABLE, secrets_in
 from aixgo.config.models import on_this_machine, origin
-from aixgo.config.read import Block
+from aixgo.config.read import Block, position
 from aixgo.errors import ConfigError
 from aixgo.keys import Key, Secret
 from aixgo.message import JSONValue
@@ -23,6 +24,8 @@ from aixgo.observability.logs import LOG_KEYS, LogSettings
 from aixgo.observability.settings import KEYS, Settings
 
 __all__ = ["read_logging", "read_observability"]
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 T = TypeVar("T", Settings, LogSettings)
 
@@ -38,6 +41,8 @@ def read_observability(block: Block, folder: Path, findings: Findings) -> Settin
     values = _good(given, KEYS)
     if isinstance(headers := given.get("headers"), Block):
         values["headers"] = _headers(headers, findings)
+    elif (endpoint := values.get("endpoint")) and not _is_known(str(endpoint), *ENDPOINTS):
+        values["headers"] = {}  # those of the environment are for another collector
     if isinstance(langfuse := given.get("langfuse"), Block):
         values["langfuse"] = _langfuse(langfuse, findings)
     if isinstance(file := values.get("file"), str) and file:
@@ -83,12 +88,24 @@ def _headers(given: Block, findings: Findings) -> dict[str, str]:
             found[name] = str(value)
         else:
             findings.fault(given.lines[name], where, "must be text")
+        _check_secret(value, given.lines[name], where, findings)
         if _is_credential(name) and not isinstance(value, Secret):
+            at = position(findings.file, given.lines[name])
             findings.notices.append(
-                f"{findings.file}:{given.lines[name]}: {where}: a key stands in the file; "
-                "write ${NAME} and set the variable"
+                f"{at}: {where}: a key stands in the file; write ${{NAME}} and set the variable"
             )
     return found
+
+
+def _check_secret(value: JSONValue, line: int, where: str, findings: Findings) -> None:
+    """A vendor's key is for that vendor, however it came to stand here."""
+    for variable in secrets_in(value) if isinstance(value, str) else ():
+        findings.fault(
+            line,
+            where,
+            f"a file may not send the key in {variable} to whoever receives traces; write a key for them as "
+            f"${{{ALLOWED_PREFIX}…}}, or allow it with {MORE_VARIABLE}={variable}",
+        )
 
 
 def _langfuse(given: Block, findings: Findings) -> LangfuseSettings | None:
@@ -101,6 +118,9 @@ def _langfuse(given: Block, findings: Findings) -> LangfuseSettings | None:
         line = given.lines.get(name[1], given.line) if name is not None else given.line
         findings.fault(line, "", f"key {exc}")
         return None
+    for key in ("public_key", "secret_key"):
+        where = f"observability.langfuse.{key}"
+        _check_secret(given.get(key), given.lines.get(key, given.line), where, findings)
     if found.host and not (found.public_key and found.secret_key) and not _known_place(found.host):
         findings.fault(
             given.lines["host"],
@@ -114,11 +134,17 @@ def _langfuse(given: Block, findings: Findings) -> LangfuseSettings | None:
 def _known_place(host: str) -> bool:
     """Whether the environment's keys may go there: Langfuse's own cloud, the environment's server, this machine."""
     place = origin(host)
-    own = {origin(os.environ.get(name, "")) for name in ("LANGFUSE_BASE_URL", "LANGFUSE_HOST")}
     if place is None:
         return False
     cloud = place[0] == "https" and f".{place[1]}".endswith(".cloud.langfuse.com")
-    return cloud or place in own or on_this_machine(host)
+    return cloud or _is_known(host, "LANGFUSE_BASE_URL", "LANGFUSE_HOST")
+
+
+def _is_known(url: str, *variables: str) -> bool:
+    """Whether `url` leads to where one of the variables does, or to this machine."""
+    place = origin(url)
+    own = {origin(os.environ.get(name, "").strip()) for name in variables}
+    return place is not None and (place in own or on_this_machine(url))
 
 
 def _is_number(value: JSONValue) -> bool:

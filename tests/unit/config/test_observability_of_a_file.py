@@ -227,14 +227,66 @@ def test_what_is_wrong_is_told_once_with_its_line(tmp_path: Path, text: str, sai
 def test_a_credential_in_the_file_is_warned_about_and_one_in_the_environment_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary-in-the-environment")
+    monkeypatch.setenv("AIXGO_COLLECTOR", "canary-in-the-environment")
     text = "observability:\n  headers: {{authorization: '{}', x-team: blue}}"
     (warning,) = loaded(tmp_path, text.format("canary-in-the-file")).warnings
     assert "flow.yaml:3: observability.headers.authorization: a key stands in the file" in warning
-    config = loaded(tmp_path, text.format("Bearer ${OPENAI_API_KEY}"))
+    config = loaded(tmp_path, text.format("Bearer ${AIXGO_COLLECTOR}"))
     assert not config.warnings
-    assert config.observability.headers["authorization"] == "Bearer canary-in-the-environment"
+    assert config.observability.headers == {
+        "authorization": "Bearer canary-in-the-environment",
+        "x-team": "blue",
+    }
     assert "canary" not in repr(config) + warning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "observability:\n  headers: {x-api-key: '${OPENAI_API_KEY}'}\n",
+        "observability:\n  headers: {token: '${OPENAI_API_KEY}'}\n",
+        "mine: &m {token: '${OPENAI_API_KEY}'}\nobservability:\n  headers: *m\n",
+        "mine: &m {token: '${OPENAI_API_KEY}'}\nobservability:\n  headers: {<<: *m}\n",
+        "mine: {token: &t '${OPENAI_API_KEY}'}\nobservability: {headers: {x: *t}}\n",
+        "mine: {token: &t '${OPENAI_API_KEY}'}\nobservability: {langfuse: {secret_key: *t}}\n",
+    ],
+)
+def test_a_vendors_key_is_sent_to_nobody_who_receives_traces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary-of-the-vendor")
+    with pytest.raises(ConfigError, match=r"flow\.yaml:\d: key .*OPENAI_API_KEY") as refused:
+        loaded(tmp_path, text)
+    assert "canary" not in str(refused.value)
+
+
+def test_a_vendors_key_is_sent_there_if_whoever_starts_it_allows_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary-of-the-vendor")
+    monkeypatch.setenv("AIXGO_CONFIG_ENV", "OPENAI_API_KEY")
+    config = loaded(tmp_path, "observability: {headers: {x-api-key: '${OPENAI_API_KEY}'}}")
+    assert config.observability.headers == {"x-api-key": "canary-of-the-vendor"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "headers"),
+    [
+        ("https://elsewhere.example", {}),
+        ("https://ours.example.elsewhere.example", {}),
+        ("https://ours.example", None),
+        ("http://127.0.0.1:4318", None),
+    ],
+)
+def test_headers_of_the_environment_go_to_no_collector_that_only_a_file_names(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: str,
+    headers: dict[str, str] | None,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://ours.example/otlp")
+    config = loaded(tmp_path, f"observability: {{exporter: otlp, endpoint: '{endpoint}'}}")
+    assert config.observability.headers == headers
 
 
 def test_what_go_files_say_there_is_taken_and_named_as_without_effect(tmp_path: Path) -> None:
@@ -302,7 +354,7 @@ async def test_a_program_with_handlers_keeps_them(
     async with open_runtime(config) as runtime:
         await runtime.call("a", "hi")
         assert logging.getLogger("other").level == logging.DEBUG
-    assert [record.name for record in caplog.records] == ["aixgo.agents.logger"]
+    assert "aixgo.agents.logger" in [record.name for record in caplog.records]
     assert capsys.readouterr().err == ""
 
 
