@@ -1,0 +1,132 @@
+"""examples/distributed-deployment: one workflow in one process, and by the commands of each deployment as processes.
+
+The commands are read from docker-compose.yml and deploy/k8s; only addresses and the folder of the certificates change.
+"""
+
+import asyncio
+import signal
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from aixgo import DistributedRuntime
+from aixgo.errors import AixgoError, Unavailable
+from aixgo.rpc.probes import ask_health
+from tests.e2e.commands import ROOT, aixgo, run
+from tests.e2e.service_fleet import CAN_MOUNT, ServiceFleet, certified
+from tests.services import Service, compose_services, kubernetes_services
+
+pytestmark = pytest.mark.slow
+
+WORKFLOW = "examples/distributed-deployment/workflow.yaml"
+DOCUMENT = ROOT / "README.md"
+COMPOSE = {service.name: service for service in compose_services()}
+ENTRY = "briefing"
+REPLICATED = "keywords"
+PATIENCE = 28.0  # seconds a test may take, so that a hang shows where it is
+CALLERS = 4
+ANSWERS = 40  # that have to come after a replica went
+
+
+@cache
+def in_one_process() -> str:
+    """What everything is compared with."""
+    done = run(aixgo("run", WORKFLOW, "--input-file", str(DOCUMENT)))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Load:
+    """Callers of the entry, until told to end: what they were answered, and what failed."""
+
+    def __init__(self, runtime: DistributedRuntime) -> None:
+        self.answers = Counter[str]()
+        self.failures: list[AixgoError] = []
+        self._runtime = runtime
+        self._text = DOCUMENT.read_text(encoding="utf-8")
+        self._ended = False
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._ask()) for _ in range(CALLERS)]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._ended = True
+        await asyncio.gather(*self._tasks)
+
+    async def more(self, count: int) -> None:
+        """Return after so many more answers."""
+        enough = self.answers.total() + count
+        while self.answers.total() < enough:
+            await asyncio.sleep(0)
+            assert len(self.failures) <= CALLERS, self.failures
+
+    async def _ask(self) -> None:
+        while not self._ended:
+            try:
+                reply = await self._runtime.call(ENTRY, self._text, timeout=10)
+            except AixgoError as exc:
+                self.failures.append(exc)
+            else:
+                self.answers[reply.text] += 1
+
+
+def asking(fleet: ServiceFleet) -> DistributedRuntime:
+    """A client of the entry, with the certificate of the service that asks."""
+    (entry,) = fleet.replicas[ENTRY]
+    return DistributedRuntime(peers={ENTRY: entry.address}, tls=fleet.tls("ask", ENTRY))
+
+
+async def test_composes_entry_may_start_first_and_a_replica_may_be_killed(tmp_path: Path) -> None:
+    others = [name for name, service in COMPOSE.items() if service.verb == "serve"]
+    others.remove(ENTRY)
+    async with (
+        asyncio.timeout(PATIENCE),
+        certified(COMPOSE.values(), tmp_path, COMPOSE["certs"], by_name=False) as fleet,
+    ):
+        await fleet.start(ENTRY)
+        (entry,) = fleet.replicas[ENTRY]
+        assert await ask_health(entry.health) == "SERVING"
+        assert await ask_health(entry.health, ENTRY) == "SERVING"
+        async with asking(fleet) as rt:
+            with pytest.raises(Unavailable, match="'plain' is unavailable: unreachable"):
+                await rt.call(ENTRY, "A text.", timeout=10)
+            await fleet.start(*others)
+            out, errors, code = await fleet.run(COMPOSE["ask"], DOCUMENT.read_bytes())
+            assert (out, code) == (in_one_process(), 0), errors
+            async with Load(rt) as load:
+                await load.more(ANSWERS)
+                fleet.replicas[REPLICATED][0].send(signal.SIGKILL)
+                await load.more(ANSWERS)
+            assert {*load.answers} == {in_one_process().removesuffix("\n")}
+            for failure in load.failures:  # of the calls that were at the replica
+                assert isinstance(failure, Unavailable)
+                assert failure.outcome == "unknown"
+        killed = fleet.replicas[REPLICATED].pop(0)
+        assert await killed.ended() == -signal.SIGKILL
+        assert await fleet.stop() == {0}
+
+
+@pytest.mark.skipif(not CAN_MOUNT, reason="needs a hosts file of its own: sudo make test")
+async def test_pods_find_each_other_by_name_and_one_that_is_replaced_loses_no_call(
+    tmp_path: Path,
+) -> None:
+    services: list[Service] = kubernetes_services()
+    async with (
+        asyncio.timeout(PATIENCE),
+        certified(services, tmp_path, COMPOSE["certs"], by_name=True) as fleet,
+    ):
+        await fleet.start(*fleet.replicas)
+        out, errors, code = await fleet.run(COMPOSE["ask"], DOCUMENT.read_bytes())
+        assert (out, code) == (in_one_process(), 0), errors
+        async with asking(fleet) as rt, Load(rt) as load:
+            await load.more(ANSWERS)
+            leaving = fleet.replicas[REPLICATED][0]
+            leaving.send(signal.SIGTERM)
+            assert await leaving.ended() == 0
+            await load.more(ANSWERS)
+        assert load.failures == []
+        assert {*load.answers} == {in_one_process().removesuffix("\n")}
