@@ -9,7 +9,6 @@ import kubernetes_validate
 import pytest
 
 import aixgo
-
 from tests.services import DRAIN, KUBERNETES, Service, kubernetes_services, manifests
 from tests.unit.deployment.kustomized import (
     Object,
