@@ -57,11 +57,15 @@ class ServiceFleet:
         services: with the commands of a file.
         folder: for certificates, the hosts file and logs.
         by_name: give each replica an address and find it by name, as a cluster does; else by ports of 127.0.0.1.
+        variables: given to every process besides.
     """
 
-    def __init__(self, services: Iterable[Service], folder: Path, *, by_name: bool) -> None:
+    def __init__(
+        self, services: Iterable[Service], folder: Path, *, by_name: bool, **variables: str
+    ) -> None:
         self.certs = folder / "certs"
         self._folder = folder
+        self._variables = variables
         self._hosts = folder / "hosts" if by_name else None
         serving = [service for service in services if service.verb == "serve"]
         self.replicas = {
@@ -115,7 +119,7 @@ class ServiceFleet:
                 replica.process = await asyncio.create_subprocess_exec(
                     *self._command(replica),
                     cwd=ROOT,
-                    env=environment(**replica.service.environment),
+                    env=environment(**replica.service.environment, **self._variables),
                     stdout=asyncio.subprocess.PIPE,
                     stderr=errors,
                 )
@@ -142,7 +146,7 @@ class ServiceFleet:
         process = await asyncio.create_subprocess_exec(
             *self._in_namespace(self._local(service.command)),
             cwd=ROOT,
-            env=environment(**service.environment),
+            env=environment(**service.environment, **self._variables),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -204,10 +208,10 @@ def _free_ports(count: int) -> list[int]:
 
 @asynccontextmanager
 async def certified(
-    services: Iterable[Service], folder: Path, certs: Service, *, by_name: bool
+    services: Iterable[Service], folder: Path, certs: Service, *, by_name: bool, **variables: str
 ) -> AsyncIterator[ServiceFleet]:
     """A fleet whose certificates `certs` has made."""
-    async with ServiceFleet(services, folder, by_name=by_name) as fleet:
+    async with ServiceFleet(services, folder, by_name=by_name, **variables) as fleet:
         _, errors, code = await fleet.run(certs)
         assert code == 0, errors
         yield fleet

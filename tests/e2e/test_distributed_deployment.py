@@ -17,7 +17,8 @@ from aixgo.errors import AixgoError, Unavailable
 from aixgo.rpc.probes import ask_health
 from tests.e2e.commands import ROOT, aixgo, run
 from tests.e2e.service_fleet import CAN_MOUNT, ServiceFleet, certified
-from tests.services import Service, compose_services, kubernetes_services
+from tests.otlp import Receiver, tree
+from tests.services import compose_services, kubernetes_services
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +30,25 @@ REPLICATED = "keywords"
 PATIENCE = 28.0  # seconds a test may take, so that a hang shows where it is
 CALLERS = 4
 ANSWERS = 40  # that have to come after a replica went
+TRACE = """
+invoke_agent briefing client
+  invoke_agent briefing server
+    orchestration.sequential briefing internal
+      invoke_agent plain client
+        invoke_agent plain server
+      invoke_agent reading client
+        invoke_agent reading server
+          orchestration.parallel reading internal
+            invoke_agent keywords client
+              invoke_agent keywords server
+            invoke_agent summariser client
+              invoke_agent summariser server
+                chat offline client
+            invoke_agent statistics client
+              invoke_agent statistics server
+      invoke_agent report client
+        invoke_agent report server
+""".strip().splitlines()
 
 
 @cache
@@ -114,19 +134,27 @@ async def test_composes_entry_may_start_first_and_a_replica_may_be_killed(tmp_pa
 async def test_pods_find_each_other_by_name_and_one_that_is_replaced_loses_no_call(
     tmp_path: Path,
 ) -> None:
-    services: list[Service] = kubernetes_services()
-    async with (
-        asyncio.timeout(PATIENCE),
-        certified(services, tmp_path, COMPOSE["certs"], by_name=True) as fleet,
-    ):
-        await fleet.start(*fleet.replicas)
-        out, errors, code = await fleet.run(COMPOSE["ask"], DOCUMENT.read_bytes())
-        assert (out, code) == (in_one_process(), 0), errors
-        async with asking(fleet) as rt, Load(rt) as load:
-            await load.more(ANSWERS)
-            leaving = fleet.replicas[REPLICATED][0]
-            leaving.send(signal.SIGTERM)
-            assert await leaving.ended() == 0
-            await load.more(ANSWERS)
-        assert load.failures == []
-        assert {*load.answers} == {in_one_process().removesuffix("\n")}
+    """Traced besides, by variables alone: an answer is one trace over seven processes."""
+    certs, services = COMPOSE["certs"], kubernetes_services()
+    with Receiver() as receiver:
+        told = {"AIXGO_OTEL": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http}
+        async with (
+            asyncio.timeout(PATIENCE),
+            certified(services, tmp_path, certs, by_name=True, **told) as fleet,
+        ):
+            await fleet.start(*fleet.replicas)
+            out, errors, code = await fleet.run(COMPOSE["ask"], DOCUMENT.read_bytes())
+            assert (out, code) == (in_one_process(), 0), errors
+            async with asking(fleet) as rt, Load(rt) as load:
+                await load.more(ANSWERS)
+                leaving = fleet.replicas[REPLICATED].pop(0)
+                leaving.send(signal.SIGTERM)
+                assert await leaving.ended() == 0
+                await load.more(ANSWERS)
+            assert load.failures == []
+            assert {*load.answers} == {in_one_process().removesuffix("\n")}
+            assert await fleet.stop() == {0}  # what they have not sent yet leaves with them
+    (root,) = [s for s in receiver.spans if s.kind == "client" and not s.parent_id]
+    spans = [span for span in receiver.spans if span.trace_id == root.trace_id]
+    assert [line.partition(" @")[0] for line in tree(spans)] == TRACE
+    assert len({span.resource["service.instance.id"] for span in spans}) == 7
