@@ -4,7 +4,9 @@ The commands are read from docker-compose.yml and deploy/k8s; only addresses and
 """
 
 import asyncio
+import re
 import signal
+import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from aixgo import DistributedRuntime
 from aixgo.errors import AixgoError, Unavailable
 from aixgo.rpc.probes import ask_health
-from tests.e2e.commands import ROOT, aixgo, run
+from tests.e2e.commands import ROOT, aixgo, environment, run
 from tests.e2e.service_fleet import CAN_MOUNT, ServiceFleet, certified
 from tests.otlp import Receiver, tree
 from tests.services import compose_services, kubernetes_services
@@ -158,3 +160,28 @@ async def test_pods_find_each_other_by_name_and_one_that_is_replaced_loses_no_ca
     spans = [span for span in receiver.spans if span.trace_id == root.trace_id]
     assert [line.partition(" @")[0] for line in tree(spans)] == TRACE
     assert len({span.resource["service.instance.id"] for span in spans}) == 7
+
+
+def blocks() -> list[str]:
+    """The shell blocks of the example's page."""
+    page = (ROOT / "examples" / "distributed-deployment" / "README.md").read_text("utf-8")
+    return re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def test_the_processes_that_the_page_starts_give_the_same_answer(tmp_path: Path) -> None:
+    program = tmp_path / "aixgo"  # what an installation puts on the path
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aixgo "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    (block,) = [block for block in blocks() if "kill" in block]
+    path = f"{tmp_path}:{environment()['PATH']}"
+    done = run(["bash", "-c", f"trap 'kill $(jobs -p)' EXIT\n{block}"], PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert in_one_process() in done.stdout
+
+
+def test_the_commands_that_the_page_shows_for_a_network_are_the_services_commands() -> None:
+    (block,) = [block for block in blocks() if "/certs/" in block]
+    lines = block.replace("\\\n", "").splitlines()
+    shown = {frozenset(line.partition(" < ")[0].split()) for line in lines}
+    served = {frozenset(COMPOSE[name].command) for name in ("keywords", "briefing", "ask")}
+    assert shown == served
