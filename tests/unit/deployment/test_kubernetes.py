@@ -4,12 +4,20 @@ No cluster sees these files here. What is checked is the base as it is written, 
 """
 
 import re
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
 
 import aixgo
-from tests.services import DRAIN, KUBERNETES, Service, kubernetes_services, manifests
+from tests.services import (
+    DRAIN,
+    KUBERNETES,
+    Service,
+    fleet_environment,
+    kubernetes_services,
+    manifests,
+)
 from tests.unit.deployment.kustomized import (
     Object,
     built,
@@ -148,9 +156,20 @@ def test_no_secret_is_in_a_file_and_only_the_agent_with_a_model_is_given_its_key
         pod = container(deployment)
         referred = [given["secretRef"]["name"] for given in pod["envFrom"] if "secretRef" in given]
         assert referred == (["models"] if deployment["metadata"]["name"] == "summariser" else [])
-        assert "env" not in pod
+        assert [variable["name"] for variable in pod["env"]] == ["OTEL_SERVICE_NAME"]
     assert of_kind(written(), "Secret") == {}
     assert "models" not in of_kind(objects, "Secret")
+
+
+def test_every_variable_of_a_command_is_in_the_config_map_of_its_pod(
+    objects: list[Object],
+) -> None:
+    maps = of_kind(objects, "ConfigMap") or {"fleet": {"data": fleet_environment()}}
+    for deployment in of_kind(objects, "Deployment").values():
+        pod = container(deployment)
+        (name,) = [r["configMapRef"]["name"] for r in pod["envFrom"] if "configMapRef" in r]
+        used = set(re.findall(r"\$\((\w+)\)", " ".join(pod["args"])))
+        assert used == set(maps[name]["data"]) == {"AIXGO_OTEL"}
 
 
 def test_the_network_lets_through_what_the_workflow_needs_and_nothing_else(
@@ -267,3 +286,14 @@ def test_prod_runs_two_of_everything_and_asks_for_the_models_key() -> None:
         assert over == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
     given = container(of_kind(objects, "Deployment")["summariser"])["envFrom"]
     assert {"secretRef": {"name": "models"}} in given, "and not optional"
+
+
+def test_prod_lets_traces_out_to_where_they_are_sent() -> None:
+    objects = built("prod")
+    (fleet,) = of_kind(objects, "ConfigMap").values()
+    collector = urlsplit(fleet["data"]["AIXGO_OTEL"])
+    (rule,) = of_kind(objects, "NetworkPolicy")["traces"]["spec"]["egress"]
+    assert {"port": collector.port, "protocol": "TCP"} in rule["ports"]
+    (peer,) = rule["to"]
+    namespace = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert str(collector.hostname).split(".")[1] == namespace
