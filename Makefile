@@ -15,7 +15,7 @@ BASE ?=
 BUILD ?=
 export DOC MODEL BASE BUILD
 
-.PHONY: help demo test test-live test-compose check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
+.PHONY: help demo test test-live test-backends test-compose check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ endif
 
 test-live: venv ## Ask vendors' real models a few things, for money (VENDORS=openai,anthropic names them)
 	@LIVE_VENDORS="$(VENDORS)" $(BIN)/python -m pytest tests/live/short_set.py
+
+test-backends: venv ## Install Arize Phoenix (900 MB in .cache), trace the demo's processes to it, ask it what it saw
+	@scripts/backends.sh
+	@$(BIN)/python -m pytest tests/backends/phoenix.py
 
 test-compose: venv ## Run the example fleet in containers, and kill one of them (needs a Docker engine and Compose)
 	@docker info >/dev/null 2>&1 || { echo "No Docker engine answers. On Debian: apt install docker.io docker-compose; else docs.docker.com/engine/install" >&2; exit 1; }

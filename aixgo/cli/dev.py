@@ -60,6 +60,8 @@ def command(
     """Run the whole fleet in this terminal and restart it on change."""
     told = Observing(otel=otel, log_format=log_format, log_level=log_level)
     log_to_stderr(settings=told.log())
+    if address:
+        _front_address(address)  # what no change of a file can mend is an error at once
     flags = [*(["--model", model] if model else []), *(["--offline"] if offline else [])]
     run_loop(_develop(config, address, watch or (), flags, told))
     return 0

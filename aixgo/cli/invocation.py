@@ -44,10 +44,14 @@ def invoke(name: str, module: str, arguments: list[str]) -> int:
     def guarded(**given: object) -> None:
         codes.append(_guard(functools.partial(command, **given)))
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(help=VERBS[name].help)(guarded)
+    parser = typer.main.get_command(app)
+    for parameter in parser.params:  # `--timeout TIMEOUT`, whichever way this typer would write it
+        if parameter.name and not getattr(parameter, "is_flag", False):
+            parameter.metavar = parameter.metavar or parameter.name.upper()
     try:
-        app(args=arguments, prog_name=f"aixgo {name}")
+        parser(args=arguments, prog_name=f"aixgo {name}")
     except SystemExit as exc:  # how the parser ends, also after a command that ran
         if codes:
             return codes[0]

@@ -84,13 +84,15 @@ class Credentials:
         if not self._insecure:
             raise ConfigError(
                 f"{verb} {address.text!r} without TLS would send messages readable over the network; "
-                "use tls=, a loopback address or a unix socket, or pass external_tls=True if a mesh "
-                "encrypts, or insecure=True if the network is trusted"
+                "give it TLS (tls=, or --cert and --key), a loopback address or a unix socket, or allow "
+                "plaintext: external_tls=True (--external-tls) if a mesh encrypts, insecure=True "
+                "(--insecure) if the network is trusted"
             )
         if self._token is not None:
             raise ConfigError(
                 f"{verb} {address.text!r} without TLS would send the token readable over the network; "
-                "use tls=, or pass external_tls=True instead of insecure=True if a mesh encrypts"
+                "give it TLS (tls=, or --cert and --key), or external_tls=True (--external-tls) in place of "
+                "insecure=True (--insecure) if a mesh encrypts"
             )
 
     def check_server(self, address: Address, verb: str) -> None:

@@ -98,3 +98,6 @@ def test_wrong_options_are_told_before_anything_starts(folder: Path) -> None:
     assert nowhere.returncode == 1
     assert "there is no such folder to watch" in nowhere.stderr
     assert aixgo("dev", folder / "none.yaml").returncode == 1
+    refused = aixgo("dev", folder / "c.yaml", "--address", "127.0.0.1:99999")
+    assert refused.returncode == 1
+    assert "99999 is no port" in refused.stderr

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,16 @@ def test_help_loads_neither_typer_nor_rich_nor_grpc() -> None:
 def test_every_verb_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_verb([name, "--help"]) == 0
     assert f"aixgo {name}" in capsys.readouterr().out
+
+
+def test_help_writes_flags_without_a_value_and_options_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_verb(["run", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--timeout TIMEOUT" in shown
+    assert re.search(r"--offline +Answer by rule", shown)
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_an_unknown_verb_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
