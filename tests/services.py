@@ -124,3 +124,8 @@ def fleet_environment() -> dict[str, str]:
     base = yaml.safe_load((KUBERNETES / "base" / "kustomization.yaml").read_text(encoding="utf-8"))
     (fleet,) = (item for item in base["configMapGenerator"] if item["name"] == "fleet")
     return dict(literal.split("=", 1) for literal in fleet["literals"])
+
+
+def sh_blocks(document: str) -> list[str]:
+    """The commands of a document that need more than this checkout, each block as it stands."""
+    return re.findall(r"^```sh\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
