@@ -13,7 +13,14 @@ from typing import Self, cast
 import msgspec
 
 from aixgo.domain import JSONValue, plain
-from aixgo.errors import AixgoError, FieldValue, InvalidMessage, rebuild_error
+from aixgo.errors import (
+    AixgoError,
+    FieldValue,
+    InvalidMessage,
+    partial_bytes,
+    read_partial,
+    rebuild_error,
+)
 from aixgo.ledger import Usage
 
 __all__ = ["StreamChunk"]
@@ -83,6 +90,7 @@ class _Error(msgspec.Struct):
     agent: str = ""
     error_id: str = ""
     fields: dict[str, FieldValue] = {}
+    partial: list[object] | None = None
 
 
 class _Shape(msgspec.Struct):
@@ -101,13 +109,19 @@ class _Shape(msgspec.Struct):
 
 
 def _of_error(error: AixgoError) -> dict[str, JSONValue]:
-    return {
+    shown: dict[str, JSONValue] = {
         "kind": type(error).__name__,
         "agent": error.agent,
         "error_id": error.error_id,
         "fields": dict(error.wire_fields()),
     }
+    if partial := read_partial(partial_bytes(error.partial)):
+        shown["partial"] = partial
+    return shown
 
 
 def _as_error(found: _Error) -> AixgoError:
-    return rebuild_error(found.kind, found.fields, agent=found.agent, error_id=found.error_id)
+    partial = cast("list[JSONValue] | None", found.partial)
+    return rebuild_error(
+        found.kind, found.fields, agent=found.agent, error_id=found.error_id, partial=partial
+    )

@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aixgo.errors import DeadlineExceeded, HopLimit, NotBound
@@ -119,6 +120,8 @@ class CallContext:
     """Who is charged what arrives after this call has ended; set at its end, if it had a purse."""
     first: CallContext | None = None
     """Of another attempt of a call: the context the call began with."""
+    part_of: CallContext | None = None
+    """Of a part, from which an orchestration makes the attempts of one of its calls: the whole call."""
     _calls: dict[str, int] | None = None
     _random: random.Random | None = None
 
@@ -230,6 +233,17 @@ class CallContext:
         other.at_instance = "" if target else self.at_instance
         other.purse, other.spent, other.first = self.purse, first.usage, first
         return other
+
+    def part(self, purse: Purse | None) -> CallContext:
+        """This call once more, to make attempts of one inner call from that share `purse`.
+
+        Whoever asks for it has this call `absorb` what the part spent, and ends it.
+        """
+        part = copy(self)
+        part.part_of = self
+        part.purse, part.spent = purse, None
+        part.offer = part.above = part.first = None
+        return part
 
     def check_deadline(self) -> None:
         """Raise `DeadlineExceeded` if the deadline has passed; for loops that never wait."""

@@ -3,7 +3,7 @@
 An agent has a name, a role and `execute`. Everything else is optional and found by its attribute:
 
 - methods: `stream(message)`, `start(caller)`, `stop()`, `ready()`;
-- facts: `description`, `model`, `mailbox`, `depends_on`, `outputs`, `kind`, `pattern`, `members`,
+- facts: `description`, `version`, `model`, `mailbox`, `depends_on`, `outputs`, `kind`, `pattern`, `members`,
   `input_schema`, `output_schema`.
 
 An agent reaches others only through a `Caller`, by name; where they run is not its business. Below:

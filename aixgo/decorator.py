@@ -43,6 +43,7 @@ class AgentFunction(Generic[P, R]):
         name: str,
         role: str,
         description: str,
+        version: str,
         model: str,
         mailbox: bool,
         depends_on: Sequence[str],
@@ -52,6 +53,7 @@ class AgentFunction(Generic[P, R]):
         self.name = name
         self.role = role
         self.description = description
+        self.version = version
         self.model = model
         self.mailbox = mailbox
         self.depends_on = tuple(depends_on)
@@ -65,6 +67,19 @@ class AgentFunction(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<agent {self.name!r}>"
+
+    def with_facts(self, *, description: str = "", version: str = "") -> AgentFunction[P, R]:
+        """Another agent of the same function, described so; what is left empty stays as it is."""
+        return AgentFunction(
+            self.function,
+            name=self.name,
+            role=self.role,
+            description=description or self.description,
+            version=version or self.version,
+            model=self.model,
+            mailbox=self.mailbox,
+            depends_on=self.depends_on,
+        )
 
     @property
     def input_schema(self) -> Mapping[str, JSONValue] | None:
@@ -254,6 +269,7 @@ def agent(
     name: str = ...,
     role: str = ...,
     description: str = ...,
+    version: str = ...,
     model: str = ...,
     mailbox: bool = ...,
     depends_on: Iterable[str] = ...,
@@ -267,6 +283,7 @@ def agent(
     name: str = "",
     role: str = "agent",
     description: str = "",
+    version: str = "",
     model: str = "",
     mailbox: bool = False,
     depends_on: Iterable[str] = (),
@@ -279,6 +296,7 @@ def agent(
         name: defaults to the function's.
         role: what kind of agent it is, for people and routing.
         description: defaults to the docstring's first line.
+        version: which version of it this is, shown in traces.
         model: the model it uses, if any.
         mailbox: the agent reads its own mailbox with `caller.recv()`.
         depends_on: agents that must be ready before this one starts.
@@ -294,6 +312,7 @@ def agent(
             name=check_name(name or function.__name__),
             role=role,
             description=description or doc.partition("\n")[0],
+            version=version,
             model=model,
             mailbox=mailbox,
             depends_on=tuple(depends_on),

@@ -30,6 +30,7 @@ KeyKind: TypeAlias = Literal[
     "slot",  # an agent: its name, or an inline mapping the reader builds
     "slots",  # a list of them
     "slot map",  # a mapping of text to them
+    "slots map",  # a mapping of text to lists of them
 ]
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}  # seconds
@@ -92,14 +93,19 @@ class Key:
                 }
             case "slots":
                 return _list(value, where)
-            case "slot map":
-                return _mapping(value, where)
+            case "slot map" | "slots map":
+                return self._slots(_mapping(value, where), where)
             case "list":
                 return [
                     self._entry(item, f"{where}[{i}]") for i, item in enumerate(_list(value, where))
                 ]
             case "mapping":
                 return self._entry(value, where)
+
+    def _slots(self, value: Mapping[str, object], where: str) -> Mapping[str, object]:
+        if self.kind == "slot map":
+            return value
+        return {name: _list(item, f"{where}.{name}") for name, item in value.items()}
 
     def _entry(self, value: object, where: str) -> Mapping[str, object]:
         given = _mapping(value, where)

@@ -81,6 +81,12 @@ class Usage:
         self.retries += other.retries
         self.unsettled = self.unsettled or other.unsettled
 
+    def repeated(self) -> None:
+        """Count all of its calls as retries, in its ledger too: they repeat what failed before."""
+        self.retries = self.calls
+        for _, usage in self.ledger or ():
+            usage.retries = usage.calls
+
     def check(self) -> None:
         """Return if every count is a whole number that is not negative.
 

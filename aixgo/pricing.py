@@ -223,7 +223,8 @@ def check_priced(model: str, provider: str, *, in_money: bool) -> None:
             f"{provider}:{model} has no price, and {why}; give it one under 'prices:', or choose "
             "on_unpriced: allow or estimate",
             provider=provider,
-            code="no price: see on_unpriced",
+            code="unpriced",
+            model=model,
         )
 
 

@@ -11,6 +11,8 @@ from aixgo.config.keys import (
     AGENT_KEYS,
     AUTH_KEYS,
     DEPLOYMENT_KEYS,
+    LOG_KEYS,
+    OBSERVABILITY_KEYS,
     ORCHESTRATION_KEYS,
     ROOT_KEYS,
     TLS_KEYS,
@@ -119,6 +121,8 @@ def absent() -> str:
         ("", ROOT_KEYS),
         ("agents[].", AGENT_KEYS),
         ("deployment.", DEPLOYMENT_KEYS),
+        ("observability.", OBSERVABILITY_KEYS),
+        ("logging.", LOG_KEYS),
     ):
         for name, key in known.items():
             if key.absent:
@@ -152,6 +156,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "deployment": lambda: keys(DEPLOYMENT_KEYS),
     "tls": lambda: keys(TLS_KEYS),
     "auth": lambda: keys(AUTH_KEYS),
+    "observability": lambda: keys(OBSERVABILITY_KEYS),
+    "logging": lambda: keys(LOG_KEYS),
     "absent": absent,
 }
 

@@ -231,6 +231,8 @@ class Turn:
             raise OutputInvalid(
                 f"the answer of {completion.model!r} does not fit what was asked: {problem}",
                 provider=self.model.name,
+                code="schema",
+                model=completion.model,
             ) from problem
         return ChatMessage(
             "user",

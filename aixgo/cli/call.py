@@ -9,12 +9,15 @@ import typer
 
 from aixgo.cli.answer import print_json, print_payload
 from aixgo.cli.invocation import run_loop
+from aixgo.cli.logs import log_to_stderr
+from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
 from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
 from aixgo.config import Deployment, wire_options
 from aixgo.errors import ConfigError
 from aixgo.keys import duration_seconds
 from aixgo.ledger import Usage
 from aixgo.message import Message
+from aixgo.observability import LogSettings, setup
 from aixgo.runtime.distributed import DistributedRuntime
 
 __all__ = ["command"]
@@ -42,8 +45,13 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of the answer.")
     ] = False,
+    otel: Otel = "",
+    log_format: LogFormat = "",
+    log_level: LogLevel = "",
 ) -> int:
     """Call one agent."""
+    told = Observing(otel=otel, log_format=log_format, log_level=log_level)
+    log_to_stderr(settings=told.log(LogSettings(level="warning")))
     if stream and as_json:
         raise ConfigError("--stream and --json are both given; one is enough")
     given = sys.stdin.read() if text == "-" else text
@@ -57,27 +65,30 @@ def command(
         token_file=token_file,
         external_tls=external_tls,
     )
-    reply = run_loop(
-        _call(address, agent, given, seconds, deployment, stream=stream, insecure=insecure)
-    )
-    if as_json:
-        usage = reply.usage or Usage()
-        payload = reply.payload
-        print_json(
-            {
-                "payload": payload.decode(errors="replace")
-                if isinstance(payload, bytes)
-                else payload,
-                "metadata": {
-                    **reply.metadata,
-                    "cost_usd": usage.cost_usd,
-                    "tokens_total": usage.tokens_total,
-                },
-            }
+    with setup(told.traces()):
+        reply = run_loop(
+            _call(address, agent, given, seconds, deployment, stream=stream, insecure=insecure)
         )
-    elif not stream:
-        print_payload(reply.payload)
+        if as_json:
+            _print_object(reply)
+        elif not stream:
+            print_payload(reply.payload)
     return 0
+
+
+def _print_object(reply: Message) -> None:
+    usage = reply.usage or Usage()
+    payload = reply.payload
+    print_json(
+        {
+            "payload": payload.decode(errors="replace") if isinstance(payload, bytes) else payload,
+            "metadata": {
+                **reply.metadata,
+                "cost_usd": usage.cost_usd,
+                "tokens_total": usage.tokens_total,
+            },
+        }
+    )
 
 
 async def _call(

@@ -9,9 +9,9 @@ Below: fleet, changes. Above: the table of verbs.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shlex
-import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,12 +22,14 @@ import typer
 from aixgo.cli.changes import Changes
 from aixgo.cli.fleet import Fleet
 from aixgo.cli.invocation import explain, run_loop
-from aixgo.cli.logs import log_to_stderr
+from aixgo.cli.logs import log_to_stderr, say
+from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
 from aixgo.cli.running import Exit
 from aixgo.cli.serve import DEFAULT_ADDRESS
 from aixgo.config import Config, load_config
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import Message
+from aixgo.observability import setup
 from aixgo.rpc.addresses import parse_address
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
 
@@ -51,36 +53,42 @@ def command(
     offline: Annotated[
         bool, typer.Option("--offline", help="Answer by rule, without any model.")
     ] = False,
+    otel: Otel = "",
+    log_format: LogFormat = "",
+    log_level: LogLevel = "",
 ) -> int:
     """Run the whole fleet in this terminal and restart it on change."""
-    log_to_stderr()
+    told = Observing(otel=otel, log_format=log_format, log_level=log_level)
+    log_to_stderr(settings=told.log())
     if address:
         _front_address(address)  # what no change of a file can mend is an error at once
     flags = [*(["--model", model] if model else []), *(["--offline"] if offline else [])]
     path = config.resolve()
     folders = [path if path.is_dir() else path.parent, *(watch or ())]
-    run_loop(_develop(config, address, folders, flags))
+    run_loop(_develop(config, address, folders, flags, told))
     return 0
 
 
-async def _develop(path: Path, address: str, folders: Sequence[Path], flags: Sequence[str]) -> None:
-    config: Config | None = load_config(path)
+async def _develop(
+    path: Path, address: str, folders: Sequence[Path], flags: Sequence[str], told: Observing
+) -> None:
+    config: Config | None = _load(path, told)
     changes = Changes(folders)
     async with stop_signal() as stop:
         while config is not None:
             try:
                 config.check_runnable()
-                async with _fleet(config, address, flags) as fleet:
+                async with _fleet(config, address, [*flags, *told.flags]) as fleet:
                     started = await _unless_stopped(stop, _start(fleet, config))
                     if started is not None:
-                        config = await _unless_stopped(stop, _next(path, changes, fleet))
+                        config = await _unless_stopped(stop, _next(path, changes, told, fleet))
                     else:
                         config = None
-                    _say("draining" if config is None else "starting again")
+                    say("draining" if config is None else "starting again")
             except AixgoError as exc:
-                _say(f"error: {explain(exc)}")
-                _say("waiting for a change")
-                config = await _unless_stopped(stop, _next(path, changes, None))
+                say(explain(exc), logging.ERROR)
+                say("waiting for a change")
+                config = await _unless_stopped(stop, _next(path, changes, told))
 
 
 @asynccontextmanager
@@ -102,7 +110,8 @@ async def _fleet(config: Config, address: str, flags: Sequence[str]) -> AsyncIte
             yield fleet
             return
         exits = [Exit(name, _print_arrived) for name in config.exits]
-        async with DistributedRuntime(*exits, address=fleet.entry_address):
+        runtime = DistributedRuntime(*exits, address=fleet.entry_address)
+        async with setup(config.observability), runtime:
             yield fleet
 
 
@@ -121,15 +130,24 @@ async def _start(fleet: Fleet, config: Config) -> bool:
     await fleet.start(config.exits)
     width = max(len(name) for name in fleet.peers)
     for name, address in fleet.peers.items():
-        _say(f"  {name:<{width}}  process {fleet.processes[name]}  {address}")
+        say(f"  {name:<{width}}  process {fleet.processes[name]}  {address}")
     front = next((o.name for o in config.orchestrations if o.name in fleet.peers), None)
     name = front or next(iter(fleet.peers))
-    _say(f"call it: aixgo call {fleet.peers[name]} {shlex.quote(name)} -i TEXT")
-    _say("files are watched; Ctrl-C drains and ends everything")
+    say(f"call it: aixgo call {fleet.peers[name]} {shlex.quote(name)} -i TEXT")
+    say("files are watched; Ctrl-C drains and ends everything")
     return True
 
 
-async def _next(path: Path, changes: Changes, fleet: Fleet | None) -> Config:
+def _load(path: Path, told: Observing) -> Config:
+    """What the files say, under what the command line says; the log is as they want it from now on."""
+    config = told.over(load_config(path))
+    log_to_stderr(settings=config.logging)
+    return config
+
+
+async def _next(
+    path: Path, changes: Changes, told: Observing, fleet: Fleet | None = None
+) -> Config:
     """What the files say after the next change that leaves them readable.
 
     Raises:
@@ -149,11 +167,11 @@ async def _next(path: Path, changes: Changes, fleet: Fleet | None) -> Config:
             changed.cancel()
             await asyncio.wait((changed,))
         more = f" and {len(files) - NAMED_FILES} more" if len(files) > NAMED_FILES else ""
-        _say(f"changed: {', '.join(map(os.path.relpath, files[:NAMED_FILES]))}{more}")
+        say(f"changed: {', '.join(map(os.path.relpath, files[:NAMED_FILES]))}{more}")
         try:
-            return load_config(path)
+            return _load(path, told)
         except ConfigError as exc:  # half-written, perhaps: what runs goes on
-            _say(f"error: {explain(exc)}")
+            say(explain(exc), logging.ERROR)
 
 
 async def _unless_stopped(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
@@ -175,7 +193,3 @@ def _print_arrived(name: str, message: Message) -> None:
     payload = message.payload
     shown = payload if isinstance(payload, str) else message.text
     print(f"[{name}] {shown}", flush=True)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -23,7 +23,14 @@ from pathlib import Path
 from typing import Self
 
 import aixgo
-from aixgo.cli.logs import ERROR_ID, LINE_HEAD, Tracebacks
+from aixgo.cli.logs import (
+    ERROR_ID,
+    LINE_HEAD,
+    Tracebacks,
+    from_process,
+    in_json,
+    read_json,
+)
 from aixgo.config import Config
 from aixgo.errors import AixgoError, ConfigError, Unavailable
 from aixgo.runtime.binding import start_levels
@@ -111,8 +118,9 @@ class Child:
         head, held = "", list[str]()
         keep = self._tracebacks
         while line := await _line(log):
-            self.last_words.append(line.rstrip("\n"))
-            if keep is None:
+            said = read_json(line)
+            self.last_words.append(str(said["message"]) if said else line.rstrip("\n"))
+            if keep is None or said is not None:
                 self._show(line)
             elif LINE_HEAD.match(line):
                 keep.keep(head, "".join(held).rstrip())
@@ -126,7 +134,10 @@ class Child:
                 self._show(line)
 
     def _show(self, line: str) -> None:
-        print(f"{self._label} {line}", end="", file=sys.stderr)
+        if in_json():
+            print(from_process(line, self.name), file=sys.stderr)
+        else:
+            print(f"{self._label} {line}", end="", file=sys.stderr)
 
 
 class Fleet:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -16,6 +17,7 @@ from typing import TypeVar, cast
 import typer
 
 from aixgo.cli import USAGE, VERBS
+from aixgo.cli.logs import say
 from aixgo.errors import (
     AgentNotReady,
     AixgoError,
@@ -61,10 +63,10 @@ def _guard(command: Callable[[], int]) -> int:
     try:
         return command()
     except AixgoError as exc:
-        print(f"error: {explain(exc)}", file=sys.stderr)
+        say(explain(exc), logging.ERROR)
         return exit_code(exc)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import typer
 
 from aixgo.cli.answer import error_object, outcome_object, print_json, print_payload
 from aixgo.cli.invocation import exit_code, explain, run_loop
-from aixgo.cli.logs import Tracebacks, log_to_stderr
+from aixgo.cli.logs import Tracebacks, in_json, log_to_stderr, say
+from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
 from aixgo.cli.running import RunOptions, run_config
 from aixgo.cli.view import show_costs, show_progress
 from aixgo.config import Config, Overrides, load_config
@@ -19,6 +21,7 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError, LimitExceeded
 from aixgo.keys import duration_seconds
 from aixgo.ledger import Budget, Ledger
 from aixgo.message import Message
+from aixgo.observability import setup
 
 __all__ = ["command"]
 
@@ -54,10 +57,14 @@ def command(
         bool,
         typer.Option("--record-content", help="Keep inputs, answers and tool results among them."),
     ] = False,
+    otel: Otel = "",
+    log_format: LogFormat = "",
+    log_level: LogLevel = "",
 ) -> int:
     """Run a configuration."""
     tracebacks, costs = Tracebacks(), Ledger()
-    log_to_stderr(tracebacks)
+    told = Observing(otel=otel, log_format=log_format, log_level=log_level)
+    log_to_stderr(tracebacks, told.log())
     if offline:
         os.environ["AIXGO_OFFLINE"] = "1"
     options = RunOptions(
@@ -67,27 +74,31 @@ def command(
         budget=Budget(usd=budget) if budget is not None else None,
         distributed=distributed,
         overrides=Overrides(model=model, count=count),
-        flags=_child_flags(model, count, offline=offline),
+        flags=(*_child_flags(model, count, offline=offline), *told.flags),
         record=record,
         record_content=record_content,
     )
     try:
         if record_content and not record:
             raise ConfigError("--no-record and --record-content are both given; one is enough")
-        loaded = load_config(config)
+        loaded = told.over(load_config(config))
+        log_to_stderr(tracebacks, loaded.logging)
         for warning in loaded.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-        _run(loaded, _read_input(text, input_file), options, tracebacks, costs, as_json=as_json)
+            say(warning, logging.WARNING)
+        given = _read_input(text, input_file)
+        with setup(loaded.observability):
+            _run(loaded, given, options, tracebacks, costs, as_json=as_json)
     except AixgoError as exc:
         speaks_for_itself = isinstance(exc, (AgentRefused, LimitExceeded))
-        if not speaks_for_itself and (traceback := tracebacks.find(exc.error_id)):
+        if not (speaks_for_itself or in_json()) and (traceback := tracebacks.find(exc.error_id)):
             print(f"traceback of error {exc.error_id}:\n{traceback}", file=sys.stderr)
         if as_json:
             print_json(error_object(exc, costs))
-        print(f"error: {explain(exc)}", file=sys.stderr)
+        say(explain(exc), logging.ERROR)
         return exit_code(exc)
     finally:
-        show_costs(costs)
+        if not in_json():
+            show_costs(costs)
     return 0
 
 
@@ -101,7 +112,7 @@ def _run(
     as_json: bool,
 ) -> None:
     flowing = text is None
-    with show_progress() as observer:
+    with show_progress(quiet=in_json()) as observer:
         outcome = run_loop(
             run_config(
                 config,

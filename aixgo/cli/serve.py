@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,8 @@ from typing import Annotated
 import typer
 
 from aixgo.cli.invocation import run_loop
-from aixgo.cli.logs import log_to_stderr
+from aixgo.cli.logs import log_to_stderr, say
+from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
 from aixgo.cli.record import record_part
 from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
 from aixgo.config import (
@@ -27,6 +29,7 @@ from aixgo.config import (
     wire_options,
 )
 from aixgo.errors import ConfigError
+from aixgo.observability import setup
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
 
 __all__ = ["command"]
@@ -64,6 +67,9 @@ def command(
         typer.Option(help="Where to answer health checks besides, in plaintext: host:port."),
     ] = "",
     count: Annotated[int | None, typer.Option(min=0, help="Messages each producer sends.")] = None,
+    otel: Otel = "",
+    log_format: LogFormat = "",
+    log_level: LogLevel = "",
     follow_stdin: Annotated[
         bool, typer.Option("--follow-stdin", help="End when standard input closes.")
     ] = False,
@@ -71,10 +77,12 @@ def command(
     record_content: Annotated[bool, typer.Option("--record-content", hidden=True)] = False,
 ) -> int:
     """Serve the agents of a configuration."""
-    log_to_stderr()
+    told = Observing(otel=otel, log_format=log_format, log_level=log_level)
+    log_to_stderr(settings=told.log())
     if offline:
         os.environ["AIXGO_OFFLINE"] = "1"
-    loaded = load_config(config)
+    loaded = told.over(load_config(config))
+    log_to_stderr(settings=loaded.logging)
     deployment = secured(
         loaded.deployment,
         ca=ca,
@@ -86,8 +94,8 @@ def command(
     )
     loaded = dataclasses.replace(loaded, deployment=deployment)
     for warning in loaded.warnings if not follow_stdin else ():
-        print(f"warning: {warning}", file=sys.stderr)
-    with record_part(record, content=record_content):
+        say(warning, logging.WARNING)
+    with setup(loaded.observability), record_part(record, content=record_content):
         run_loop(
             _serve(
                 loaded,

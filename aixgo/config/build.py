@@ -6,21 +6,24 @@ Below: the runtimes, and through config.roles the classes of roles and patterns.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack, cast
 
 from aixgo import pricing
 from aixgo.config.code import agent_from_code, tools_from_code
+from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
+from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
 from aixgo.config.roles import has_pattern, pattern_class, role_class, takes_policies, takes_tools
 from aixgo.config.supervisor import stand_in
 from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import JSONValue
+from aixgo.observability.logs import setup_logs
+from aixgo.observability.setup import join
 from aixgo.orchestration.base import Limits
-from aixgo.providers import choose_model, resolve_model
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.local import LocalRuntime
 from aixgo.runtime.options import RuntimeOptions
@@ -80,13 +83,13 @@ def assemble(
     if config.prices is not None:
         pricing.install(config.prices)
     given = overrides or Overrides()
-    policies = ModelPolicies(config)
+    policies, facts = ModelPolicies(config), Facts()
     wanted = set(config.names) - set(config.deployment.peers) if only is None else set(only)
     placed = []
     for entry in config.agents:
         if entry.name in wanted:
             with _fault_of(config, entry):
-                agent = _agent(config, entry, given, policies)
+                agent = facts.state(_agent(config, entry, given, policies), entry)
             placed.append(
                 Placed(
                     agent=agent,
@@ -98,7 +101,7 @@ def assemble(
     for found in config.orchestrations:
         if found.name in wanted:
             with _fault_of(config, found):
-                agent = _orchestration(config, found, given)
+                agent = facts.state(_orchestration(config, found, given, policies), found)
             placed.append(Placed(agent=agent, name=found.name, outputs=found.outputs))
     return placed
 
@@ -141,6 +144,9 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """A running runtime with everything a file hosts here; `deployment.peers` are its peers.
 
+    What the file's `observability:` and `logging:` say holds as long as it runs, where the program has not decided
+    itself: a `setup` that is in force stays, and so do handlers of the log.
+
     Raises:
         ConfigError: an entry cannot be built.
         AgentNotReady: an agent did not start.
@@ -154,9 +160,11 @@ async def open_runtime(
         if peers
         else LocalRuntime(**options)
     )
-    await place(runtime, assemble(config, overrides=overrides))
-    async with runtime:
-        yield runtime
+    with setup_logs(config.logging) if config.logging is not None else nullcontext():
+        async with join(config.observability):
+            await place(runtime, assemble(config, overrides=overrides))
+            async with runtime:
+                yield runtime
 
 
 @contextmanager
@@ -170,7 +178,8 @@ def _fault_of(config: Config, entry: AgentEntry | OrchestrationEntry) -> Iterato
 
 
 def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelPolicies) -> Agent:
-    model, api_key, service = _model(config, entry, given)
+    choice = model_of(config, entry.settings, given.model, trusted=bool(entry.code))
+    model, api_key, service = choice
     named: dict[str, JSONValue] = {"model": model, "api_key": api_key}
     given_settings = {**entry.settings, **{key: text for key, text in named.items() if text}}
     if entry.code:
@@ -178,10 +187,8 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         return agent_from_code(entry.code, base, given_settings, entry.extras)
     settings: dict[str, object] = dict(given_settings)
     role = role_class(entry.role)
-    if "model" in role.config_keys and model:
-        resolve_model(
-            model, api_key=api_key
-        )  # what does not exist fails here, not at the first call
+    if "model" in role.config_keys:
+        check_model(choice)
     if takes_policies(entry.role):
         block = cast("Mapping[str, object]", entry.settings.get("resilience") or {})
         parts = policies.parts(service, api_key, block)
@@ -197,31 +204,27 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     return role.from_config(entry.name, settings)
 
 
-def _model(config: Config, entry: AgentEntry, given: Overrides) -> tuple[str, str, str]:
-    """The model the entry gets, the key the file has for it, and the service it is of; each may be empty."""
-    services = config.model_services
-    provider = entry.settings.get("provider")
-    own = entry.model
-    if own and own not in services and isinstance(provider, str) and ":" not in own:
-        own = f"{provider}:{own}"
-    if not (own or given.model or config.default_model):
-        return "", "", ""
-    chosen = choose_model(own, run_model=given.model, default_model=config.default_model)
-    name, service = chosen, services.get(chosen)
-    own_key = str(entry.settings.get("api_key") or "")
-    if service is None:
-        return chosen, own_key, ""
-    chosen = choose_model(service.model)  # --offline replaces all, whatever a service is called
-    return chosen, service.api_key or own_key, name
+def _classifier_model(
+    config: Config, entry: OrchestrationEntry, given: Overrides, policies: ModelPolicies
+) -> dict[str, object]:
+    """What the classifier of a supervisor is built with, as an agent that names the same model would be."""
+    choice = model_of(config, entry.config, given.model)
+    check_model(choice)
+    parts = policies.parts(choice.service, choice.api_key, {})
+    own_key = {} if parts.provider is not None else {"api_key": choice.api_key}
+    return {"model": choice.model, "resilience": parts, **own_key}
 
 
-def _orchestration(config: Config, entry: OrchestrationEntry, given: Overrides) -> Agent:
+def _orchestration(
+    config: Config, entry: OrchestrationEntry, given: Overrides, policies: ModelPolicies
+) -> Agent:
     limits = Limits.from_config(cast("Mapping[str, object]", entry.limits))
     if entry.name == config.supervisor and not has_pattern("supervisor"):
-        return stand_in(config, entry, limits, model=given.model)
+        asked = _classifier_model(config, entry, given, policies) if len(entry.agents) > 1 else {}
+        return stand_in(config, entry, limits, asked)
     made = pattern_class(entry.pattern).from_config(
         entry.name, list(entry.agents), cast("Mapping[str, object]", entry.config), limits
     )
-    if entry.description:
-        made.description = entry.description  # type: ignore[attr-defined]
+    if "error_strategy" in entry.config and getattr(made, "error_strategy", None) is None:
+        raise ConfigError(f"the pattern {entry.pattern!r} takes no error_strategy")
     return made

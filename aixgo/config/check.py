@@ -13,7 +13,7 @@ from aixgo.config.keys import SECURITY
 from aixgo.config.read import Block, Items, problem
 from aixgo.config.roles import (
     agent_keys,
-    pattern_class,
+    pattern_keys,
     role_class,
     root_keys,
     takes_policies,
@@ -118,7 +118,7 @@ def check_orchestration(
     if not isinstance(pattern, str):
         return {}
     try:
-        own = pattern_class(pattern).config_keys
+        own = pattern_keys(pattern)
     except AixgoError as exc:
         findings.fault(block.lines["pattern"], f"{path}.pattern", str(exc))
         return {}
@@ -206,6 +206,11 @@ def _value(block: Block, name: str, key: Key, where: str, findings: Findings) ->
                 findings.fault(value.lines[i], f"{where}[{i}]", "must be a mapping")
         return
     if key.kind == "text" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if name == "version" and isinstance(value, float):
+            text = (
+                f"{findings.file}:{line}: {where}: {value} without quotes is a number: 1.10 is 1.1"
+            )
+            findings.notices.append(text)
         value = block[name] = str(value)  # `name: 404` is as good as `name: "404"`
     if key.secret and isinstance(value, str) and not isinstance(value, Secret):
         findings.notices.append(

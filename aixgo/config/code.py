@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -147,6 +148,7 @@ def _from_file(file: Path, reference: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look their module up by name
+    logging.getLogger(name).setLevel(logging.getLogger("aixgo").level)  # as loud as we are
     try:
         spec.loader.exec_module(module)
     except Exception as exc:  # whatever somebody's module raises, it is that file's fault

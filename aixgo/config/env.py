@@ -15,13 +15,22 @@ from collections.abc import Mapping
 from aixgo.errors import ConfigError
 from aixgo.providers import VENDORS
 
-__all__ = ["ALLOWED", "ALLOWED_PREFIX", "MORE_VARIABLE", "SECRETS", "SECRET_KEYS", "expand"]
+__all__ = [
+    "ALLOWED",
+    "ALLOWED_PREFIX",
+    "MORE_VARIABLE",
+    "SECRETS",
+    "SECRET_KEYS",
+    "expand",
+    "for_files",
+    "is_secret",
+]
 
 ALLOWED_PREFIX = "AIXGO_"
 ALLOWED = frozenset({"HOME", "HOST", "HOSTNAME", "LOG_LEVEL", "PORT", "TMPDIR", "USER"})
 SECRETS = frozenset(name for vendor in VENDORS.values() for name in vendor.key_variables)
 SECRET_KEYS = frozenset(
-    {"anthropic_key", "api_key", "huggingface_key", "openai_key", "password", "token"}
+    {"anthropic_key", "api_key", "headers", "huggingface_key", "openai_key", "password", "token"}
 )
 MORE_VARIABLE = "AIXGO_CONFIG_ENV"
 """Names, separated by commas, that whoever starts the program allows besides."""
@@ -41,7 +50,7 @@ def expand(text: str, *, key: str = "", environ: Mapping[str, str] | None = None
         ConfigError: a variable is not set and has no default, or a file may not read it here.
     """
     variables = os.environ if environ is None else environ
-    more = {name.strip() for name in variables.get(MORE_VARIABLE, "").split(",")}
+    more = _more(environ)
 
     def replace(match: re.Match[str]) -> str:
         escaped, name, default = match.groups()
@@ -56,8 +65,23 @@ def expand(text: str, *, key: str = "", environ: Mapping[str, str] | None = None
     return _REFERENCE.sub(replace, text)
 
 
+def is_secret(name: str) -> bool:
+    """Whether the variable holds a key, of a vendor or of a caller of ours."""
+    return name in SECRETS or name.startswith("AIXGO_API_KEY")
+
+
+def for_files(name: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the variable is meant for files, so that they may do with it what they like."""
+    return name in _more(environ) or (name.startswith(ALLOWED_PREFIX) and not is_secret(name))
+
+
+def _more(environ: Mapping[str, str] | None) -> set[str]:
+    variables = os.environ if environ is None else environ
+    return {name.strip() for name in variables.get(MORE_VARIABLE, "").split(",")}
+
+
 def _check_allowed(name: str, key: str, more: set[str]) -> None:
-    secret = name in SECRETS or name.startswith("AIXGO_API_KEY")
+    secret = is_secret(name)
     if name in more:
         return
     if secret and key not in SECRET_KEYS:

@@ -12,13 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aixgo.keys import Key
+from aixgo.observability.logs import LOG_KEYS
+from aixgo.observability.settings import KEYS as TRACE_KEYS
 from aixgo.orchestration.base import LIMIT_KEYS
 
 __all__ = [
     "AGENT_KEYS",
     "AUTH_KEYS",
     "DEPLOYMENT_KEYS",
+    "LOG_KEYS",
     "MODEL_SERVICE_KEYS",
+    "OBSERVABILITY_KEYS",
     "ORCHESTRATION_KEYS",
     "ROOT_KEYS",
     "SECURITY",
@@ -30,7 +34,7 @@ MCP = "MCP servers"
 RETRIEVAL = "retrieval"
 GUIDED = "guided generation"
 HANDOFFS = "the swarm pattern"
-OBSERVABILITY = "configured observability"
+ALERTS = "measurements and alerts by file"
 SERVER = "the HTTP server"
 TUNING = "runtime tuning in a file"
 SETTINGS = "settings outside agents"
@@ -93,6 +97,7 @@ AGENT_KEYS: Mapping[str, Key] = {
     "type": Key("text", "another word for role"),
     "code": Key("text", "the agent, or what makes it: ./file.py:name or package.module:name"),
     "description": Key("text", "what it does, in a line", default=""),
+    "version": Key("text", "which version of it this is, shown in traces", default=""),
     "listen": Key("text", "address `serve --agent` listens on", default=""),
     "inputs": Key(
         "list",
@@ -161,6 +166,7 @@ ORCHESTRATION_KEYS: Mapping[str, Key] = {
     "limits": Key("mapping", "bounds of one run", fields=LIMIT_KEYS),
     "fallback": Key("texts", "agents that are called in its stead when it fails, in order"),
     "description": Key("text", "what it does, in a line", default=""),
+    "version": Key("text", "which version of it this is, shown in traces", default=""),
 }
 
 TLS_KEYS: Mapping[str, Key] = {
@@ -228,6 +234,16 @@ MODEL_SERVICE_KEYS: Mapping[str, Key] = {
             "quantization": Key("text", "how the model is stored"),
         },
     ),
+}
+
+OBSERVABILITY_KEYS: Mapping[str, Key] = {
+    "track_token_usage": Key("boolean", "spans always tell tokens", absent=ALERTS),
+    "track_latency": Key("boolean", "spans always tell time", absent=ALERTS),
+    "log_confidence_scores": Key("boolean", "log how sure classifiers are", absent=ALERTS),
+    "alert_threshold": Key("number", "alert when a classifier is less sure", absent=ALERTS),
+    "latency_threshold_ms": Key("number", "alert when a call takes longer", absent=ALERTS),
+    "metrics_export_interval": Key("any", "time between two exports of metrics", absent=ALERTS),
+    **TRACE_KEYS,
 }
 
 SECURITY_KEYS: Mapping[str, Key] = {
@@ -381,8 +397,10 @@ ROOT_KEYS: Mapping[str, Key] = {
         },
         absent=RETRIEVAL,
     ),
-    "observability": Key("mapping", "what is measured", absent=OBSERVABILITY),
-    "logging": Key("mapping", "what is logged", absent=OBSERVABILITY),
+    "observability": Key(
+        "mapping", "where traces go; nothing is traced without", fields=OBSERVABILITY_KEYS
+    ),
+    "logging": Key("mapping", "what is logged, and how", fields=LOG_KEYS),
     "server": Key("mapping", "ports", absent=SERVER),
     "runtime": Key("mapping", "queues and bounds", absent=TUNING),
     **SECURITY_KEYS,

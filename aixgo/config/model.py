@@ -11,6 +11,8 @@ from pathlib import Path
 
 from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
+from aixgo.observability.logs import LogSettings
+from aixgo.observability.settings import Settings
 from aixgo.pricing import Prices
 from aixgo.security.auth import Token
 from aixgo.security.tls import Tls
@@ -35,6 +37,8 @@ class AgentEntry:
     """Targets, agents or not; what others declare as their input included."""
     depends_on: tuple[str, ...] = ()
     model: str = ""
+    description: str = ""
+    version: str = ""
     listen: str = ""
     fallback: tuple[str, ...] = ()
     line: int = 0
@@ -50,6 +54,7 @@ class OrchestrationEntry:
     config: Mapping[str, JSONValue] = field(default_factory=dict)
     limits: Mapping[str, JSONValue] = field(default_factory=dict)
     description: str = ""
+    version: str = ""
     outputs: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
     line: int = 0
@@ -106,6 +111,10 @@ class Config:
     """Policies around calls between agents."""
     prices: Prices | None = None
     """What the file puts into force; None leaves the process as it is."""
+    observability: Settings = field(default_factory=Settings)
+    """What is traced and where it goes; by default nothing."""
+    logging: LogSettings | None = None
+    """What is logged and how; None leaves the process as it is."""
     extras: Mapping[str, JSONValue] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     unknown_keys: tuple[str, ...] = ()

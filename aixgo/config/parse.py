@@ -21,6 +21,7 @@ from aixgo.config.model import (
     ModelService,
     OrchestrationEntry,
 )
+from aixgo.config.observing import read_logging, read_observability
 from aixgo.config.prices import read_prices
 from aixgo.config.protection import read_tls, read_token
 from aixgo.config.read import Block, Items, read_file
@@ -77,7 +78,10 @@ class _Parser:
         if supervisor is not None:
             self._orchestrations.append(supervisor)
         deployment = self._deployment(block)
-        prices = read_prices(block, self._path.resolve().parent, self._findings)
+        folder = self._path.resolve().parent
+        prices = read_prices(block, folder, self._findings)
+        observability = read_observability(block, folder, self._findings)
+        logging = read_logging(block, self._findings)
         self._check_references(deployment.peers)
         self._findings.raise_errors()
         self._check_order(deployment.peers)
@@ -93,6 +97,8 @@ class _Parser:
             model_services=_services(self._list(block, "model_services")),
             resilience=_block(block, "resilience"),
             prices=prices,
+            observability=observability,
+            logging=logging,
             extras={name: value for name, value in block.items() if name not in known},
             warnings=tuple(self._findings.warnings + self._notices + self._slips()),
             unknown_keys=tuple(self._findings.unknown),
@@ -122,6 +128,8 @@ class _Parser:
             outputs=_names(item, "outputs", "target"),
             depends_on=tuple(cast("list[str]", self._list(item, "depends_on"))),
             model=_text(item, "model"),
+            description=_text(item, "description"),
+            version=_text(item, "version"),
             listen=_text(item, "listen"),
             fallback=self._fallback(item, path),
             line=item.line,
@@ -148,6 +156,7 @@ class _Parser:
             pattern=pattern,
             limits=cast("Mapping[str, JSONValue]", item.get("limits") or {}),
             description=_text(item, "description"),
+            version=_text(item, "version"),
             fallback=self._fallback(item, path),
             line=item.line,
         )
@@ -191,6 +200,14 @@ class _Parser:
                 found[name] = {
                     label: self._slot(slot, f"{where}.{label}", value, parent, label)
                     for label, slot in value.items()
+                }
+            elif kind == "slots map" and isinstance(value, Block):
+                found[name] = {
+                    label: [
+                        self._slot(slot, f"{where}.{label}[{i}]", value, parent, label)
+                        for i, slot in enumerate(self._list(value, label))
+                    ]
+                    for label in value
                 }
             else:
                 found[name] = value

@@ -11,6 +11,7 @@ from typing import cast
 
 from aixgo.agents.base import ModelParts
 from aixgo.config.model import Config
+from aixgo.config.models import key_for_file
 from aixgo.errors import ConfigError
 from aixgo.loading import load
 from aixgo.providers import Model, ModelMiddleware, Provider, choose_model, resolve_model
@@ -56,11 +57,12 @@ class ModelPolicies:
         """The provider of a service, or of a model by its own name, and the model's name there."""
         service = self._services.get(name)
         if service is None:
-            return resolve_model(choose_model(name))
-        model = self._model(name, service.api_key)
-        if model is not None:
-            return model, service.model
-        return resolve_model(choose_model(service.model), api_key=service.api_key)
+            model = choose_model(name)
+            return resolve_model(model, api_key=key_for_file(model, ""))
+        model = choose_model(service.model)
+        api_key = key_for_file(model, service.api_key)
+        made = self._model(name, api_key)
+        return (made, model) if made is not None else resolve_model(model, api_key=api_key)
 
     def _model(self, name: str, api_key: str) -> Model | None:
         """The Model of a service that has policies, unless everything is to be offline."""

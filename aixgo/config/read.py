@@ -39,6 +39,7 @@ MAX_DEPTH = 20  # mappings and lists inside each other
 MAX_NODES = 10_000  # scalars, mappings and lists; an alias counts as everything it stands for
 MAX_KEY_BYTES = 1024
 MAX_SCALAR_BYTES = 1024 * 1024
+HEADERS = "observability.headers."
 
 # YAML 1.2's core types. YAML 1.1 would make `no` false, `1:30` ninety and a date an object.
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -236,7 +237,7 @@ class _Reader:
         return str(event.value)
 
     def _scalar(self, event: yaml.ScalarEvent, path: str) -> JSONValue:
-        text, key = str(event.value), path.rpartition(".")[2]
+        text, key = str(event.value), _key(path)
         if "${" in text:
             try:
                 text = expand(text, key=key)
@@ -271,6 +272,11 @@ class _Reader:
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark is not None else 0
+
+
+def _key(path: str) -> str:
+    """The key a value belongs to; a header may have any name, and what may stand in one does not depend on it."""
+    return "headers" if path.startswith(HEADERS) else path.rpartition(".")[2]
 
 
 def _plain(text: str) -> JSONValue:

@@ -15,7 +15,7 @@ from aixgo.contract import Agent
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.loading import kinds, load
-from aixgo.orchestration.base import Limits
+from aixgo.orchestration.base import STRATEGY_KEYS, Limits
 from aixgo.resilience.base import Seam, policy_keys
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "agent_keys",
     "has_pattern",
     "pattern_class",
+    "pattern_keys",
     "role_class",
     "root_keys",
     "takes_policies",
@@ -81,6 +82,15 @@ def pattern_class(pattern: str) -> Pattern:
     if pattern not in existing:
         raise ConfigError(f"there is no pattern {pattern!r}; there are: {_listed(existing)}")
     return cast("Pattern", load("orchestration", pattern).PATTERN)
+
+
+def pattern_keys(pattern: str) -> Mapping[str, Key]:
+    """The keys of a pattern's `config:`, those of an error strategy included.
+
+    Raises:
+        ConfigError: there is no such pattern; the text names those that exist.
+    """
+    return {**STRATEGY_KEYS, **pattern_class(pattern).config_keys}
 
 
 def has_pattern(pattern: str) -> bool:

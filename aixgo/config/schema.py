@@ -6,10 +6,12 @@ Below: config.roles. Above: `aixgo schema`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from aixgo.config.roles import agent_keys, root_keys
 from aixgo.keys import Key
 from aixgo.message import JSONValue
+from aixgo.orchestration.base import STRATEGY_KEYS
 
 __all__ = ["json_schema"]
 
@@ -27,6 +29,7 @@ PLAIN: Mapping[str, Mapping[str, JSONValue]] = {
     "slot": {"anyOf": [{"type": "string"}, {"type": "object"}]},
     "slot map": {"type": "object", "additionalProperties": SLOT},
     "slots": {"type": "array", "items": SLOT},
+    "slots map": {"type": "object", "additionalProperties": {"type": "array", "items": SLOT}},
     "text": {"type": "string"},
     "texts": {"type": "array", "items": TEXT},
 }
@@ -34,13 +37,20 @@ PLAIN: Mapping[str, Mapping[str, JSONValue]] = {
 
 def json_schema() -> dict[str, JSONValue]:
     """The JSON Schema (2020-12) of a configuration file, or of one agent's `agent.yaml`."""
-    whole = _mapping(root_keys())
+    whole = _mapping(_with_strategies(root_keys()))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "aixgo configuration",
         **whole,
         "$defs": {"agent": _mapping(agent_keys())},
     }
+
+
+def _with_strategies(known: Mapping[str, Key]) -> Mapping[str, Key]:
+    """The keys of a file, those that the settings of all patterns share among them."""
+    entry = known["orchestration"]
+    config = replace(entry.fields["config"], fields=STRATEGY_KEYS)
+    return {**known, "orchestration": replace(entry, fields={**entry.fields, "config": config})}
 
 
 def _mapping(fields: Mapping[str, Key]) -> dict[str, JSONValue]:

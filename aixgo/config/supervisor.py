@@ -22,8 +22,10 @@ __all__ = ["stand_in"]
 PROMPT = "Choose the agent whose task fits the text best."
 
 
-def stand_in(config: Config, entry: OrchestrationEntry, limits: Limits, *, model: str) -> Agent:
-    """The orchestrator that answers for the supervisor `entry`.
+def stand_in(
+    config: Config, entry: OrchestrationEntry, limits: Limits, model: Mapping[str, object]
+) -> Agent:
+    """The orchestrator that answers for the supervisor `entry`; `model` is what its classifier asks.
 
     Raises:
         ConfigError: it is to pick by another rule than the best match.
@@ -38,7 +40,7 @@ def stand_in(config: Config, entry: OrchestrationEntry, limits: Limits, *, model
     if len(members) == 1:
         return Sequential(entry.name, members, limits=limits)
     picks: Mapping[str, object] = {
-        "model": entry.config.get("model") or model or config.default_model,
+        **model,
         "prompt": PROMPT,
         "categories": [_category(config.agent(name), name) for name in members],
     }

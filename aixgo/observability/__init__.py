@@ -1,11 +1,23 @@
-"""Seeing what happens: traces. Off until `setup` switches them on.
+"""Seeing what happens: traces, off until `setup` switches them on, and the log.
 
 OpenTelemetry itself is imported by `setup`, not by this package.
 """
 
 from __future__ import annotations
 
+from aixgo.observability.lines import CallFields, JsonFormatter, TextFormatter
+from aixgo.observability.logs import Logs, LogSettings, setup_logs
 from aixgo.observability.settings import Settings
 from aixgo.observability.setup import Observability, setup
 
-__all__ = ["Observability", "Settings", "setup"]
+__all__ = [
+    "CallFields",
+    "JsonFormatter",
+    "LogSettings",
+    "Logs",
+    "Observability",
+    "Settings",
+    "TextFormatter",
+    "setup",
+    "setup_logs",
+]

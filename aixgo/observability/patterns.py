@@ -29,6 +29,8 @@ FACTS = (
     "score",
     "handoffs",
     "stopped_by",
+    "retries",
+    "degraded",
 )
 """Metadata keys of results that become attributes, whichever pattern sets them."""
 
@@ -53,13 +55,21 @@ def _times(work: Orchestration) -> dict[str, float]:
     """How long a router classified and routed; how long the first of several replies waited for the last."""
     calls = work.calls
     if work.pattern == "router":
-        named = zip((names.CLASSIFY, names.ROUTE), calls, strict=False)
-        return {name: call.seconds for name, call in named}
+        return dict(zip((names.CLASSIFY, names.ROUTE), _by_step(calls), strict=False))
     together = _together(calls)
     if len(together) < 2:
         return {}
     ends = [call.began + call.seconds for call in together]
     return {names.WAIT: max(ends) - min(ends)}
+
+
+def _by_step(calls: Sequence[Call]) -> Sequence[float]:
+    """How long each step of a pattern took: an attempt made again has the key of its step and a `#`."""
+    found: dict[str, float] = {}
+    for call in calls:
+        step = call.context.key.partition("#")[0]
+        found[step] = found.get(step, 0.0) + call.seconds
+    return list(found.values())
 
 
 def _together(calls: Sequence[Call]) -> Sequence[Call]:

@@ -18,6 +18,7 @@ from aixgo.errors import ConfigError
 from aixgo.keys import Key
 
 __all__ = [
+    "KEYS",
     "Exporter",
     "Protocol",
     "Settings",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from aixgo.observability.complaints import Complaints
 
-__all__ = ["Observability", "SetupOptions", "setup"]
+__all__ = ["Observability", "SetupOptions", "join", "setup"]
 
 log = logging.getLogger("aixgo.observability")
 
@@ -120,6 +120,15 @@ def setup(settings: Settings | None = None, /, **options: Unpack[SetupOptions]) 
     atexit.register(made.close)
     made.on_close(lambda: atexit.unregister(made.close))
     return made
+
+
+def join(settings: Settings) -> Observability:
+    """`setup`, unless this process is observed already: then that goes on, also when this is closed.
+
+    Raises:
+        ConfigError, MissingExtra: as `setup`.
+    """
+    return Observability(settings) if _active else setup(settings)
 
 
 def _switch_on(made: Observability, settings: Settings) -> None:

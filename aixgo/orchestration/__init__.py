@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aixgo.orchestration.base import Limits, Orchestrator
+    from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
 
 _HOMES = {
+    "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
@@ -22,7 +23,7 @@ _HOMES = {
     "Sequential": "aixgo.orchestration.sequential",
 }
 
-__all__ = ["Limits", "Orchestrator", "Parallel", "Router", "Sequential"]
+__all__ = ["ErrorStrategy", "Limits", "Orchestrator", "Parallel", "Router", "Sequential"]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
 

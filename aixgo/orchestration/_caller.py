@@ -168,7 +168,9 @@ class PatternCaller:
         """Host `agent` as a child for the length of the `async with`."""
         return self._caller.spawn(agent)
 
-    def _check_fuse(self) -> None:
+    def _check_fuse(self, more: int = 0) -> None:
+        """Refuse a call once too many tokens are used, `more` than the context knows of."""
         spent = self._context.spent
-        if spent is not None and spent.tokens_total > self._max_tokens:
+        used = more if spent is None else more + spent.tokens_total
+        if used > self._max_tokens:
             raise LimitExceeded("max_tokens", self._max_tokens, self._context.agent)

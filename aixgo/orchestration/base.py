@@ -18,14 +18,35 @@ from typing import Any, ClassVar, Self, TypeAlias, cast
 from aixgo import telemetry
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller
-from aixgo.errors import ConfigError, NotBound
+from aixgo.errors import AgentRefused, AixgoError, ConfigError, NotBound, nearest
 from aixgo.keys import Key, read_keys
 from aixgo.ledger import Budget
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
-from aixgo.orchestration._caller import PatternCaller
+from aixgo.orchestration._attempts import Plan, ends_run
+from aixgo.orchestration._caller import PatternCaller, Tap
+from aixgo.orchestration._partial import Account
+from aixgo.orchestration._persistent import PersistentCaller
+from aixgo.orchestration._strategy import (
+    STRATEGY_KEYS,
+    ErrorStrategy,
+    OnFailure,
+    take_strategy,
+)
 
-__all__ = ["LIMIT_KEYS", "Limits", "Orchestrator", "Slot", "slot_name"]
+__all__ = [
+    "LIMIT_KEYS",
+    "STRATEGY_KEYS",
+    "ErrorStrategy",
+    "Limits",
+    "OnFailure",
+    "Orchestrator",
+    "Slot",
+    "check_alone",
+    "ends_run",
+    "slot_name",
+    "too_few",
+]
 
 Slot: TypeAlias = Agent | str
 """A place for an agent in a pattern: the name of one, an agent, or another orchestrator."""
@@ -86,12 +107,14 @@ class Limits:
 class Orchestrator(ABC):
     """An agent that answers through other agents. A pattern derives from it and writes `run`.
 
-    `pattern` is its kind; `members` are the slots it delivers to, which registering it registers too.
+    `pattern` is its kind; `members` are the slots it delivers to, which registering it registers too, and
+    `agent_count` how many they are without those who stand in for others. With an
+    `error_strategy` its calls are asked again, and of others, as that says; without one their errors are the pattern's.
     """
 
     pattern: ClassVar[str] = ""
     config_keys: ClassVar[Mapping[str, Key]] = {}
-    """The keys of its `config:` in YAML."""
+    """The keys of its `config:` in YAML, besides those of an error strategy, which every pattern has."""
 
     role = "orchestrator"
     kind = "orchestrator"
@@ -103,11 +126,17 @@ class Orchestrator(ABC):
         *,
         description: str = "",
         limits: Limits | None = None,
+        error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         self.name = check_name(name, "an orchestrator's name")
         self.description = description
         self.limits = limits or Limits()
         self.members = _unique(members, self.name)
+        self.agent_count = len(self.members)
+        self.error_strategy = ErrorStrategy.of(error_strategy)
+        self._stand_ins: dict[str, tuple[str, ...]] = {}
+        if self.error_strategy is not None:
+            self._adopt(self.error_strategy)
 
     @classmethod
     @abstractmethod
@@ -115,6 +144,17 @@ class Orchestrator(ABC):
         cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
     ) -> Self:
         """The pattern as YAML states it: `agents:`, and `config:` with its slots already resolved."""
+
+    @classmethod
+    def settings(cls, config: Mapping[str, object], where: str) -> dict[str, object]:
+        """The checked values of a pattern's `config:`; an error strategy in it is one, under `error_strategy`.
+
+        Raises:
+            ConfigError: a key is unknown, missing or has a wrong value.
+        """
+        found = read_keys({**STRATEGY_KEYS, **cls.config_keys}, config, where)
+        strategy = take_strategy(found, cls.config_keys, where)
+        return found if strategy is None else {**found, "error_strategy": strategy}
 
     @abstractmethod
     async def run(self, message: Message, caller: Caller) -> Message:
@@ -135,23 +175,22 @@ class Orchestrator(ABC):
             NotBound: nobody hosts it: register it in a runtime and call it there by name.
         """
         context, caller = self._bind()
-        inner = PatternCaller(caller, context, self.limits.max_tokens)
         if not telemetry.on:
-            return self._conclude(await self.run(message, inner))
+            return await self._answer(message, caller, context)
         work = telemetry.Orchestration(self.pattern, self.name, context)
         with telemetry.watch(work):
-            work.result = self._conclude(await self.run(message, inner))
+            work.result = await self._answer(message, caller, context)
         return work.result
 
     async def stream(self, message: Message) -> AsyncIterator[StreamChunk | Message]:
         """Run the pattern, giving the chunks of its inner calls as they come, then the answer."""
         context, caller = self._bind()
         waiting: asyncio.Queue[StreamChunk | None] = asyncio.Queue(CHUNKS_WAITING)
-        inner = PatternCaller(caller, context, self.limits.max_tokens, tap=waiting.put)
         work = telemetry.begin(telemetry.Orchestration(self.pattern, self.name, context))
         entered = telemetry.enter(work)
         # The task starts with a copy of the context variables, so its calls inherit like ours.
-        task = asyncio.create_task(self.run(message, inner), name=f"aixgo-run-{self.name}")  # noqa: TID251 - owned below
+        answering = self._answer(message, caller, context, waiting.put)
+        task = asyncio.create_task(answering, name=f"aixgo-run-{self.name}")  # noqa: TID251 - owned below
         telemetry.leave(entered)
         task.add_done_callback(lambda _: _wake(waiting))
         try:
@@ -159,7 +198,7 @@ class Orchestrator(ABC):
                 chunk = await waiting.get()
                 if chunk is not None:
                     yield chunk
-            work.result = self._conclude(task.result())
+            work.result = task.result()
             yield work.result
         except BaseException as exc:
             work.left = isinstance(exc, GeneratorExit)
@@ -178,9 +217,72 @@ class Orchestrator(ABC):
         context.narrow(timeout=self.limits.timeout, max_depth=self.limits.max_depth)
         return context, context.caller
 
-    def _conclude(self, result: Message) -> Message:
-        facts: dict[str, JSONValue] = {"pattern": self.pattern, "cost_usd": 0.0, "tokens_total": 0}
-        return result.with_metadata(**facts)  # the runtime derives the last two from what was spent
+    async def _answer(
+        self, message: Message, caller: Caller, context: CallContext, tap: Tap | None = None
+    ) -> Message:
+        """What the run comes to, by the strategy if there is one."""
+        most = self.limits.max_tokens
+        if self.error_strategy is None:
+            inner = PatternCaller(caller, context, most, tap)
+            return self._conclude(await self.run(message, inner), {})
+        plan = Plan(self.error_strategy, self._stand_ins)
+        account = plan.account
+        try:
+            result = await self.run(message, PersistentCaller(caller, context, most, plan, tap))
+            self._check_answered(account)
+        except AixgoError as exc:
+            exc.partial = account.partial()
+            raise
+        return self._conclude(result, account.facts())
+
+    def _conclude(self, result: Message, facts: Mapping[str, JSONValue]) -> Message:
+        own: dict[str, JSONValue] = {"pattern": self.pattern, "cost_usd": 0.0, "tokens_total": 0}
+        # The runtime derives the last two from what was spent.
+        return result.with_metadata(**facts, **own)
+
+    def _check_answered(self, account: Account) -> None:
+        assert self.error_strategy is not None
+        needed = self.error_strategy.needed
+        if self.error_strategy.goes_on and account.answered < needed and account.causes():
+            raise AgentRefused(too_few(self.name, account.answered, needed, account.causes()))
+
+    def _adopt(self, strategy: ErrorStrategy) -> None:
+        """Hold the strategy against the members, and make those who stand in for them members too."""
+        where = f"{self.pattern or 'orchestrator'} {self.name!r}"
+        names = [slot_name(slot, where) for slot in self.members]
+        if strategy.needed > len(names):
+            raise ConfigError(
+                f"{where}: min_successes is {strategy.needed} of {len(names)} agents; it is at most their number"
+            )
+        for name, others in strategy.fallbacks.items():
+            if name not in names:
+                near = nearest(name, names)
+                hint = f"did you mean {near!r}?" if near else f"it has: {', '.join(names)}"
+                raise ConfigError(f"{where}: fallbacks: it has no agent {name!r}; {hint}")
+            found = tuple(slot_name(slot, f"{where}, fallbacks of {name!r}") for slot in others)
+            if name in found:
+                raise ConfigError(f"{where}: fallbacks: {name!r} cannot stand in for itself")
+            self._stand_ins[name] = found
+        stand_ins = [slot for others in strategy.fallbacks.values() for slot in others]
+        self.members = _unique([*self.members, *stand_ins], self.name)
+
+
+def check_alone(where: str, given: Sequence[str]) -> None:
+    """Refuse keys that say in other words what an `error_strategy` says.
+
+    Raises:
+        ConfigError: there are some; the text names both.
+    """
+    if given:
+        raise ConfigError(
+            f"{where}: error_strategy and {' and '.join(given)} both say what a failure does; give one"
+        )
+
+
+def too_few(name: str, count: int, needed: int, causes: str) -> str:
+    """Why a run ends of which too few agents answered."""
+    agents = "1 agent" if count == 1 else f"{count} agents"
+    return f"only {agents} of {name!r} answered, {needed} are needed: {causes}"
 
 
 def slot_name(slot: Slot, where: str) -> str:

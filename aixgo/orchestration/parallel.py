@@ -21,9 +21,19 @@ from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 from aixgo.context import CallContext
 from aixgo.contract import Caller, Outcome, Outcomes
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key, read_keys
+from aixgo.keys import Key
 from aixgo.message import JSONValue, Message, Payload
-from aixgo.orchestration.base import Limits, Orchestrator, Slot, slot_name
+from aixgo.orchestration.base import (
+    ErrorStrategy,
+    Limits,
+    OnFailure,
+    Orchestrator,
+    Slot,
+    check_alone,
+    slot_name,
+    too_few,
+)
+from aixgo.purse import Share, parallel_shares
 from aixgo.voting import STRATEGIES, Ballot, vote
 
 __all__ = ["PATTERN", "Aggregate", "Aggregation", "OnError", "Parallel"]
@@ -38,7 +48,8 @@ class Parallel(Orchestrator):
 
     A failed agent is dropped from the result, kept in it as an error entry, or fails the run
     (`on_error`); `fail_fast` fails it at once and stops the others. The run needs `min_successes` replies.
-    Metadata `errors` says for each missing agent why. `timeout` is in seconds, for each agent.
+    Metadata `errors` says for each missing agent why. `timeout` is in seconds, for each agent. An
+    `error_strategy` takes the place of `on_error` and `fail_fast`.
     """
 
     pattern = "parallel"
@@ -62,16 +73,22 @@ class Parallel(Orchestrator):
         aggregation: Aggregation | Aggregate = "json",
         voting_strategy: str = "majority",
         aggregator: Slot | None = None,
-        on_error: OnError = "drop",
-        fail_fast: bool = False,
-        min_successes: int = 1,
+        on_error: OnError | None = None,
+        fail_fast: bool | None = None,
+        min_successes: int | None = None,
         timeout: float | None = None,
         description: str = "",
         limits: Limits | None = None,
+        error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         members = [*agents, aggregator] if aggregator is not None else agents
-        super().__init__(name, members, description=description, limits=limits)
         where = f"parallel {name!r}"
+        if error_strategy is not None:
+            given = {"on_error": on_error, "fail_fast": fail_fast}
+            check_alone(where, [key for key, value in given.items() if value is not None])
+        super().__init__(
+            name, members, description=description, limits=limits, error_strategy=error_strategy
+        )
         self._targets = [slot_name(slot, where) for slot in agents]
         self._aggregator = slot_name(aggregator, where) if aggregator is not None else ""
         if not agents:
@@ -89,15 +106,25 @@ class Parallel(Orchestrator):
             raise ConfigError(
                 f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
             )
-        if on_error not in get_args(OnError):
+        if on_error is not None and on_error not in get_args(OnError):
             raise ConfigError(f"{where}: on_error is {on_error!r}, not one of {get_args(OnError)}")
-        if not 1 <= min_successes <= len(agents):
-            raise ConfigError(f"{where}: min_successes is {min_successes} of {len(agents)} agents")
+        strategy = self.error_strategy
+        if strategy is not None and strategy.min_successes is not None:
+            if min_successes not in (None, strategy.min_successes):
+                raise ConfigError(
+                    f"{where}: min_successes is {min_successes}, and {strategy.min_successes} in its "
+                    "error_strategy; give one"
+                )
+            min_successes = strategy.min_successes
+        self.min_successes = 1 if min_successes is None else min_successes
+        if not 1 <= self.min_successes <= len(agents):
+            raise ConfigError(
+                f"{where}: min_successes is {self.min_successes} of {len(agents)} agents"
+            )
         self.aggregation = aggregation
         self.voting_strategy = voting_strategy
-        self.on_error = on_error
-        self.fail_fast = fail_fast
-        self.min_successes = min_successes
+        self.on_error: OnError = on_error or "drop"
+        self.fail_fast = bool(fail_fast)
         self.timeout = timeout
 
     @classmethod
@@ -105,7 +132,7 @@ class Parallel(Orchestrator):
         cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
     ) -> Self:
         """The pattern as YAML states it."""
-        settings = read_keys(cls.config_keys, config, f"parallel {name!r}")
+        settings = cls.settings(config, f"parallel {name!r}")
         return cls(name, agents, limits=limits, **cast("dict[str, bool]", settings))  # type: ignore[arg-type]
 
     async def run(self, message: Message, caller: Caller) -> Message:
@@ -131,14 +158,15 @@ class Parallel(Orchestrator):
         context = CallContext.current()
         keys = [context.child_key(target) for target in self._targets]
 
-        async def one(target: str, key: str) -> Message:
-            return await caller.call(target, message, timeout=self.timeout, key=key)
+        async def one(target: str, key: str, share: Share) -> Message:
+            return await caller.call(target, message, timeout=self.timeout, key=key, share=share)
 
+        shares = parallel_shares(len(keys))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(one(target, key))
-                    for target, key in zip(self._targets, keys, strict=True)
+                    group.create_task(one(target, key, share))
+                    for target, key, share in zip(self._targets, keys, shares, strict=True)
                 ]
         except* AixgoError as failed:
             error = failed.exceptions[0]  # the first to fail; the group cancelled the others
@@ -163,7 +191,7 @@ class Parallel(Orchestrator):
         if count == 0:
             text = f"all {len(outcomes)} agents of {self.name!r} failed: {causes}"
         else:
-            text = f"only {count} agents of {self.name!r} answered, {self.min_successes} are needed: {causes}"
+            text = too_few(self.name, count, self.min_successes, causes)
         raise AgentRefused(text) from outcomes.errors[0]
 
     async def _aggregate(

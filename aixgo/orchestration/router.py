@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self, cast
 
+from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, ConfigError
-from aixgo.keys import Key, read_keys
+from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration.base import Limits, Orchestrator, Slot, slot_name
+from aixgo.orchestration.base import (
+    ErrorStrategy,
+    Limits,
+    OnFailure,
+    Orchestrator,
+    Slot,
+    ends_run,
+    slot_name,
+)
 
 __all__ = ["PATTERN", "Router"]
 
@@ -21,7 +30,8 @@ class Router(Orchestrator):
 
     The category is read from the classifier's metadata `category`, then from `category` of its JSON payload,
     then it is the trimmed text; routes are matched exactly, then ignoring case. `fallback` answers when no
-    route fits or the confidence is below `min_confidence`; a classifier that states no confidence passes.
+    route fits or the confidence is below `min_confidence`; a classifier that states no confidence passes. With the
+    error strategy "continue" it answers too when the classifier or the agent of a route failed for good.
     Metadata: `routed_to`, `category`, `confidence`, `used_fallback`.
     """
 
@@ -43,9 +53,12 @@ class Router(Orchestrator):
         min_confidence: float = 0.0,
         description: str = "",
         limits: Limits | None = None,
+        error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         slots = [classifier, *routes.values(), *([fallback] if fallback is not None else [])]
-        super().__init__(name, slots, description=description, limits=limits)
+        super().__init__(
+            name, slots, description=description, limits=limits, error_strategy=error_strategy
+        )
         where = f"router {name!r}"
         if not routes:
             raise ConfigError(f"{where} needs at least one route")
@@ -67,7 +80,7 @@ class Router(Orchestrator):
     ) -> Self:
         """The pattern as YAML states it; without `routes` each of `agents` answers the category of its own name."""
         where = f"router {name!r}"
-        settings = read_keys(cls.config_keys, config, where)
+        settings = cls.settings(config, where)
         classifier = cast("Slot", settings.pop("classifier"))
         fallback = cast("Slot | None", settings.pop("fallback", None))
         routes = cast("Mapping[str, Slot] | None", settings.pop("routes", None))
@@ -76,25 +89,57 @@ class Router(Orchestrator):
             named = {slot_name(slot, where): slot for slot in agents}
             routes = {target: slot for target, slot in named.items() if target not in apart}
         least = cast("float", settings.get("min_confidence", 0.0))
-        return cls(name, classifier, routes, fallback=fallback, min_confidence=least, limits=limits)
+        strategy = cast("ErrorStrategy | None", settings.get("error_strategy"))
+        return cls(
+            name,
+            classifier,
+            routes,
+            fallback=fallback,
+            min_confidence=least,
+            limits=limits,
+            error_strategy=strategy,
+        )
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Classify `message`, then have it answered."""
-        verdict = await caller.call(self._classifier, message)
-        category, confidence = _read(verdict)
+        category, confidence = await self._classified(message, caller)
         route = self._route(category)
         sure = confidence is None or confidence >= self.min_confidence
         target = self._routes[route] if route is not None and sure else self._fallback
         if not target:
             raise AgentRefused(self._refusal(category, route, confidence))
-        reply = await caller.call(target, message)
+        target, reply = await self._answered(target, message, caller)
         return reply.with_metadata(
             routed_to=target,
             category=category if route is None else route,
             confidence=confidence,
-            used_fallback=route is None or not sure,
-            agent_count=len(self.members),
+            used_fallback=route is None or not sure or target != self._routes[route],
+            agent_count=self.agent_count,
         )
+
+    async def _classified(self, message: Message, caller: Caller) -> tuple[str, float | None]:
+        """The category and its confidence; no category when the run goes on without its classifier."""
+        try:
+            return _read(await caller.call(self._classifier, message))
+        except AixgoError as exc:
+            if not self._goes_on_after(exc):
+                raise
+            return "", None
+
+    async def _answered(self, target: str, message: Message, caller: Caller) -> tuple[str, Message]:
+        """Who answered, and what."""
+        try:
+            return target, await caller.call(target, message)
+        except AixgoError as exc:
+            if target == self._fallback or not self._goes_on_after(exc):
+                raise
+        return self._fallback, await caller.call(self._fallback, message)
+
+    def _goes_on_after(self, error: AixgoError) -> bool:
+        """Whether the fallback may answer although an agent failed."""
+        strategy = self.error_strategy
+        goes_on = strategy is not None and strategy.goes_on and bool(self._fallback)
+        return goes_on and not ends_run(error, CallContext.current())
 
     def _route(self, category: str) -> str | None:
         if category in self._routes:

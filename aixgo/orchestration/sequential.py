@@ -7,10 +7,19 @@ from typing import ClassVar, Literal, Self, cast
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AixgoError, ConfigError, LimitExceeded
-from aixgo.keys import Key, read_keys
+from aixgo.errors import AixgoError, ConfigError
+from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration.base import Limits, Orchestrator, Slot, slot_name
+from aixgo.orchestration.base import (
+    ErrorStrategy,
+    Limits,
+    OnFailure,
+    Orchestrator,
+    Slot,
+    check_alone,
+    ends_run,
+    slot_name,
+)
 
 __all__ = ["PATTERN", "Sequential"]
 
@@ -21,7 +30,7 @@ class Sequential(Orchestrator):
     With `on_error="continue"` a failed step is skipped and the next one gets its input; the run still fails
     when no step succeeds, when the time is up, and when a limit or budget is reached. `step_timeout` is in
     seconds. The result is the last reply; metadata `steps` lists each step's agent and, if it failed, the
-    error's class.
+    error's class. An `error_strategy` takes the place of `on_error`.
     """
 
     pattern = "sequential"
@@ -36,36 +45,43 @@ class Sequential(Orchestrator):
         name: str,
         agents: Sequence[Slot],
         *,
-        on_error: Literal["stop", "continue"] = "stop",
+        on_error: Literal["stop", "continue"] | None = None,
         step_timeout: float | None = None,
         description: str = "",
         limits: Limits | None = None,
+        error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
-        super().__init__(name, agents, description=description, limits=limits)
+        where = f"sequential {name!r}"
         if not agents:
-            raise ConfigError(f"sequential {name!r} needs at least one agent")
-        if on_error not in ("stop", "continue"):
-            raise ConfigError(
-                f"sequential {name!r}: on_error is {on_error!r}, not 'stop' or 'continue'"
-            )
-        self.on_error = on_error
+            raise ConfigError(f"{where} needs at least one agent")
+        if error_strategy is not None and on_error is not None:
+            check_alone(where, ["on_error"])
+        super().__init__(
+            name, agents, description=description, limits=limits, error_strategy=error_strategy
+        )
+        if on_error not in (None, "stop", "continue"):
+            raise ConfigError(f"{where}: on_error is {on_error!r}, not 'stop' or 'continue'")
+        if self.error_strategy is not None and self.error_strategy.goes_on:
+            on_error = "continue"
+        self.on_error = on_error or "stop"
         self.step_timeout = step_timeout
-        self._targets = [slot_name(slot, f"sequential {name!r}") for slot in agents]
+        self._targets = [slot_name(slot, where) for slot in agents]
 
     @classmethod
     def from_config(
         cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
     ) -> Self:
         """The pattern as YAML states it; `timeout` is another name of `step_timeout`."""
-        settings = read_keys(cls.config_keys, config, f"sequential {name!r}")
+        settings = cls.settings(config, f"sequential {name!r}")
         step_timeout = settings.get("step_timeout", settings.get("timeout"))
-        on_error = cast("Literal['stop', 'continue']", settings.get("on_error", "stop"))
+        on_error = cast("Literal['stop', 'continue'] | None", settings.get("on_error"))
         return cls(
             name,
             agents,
             on_error=on_error,
             step_timeout=cast("float | None", step_timeout),
             limits=limits,
+            error_strategy=cast("ErrorStrategy | None", settings.get("error_strategy")),
         )
 
     async def run(self, message: Message, caller: Caller) -> Message:
@@ -76,11 +92,7 @@ class Sequential(Orchestrator):
             try:
                 current = await caller.call(target, current, timeout=self.step_timeout)
             except AixgoError as exc:
-                if (
-                    self.on_error == "stop"
-                    or isinstance(exc, LimitExceeded)
-                    or CallContext.current().remaining <= 0
-                ):
+                if self.on_error == "stop" or ends_run(exc, CallContext.current()):
                     raise
                 failure = exc
                 steps.append({"agent": target, "error": type(exc).__name__})
@@ -89,7 +101,7 @@ class Sequential(Orchestrator):
         if current is message and failure is not None:
             raise failure
         return current.with_metadata(
-            steps=steps, step_count=len(steps), agent_count=len(self.members)
+            steps=steps, step_count=len(steps), agent_count=self.agent_count
         )
 
 

@@ -11,7 +11,7 @@ from aixgo.providers._model import (
     ModelReply,
 )
 from aixgo.providers._reserve import most_tokens
-from aixgo.providers._selection import choose_model, other_providers, resolve_model
+from aixgo.providers._selection import choose_model, other_providers, resolve_model, written_address
 from aixgo.providers._vendors import VENDORS, Vendor
 from aixgo.providers.base import (
     ChatMessage,
@@ -46,4 +46,5 @@ __all__ = [
     "most_tokens",
     "other_providers",
     "resolve_model",
+    "written_address",
 ]

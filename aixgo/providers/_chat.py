@@ -167,7 +167,7 @@ def plain_images_only(turn: ChatMessage, provider: str) -> None:
         raise RequestRejected(
             f"{provider!r} takes no pictures in a tool's result; send them as the user's",
             provider=provider,
-            code="invalid_request",
+            code="tool_images",
         )
 
 

@@ -96,6 +96,7 @@ class _Filled:
             f"{self.name!r} answered with {type(found).__name__}, not a text or a Completion",
             provider=self.name,
             code="malformed",
+            model=request.model,
         )
 
     async def stream(self, request: CompletionRequest) -> AsyncIterator[Delta | Completion]:

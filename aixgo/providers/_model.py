@@ -202,6 +202,7 @@ async def _ask(call: ModelCall) -> Completion:
         f"the provider {call.provider.name!r} gave no completion",
         provider=call.provider.name,
         code="no_answer",
+        model=call.request.model,
     )
 
 
@@ -329,7 +330,10 @@ def _counted(call: ModelCall, usage: Usage) -> Usage:
     except ConfigError as exc:
         name = call.provider.name
         raise OutputInvalid(
-            f"the provider {name!r} reported {exc}", provider=name, code=NO_REPORT
+            f"the provider {name!r} reported {exc}",
+            provider=name,
+            code=NO_REPORT,
+            model=call.request.model,
         ) from exc
     return replace(usage, retries=usage.calls) if call.attempt > 1 else usage
 

@@ -130,7 +130,7 @@ def completion_of(reply: object, provider: str, model: str) -> Completion:
     """
     output = getattr(reply, "output", None)
     if getattr(reply, "status", None) == "failed":
-        raise failure_of(reply, provider)
+        raise failure_of(reply, provider, model)
     if not isinstance(output, list):
         raise sdk.malformed(provider, "an answer without output")
     texts: list[str] = []
@@ -184,13 +184,13 @@ def _usage(found: object) -> Usage:
     )
 
 
-def failure_of(reply: object, provider: str) -> ProviderError:
+def failure_of(reply: object, provider: str, model: str) -> ProviderError:
     """The error that a failed response, or a stream's event, reports; its text stays with the vendor."""
     code = str(getattr(getattr(reply, "error", reply), "code", None) or "")
     if "rate_limit" in code:
-        return RateLimited(provider=provider, code="rate_limit")
+        return RateLimited(provider=provider, code="rate_limit", model=model)
     if "insufficient_quota" in code:
-        return RequestRejected(provider=provider, code="quota")
+        return RequestRejected(provider=provider, code="quota", model=model)
     if code.startswith("invalid") or "image" in code:
-        return RequestRejected(provider=provider, code="invalid_request")
-    return ProviderUnavailable(provider=provider, code="overloaded")
+        return RequestRejected(provider=provider, code="invalid_request", model=model)
+    return ProviderUnavailable(provider=provider, code="overloaded", model=model)

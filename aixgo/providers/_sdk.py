@@ -3,7 +3,7 @@
 Retries are middleware, so the SDKs' own are off. A client keeps its connections for as long as the event loop
 it was made on: its goodbye is an async generator, and those a loop closes when it ends.
 
-Below: context, errors. Above: the adapters.
+Below: context, errors, `_vendors`. Above: the adapters.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from weakref import WeakKeyDictionary
 
 from aixgo.context import CallContext
 from aixgo.errors import ProviderError, ProviderUnavailable, RateLimited, RequestRejected
+from aixgo.errors.providers import provider_text
 from aixgo.ledger import Usage
+from aixgo.providers._vendors import Endpoint
 
 __all__ = ["Faults", "count_tokens", "malformed", "seconds_left", "shared_client", "unfinished"]
 
@@ -30,19 +32,6 @@ LONG_WORD = re.compile(r"[^\s\"',;:()\[\]{}]{17,}")
 """What may be a key, or a part of one: no detail of a vendor passes on a word this long."""
 SHAPE_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What reading an answer raises that is not shaped as the vendor's documents say."""
-WHAT = {
-    "authentication": "does not accept the key, or does not allow it this",
-    "quota": "says the account's credit is used up",
-    "model_not_found": "has no such model, or not for this key",
-    "context_length": "says the request is too long for the model",
-    "content_filtered": "refuses the content",
-    "invalid_request": "says the request is not valid",
-    "rate_limit": "asks to slow down",
-    "overloaded": "is overloaded or failed on its side",
-    "timeout": "did not answer in time",
-    "connection": "cannot be reached, or the connection broke",
-    "malformed": "sent something that is no answer",
-}
 TELLING = frozenset({"invalid_request", "context_length", "model_not_found"})
 """The codes for which the vendor's own words say what to change."""
 CONTEXT_WORDS = re.compile(
@@ -104,9 +93,8 @@ def count_tokens(text: str) -> int:
 
 def malformed(provider: str, what: str) -> ProviderUnavailable:
     """The error for an answer that is none."""
-    return ProviderUnavailable(
-        f"{provider!r} {WHAT['malformed']}: {what}", provider=provider, code="malformed"
-    )
+    text = provider_text(provider, "malformed", more=what)
+    return ProviderUnavailable(text, provider=provider, code="malformed")
 
 
 def unfinished(provider: str) -> ProviderUnavailable:
@@ -124,10 +112,11 @@ class Faults(AbstractContextManager["Faults"]):
     The SDK's error is not kept as the cause: its text is the vendor's answer, which can quote the key.
     """
 
-    def __init__(self, provider: str, model: str, key: str) -> None:
+    def __init__(self, provider: str, model: str, endpoint: Endpoint) -> None:
         self._provider = provider
         self._model = model
-        self._key = key
+        self._key = endpoint.key
+        self._variable = endpoint.variable
         self.usage = Usage(calls=1)
         """What the request has spent by now, as far as the vendor said."""
 
@@ -186,16 +175,28 @@ class Faults(AbstractContextManager["Faults"]):
     def _error(
         self, code: str, detail: str = "", status: int = 0, retry_after: float = 0.0
     ) -> ProviderError:
-        text = f"{self._provider!r} {WHAT[code]} (model {self._model!r}"
-        text += f", HTTP {status})" if status else ")"
-        if detail:
-            text += f": {detail}"
+        said = f"HTTP {status}" + (f", {detail}" if detail else "") if status else detail
+        text = provider_text(
+            self._provider,
+            code,
+            model=self._model,
+            variable=self._variable,
+            retry_after=retry_after,
+            more=said,
+        )
         kind: type[ProviderError] = RequestRejected
         if code == "rate_limit":
             kind = RateLimited
         elif code in ("overloaded", "timeout", "connection", "malformed"):
             kind = ProviderUnavailable
-        return kind(text, provider=self._provider, code=code, retry_after=retry_after)
+        return kind(
+            text,
+            provider=self._provider,
+            code=code,
+            retry_after=retry_after,
+            model=self._model,
+            variable=self._variable if code == "authentication" else "",
+        )
 
     def _detail(self, exc: Exception, code: str) -> str:
         """What the vendor says is wrong, without any word that may be a key."""

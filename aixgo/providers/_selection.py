@@ -15,10 +15,10 @@ from typing import cast
 
 from aixgo.errors import ConfigError, MissingExtra, nearest
 from aixgo.loading import kinds, load
-from aixgo.providers._vendors import VENDORS, vendor_of
+from aixgo.providers._vendors import VENDORS, Vendor, vendor_of
 from aixgo.providers.base import Provider
 
-__all__ = ["choose_model", "other_providers", "resolve_model"]
+__all__ = ["choose_model", "other_providers", "resolve_model", "written_address"]
 
 OFFLINE = "offline"
 
@@ -55,7 +55,7 @@ def resolve_model(model: str, *, api_key: str = "", base_url: str = "") -> tuple
     written, name, url = _parts(model)
     if url and base_url:
         raise ConfigError(f"the model {model!r} has an address already; give that or base_url")
-    vendor = VENDORS.get(written) or (None if written else vendor_of(name))
+    vendor, _ = written_address(model)
     if vendor is not None:
         if not name:
             raise ConfigError(f"the model {model!r} names no model: write '{vendor.name}:NAME'")
@@ -81,6 +81,12 @@ def resolve_model(model: str, *, api_key: str = "", base_url: str = "") -> tuple
     if (known := provider.models()) and name not in known:
         raise ConfigError(f"{kind!r} has no model {name!r}; it has: {', '.join(known)}")
     return provider, name
+
+
+def written_address(model: str) -> tuple[Vendor | None, str]:
+    """The vendor whose API a model's name means, if any, and the address written behind it, or ""."""
+    written, name, url = _parts(model)
+    return VENDORS.get(written) or (None if written else vendor_of(name)), url
 
 
 def other_providers() -> list[str]:

@@ -59,7 +59,9 @@ class Filler:
     ) -> JSONValue:
         if depth > MAX_DEPTH:
             raise RequestRejected(
-                f"the output schema nests more than {MAX_DEPTH} levels", provider="offline"
+                f"the output schema nests more than {MAX_DEPTH} levels",
+                provider="offline",
+                code="invalid_schema",
             )
         schema = self._resolved(schema)
         about = f"{_spoken(field)} {schema.get('description', '')}"
@@ -154,7 +156,9 @@ class Filler:
             for name in cast("list[JSONValue]", schema["enum"])
         ]
         if not options:
-            raise RequestRejected("the output schema holds an empty enum", provider="offline")
+            raise RequestRejected(
+                "the output schema holds an empty enum", provider="offline", code="invalid_schema"
+            )
         return reading.rank_options(self._text, options)
 
     def _fitting(self, schema: Schema, least: int) -> list[reading.Choice]:
@@ -221,7 +225,11 @@ class Filler:
                     break
             else:
                 return schema
-        raise RequestRejected("the output schema refers to itself without end", provider="offline")
+        raise RequestRejected(
+            "the output schema refers to itself without end",
+            provider="offline",
+            code="invalid_schema",
+        )
 
     def _referred(self, ref: str) -> Schema:
         found: JSONValue = cast("JSONValue", self._root)
@@ -231,6 +239,7 @@ class Filler:
             raise RequestRejected(
                 f"the output schema refers to {ref[:80]!r}, which it does not hold",
                 provider="offline",
+                code="invalid_schema",
             )
         return found
 

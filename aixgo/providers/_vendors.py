@@ -52,6 +52,11 @@ class Vendor:
         return "anthropic" if self.adapter == "anthropic" else "openai"
 
     @property
+    def headers_variable(self) -> str:
+        """Where its SDK looks for headers to send with each request."""
+        return f"{self.package.upper()}_CUSTOM_HEADERS"
+
+    @property
     def key_variable(self) -> str:
         """The variable to name when there is no key."""
         return self.key_variables[0] if self.key_variables else ""
@@ -66,6 +71,11 @@ class Vendor:
         """Its key from the environment, or ""."""
         return _first(self.key_variables)
 
+    def variable(self) -> str:
+        """The variable its key is in, or would be looked for first."""
+        held = (name for name in self.key_variables if os.environ.get(name, "").strip())
+        return next(held, self.key_variable)
+
 
 @dataclass(slots=True, frozen=True)
 class Endpoint:
@@ -73,6 +83,8 @@ class Endpoint:
 
     base_url: str
     key: str
+    variable: str = ""
+    """The environment variable the key is from, or would be; empty if it was given."""
 
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r})"
@@ -222,7 +234,8 @@ def endpoint_of(vendor: Vendor, base_url: str = "", api_key: str = "") -> Endpoi
         raise ConfigError(f"{vendor.name!r} needs a key: set {vendor.key_variable}")
     if not (key.isascii() and key.isprintable()):  # no header can hold it
         raise ConfigError(f"the key of {vendor.name!r} holds a character that no key has")
-    return Endpoint(url, key or "none")
+    given = bool(api_key.strip())
+    return Endpoint(url, key or "none", "" if given else vendor.variable())
 
 
 def _ollama_url(host: str) -> str:

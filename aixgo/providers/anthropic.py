@@ -45,7 +45,7 @@ class AnthropicProvider:
         """
         body = body_of(request, self.name)
         limit = _time_limit()
-        with sdk.Faults(self.name, request.model, self._endpoint.key):
+        with sdk.Faults(self.name, request.model, self._endpoint):
             client = await _open_client(self._endpoint)
             reply = await client.messages.create(
                 model=IN_BODY, max_tokens=1, messages=[], extra_body=body, timeout=limit
@@ -63,7 +63,7 @@ class AnthropicProvider:
         """The answer in pieces, then as a whole. Closing the iterator closes the connection."""
         body = body_of(request, self.name)
         limit = _time_limit()
-        with sdk.Faults(self.name, request.model, self._endpoint.key) as faults:
+        with sdk.Faults(self.name, request.model, self._endpoint) as faults:
             client = await _open_client(self._endpoint)
             events = await client.messages.create(
                 model=IN_BODY,

@@ -5,7 +5,9 @@ Below: `_chat` (what is said), `_sdk` (how it fails), `_vendors` (who speaks it)
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import cast
 
 import openai
 
@@ -42,7 +44,7 @@ class OpenAIProvider:
         """
         body = body_of(request, self._vendor, stream=False)
         limit = time_limit()
-        with sdk.Faults(self.name, request.model, self._endpoint.key):
+        with sdk.Faults(self.name, request.model, self._endpoint):
             client = await open_client(self._vendor, self._endpoint)
             reply = await client.chat.completions.create(
                 model=request.model, messages=[], extra_body=body, timeout=limit
@@ -59,7 +61,7 @@ class OpenAIProvider:
         """The answer in pieces, then as a whole. Closing the iterator closes the connection."""
         body = body_of(request, self._vendor, stream=True)
         limit = time_limit()
-        with sdk.Faults(self.name, request.model, self._endpoint.key) as faults:
+        with sdk.Faults(self.name, request.model, self._endpoint) as faults:
             client = await open_client(self._vendor, self._endpoint)
             chunks = await client.chat.completions.create(
                 model=request.model, messages=[], stream=True, extra_body=body, timeout=limit
@@ -116,14 +118,28 @@ def time_limit() -> openai.Timeout:
 
 async def open_client(vendor: Vendor, endpoint: Endpoint) -> openai.AsyncOpenAI:
     """The SDK's client of this loop for the vendor at that address."""
+    of_openai = vendor.name.startswith("openai")
 
     def make() -> openai.AsyncOpenAI:
-        client = openai.AsyncOpenAI(api_key=endpoint.key, base_url=endpoint.base_url, max_retries=0)
-        if not vendor.name.startswith("openai"):  # the environment's, which no one else should get
+        client = openai.AsyncOpenAI(
+            api_key=endpoint.key,
+            base_url=endpoint.base_url,
+            max_retries=0,
+            default_headers={} if of_openai else _without_openais(endpoint.key),
+        )
+        if not of_openai:  # the environment's, which no one else should get
             client.organization = client.project = None
         return client
 
     return await sdk.shared_client(("openai", vendor.name, endpoint.base_url, endpoint.key), make)
+
+
+def _without_openais(key: str) -> Mapping[str, str]:
+    """Headers that keep those which the environment has sent to OpenAI from another vendor."""
+    lines = os.environ.get(VENDORS["openai"].headers_variable, "").split("\n")
+    names = [name.strip() for name, colon, _ in (line.partition(":") for line in lines) if colon]
+    left_out = {n: cast("str", openai.Omit()) for n in names if n.lower() != "authorization"}
+    return {**left_out, "Authorization": f"Bearer {key}"}
 
 
 PROVIDER = OpenAIProvider

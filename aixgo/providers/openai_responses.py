@@ -47,7 +47,7 @@ class OpenAIResponsesProvider:
         """
         body = body_of(request, self.name)
         limit = time_limit()
-        with sdk.Faults(self.name, request.model, self._endpoint.key):
+        with sdk.Faults(self.name, request.model, self._endpoint):
             client = await open_client(self._vendor, self._endpoint)
             reply = await client.responses.create(
                 model=request.model, input=[], extra_body=body, timeout=limit
@@ -58,7 +58,7 @@ class OpenAIResponsesProvider:
         """The answer in pieces, then as a whole. Closing the iterator closes the connection."""
         body = body_of(request, self.name)
         limit = time_limit()
-        with sdk.Faults(self.name, request.model, self._endpoint.key):
+        with sdk.Faults(self.name, request.model, self._endpoint):
             client = await open_client(self._vendor, self._endpoint)
             events = await client.responses.create(
                 model=request.model, input=[], stream=True, extra_body=body, timeout=limit
@@ -69,9 +69,9 @@ class OpenAIResponsesProvider:
                     if event.type in ("response.completed", "response.incomplete"):
                         whole = completion_of(event.response, self.name, request.model)
                     elif event.type == "response.failed":
-                        raise failure_of(event.response, self.name)
+                        raise failure_of(event.response, self.name, request.model)
                     elif event.type == "error":
-                        raise failure_of(event, self.name)
+                        raise failure_of(event, self.name, request.model)
                     elif piece := delta_of(event):
                         yield piece
             finally:

@@ -1,7 +1,8 @@
 """Somebody else answers: another model for a model, another agent for an agent.
 
 Those who stand in are named by whoever writes the agent or the file, and the answer says who gave it and instead
-of whom. It stands outside retries, so that it begins where they end. Below: base. Above: config.
+of whom. It stands outside retries, so that it begins where they end. Below: base. Above: orchestration, which asks
+`others_may_answer` for its own strategies; config.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from aixgo.resilience.base import (
     backend_of,
 )
 
-__all__ = ["POLICY", "Fallback"]
+__all__ = ["POLICY", "Fallback", "others_may_answer"]
 
 OTHERS_MAY = frozenset({"authentication", "quota", "model_not_found", "context_length"})
 """Why a provider refuses a request that another may take: the rest is the request's own fault."""
@@ -170,9 +171,14 @@ class _StandIns:
             return False
         if self._call.seam == "model":
             return error.retryable or getattr(error, "code", "") in OTHERS_MAY
-        if isinstance(error, Unavailable):
-            return error.retryable  # else the agent may have done it
-        return error.retryable or isinstance(error, (AgentFailed, ProviderError, DeadlineExceeded))
+        return others_may_answer(error)
+
+
+def others_may_answer(error: AixgoError) -> bool:
+    """Whether an agent failed in a way that another, asked instead, may not."""
+    if isinstance(error, Unavailable):
+        return error.retryable  # else the agent may have done it
+    return error.retryable or isinstance(error, (AgentFailed, ProviderError, DeadlineExceeded))
 
 
 POLICY = Fallback

@@ -128,6 +128,7 @@ def _error(call: Call, seconds: float) -> AixgoError:
         f"{request.provider.name!r} did not answer within {seconds:g} s (model {request.request.model!r})",
         provider=request.provider.name,
         code="timeout",
+        model=request.request.model,
     )
     error.usage = _spent(request)
     return error

@@ -19,7 +19,15 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Proto
 
 from aixgo.context import MAX_HOPS, CallContext, Clock, Hop
-from aixgo.errors import AixgoError, FieldValue, IncompatiblePeer, InvalidMessage, rebuild_error
+from aixgo.errors import (
+    AixgoError,
+    FieldValue,
+    IncompatiblePeer,
+    InvalidMessage,
+    partial_bytes,
+    read_partial,
+    rebuild_error,
+)
 from aixgo.ledger import NANOS_PER_USD, Budget, Usage
 from aixgo.message import (
     JSONValue,
@@ -269,6 +277,8 @@ def error_detail(error: AixgoError, usage: Usage | None = None) -> pb.ErrorDetai
         fields=_encode_fields(error.wire_fields()),
         retryable=error.retryable,
     )
+    if error.partial is not None:
+        detail.partial = partial_bytes(error.partial)
     if usage:
         fill_usage(detail.usage, usage, FAILURE_BYTES - detail.ByteSize())
     return detail
@@ -292,7 +302,13 @@ def read_error(detail: pb.ErrorDetail) -> AixgoError:
             RecursionError,
         ):  # a foreign peer's; the kind alone still helps
             fields = {}
-    return rebuild_error(detail.kind, fields, agent=detail.agent, error_id=detail.error_id)
+    return rebuild_error(
+        detail.kind,
+        fields,
+        agent=detail.agent,
+        error_id=detail.error_id,
+        partial=read_partial(detail.partial),
+    )
 
 
 class CodecCheck:

@@ -34,7 +34,13 @@ def leaving(exc: BaseException, agent: str) -> AixgoError:
         if exc.error_id:
             return exc  # an inner call's error, made presentable where it happened
         error_id = new_error_id()
-        error = rebuild_error(_known_kind(exc), exc.wire_fields(), agent=agent, error_id=error_id)
+        error = rebuild_error(
+            _known_kind(exc),
+            exc.wire_fields(),
+            agent=agent,
+            error_id=error_id,
+            partial=exc.partial,
+        )
         level = logging.INFO if isinstance(exc, AgentRefused) else logging.WARNING
         log.log(
             level,

@@ -15,7 +15,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from aixgo.context import CallContext, Clock
-from aixgo.errors import AixgoError, KeyConflict, LimitExceeded, Unavailable, rebuild_error
+from aixgo.errors import (
+    AixgoError,
+    KeyConflict,
+    LimitExceeded,
+    Unavailable,
+    partial_bytes,
+    rebuild_error,
+)
 from aixgo.message import Message
 
 __all__ = ["OncePerKey"]
@@ -107,8 +114,11 @@ class OncePerKey:
             reply = await run()
         except AixgoError as exc:
             entry.error = _again(exc)  # without the frames of this run
+            entry.size = len(partial_bytes(exc.partial))
             if exc.retryable:
                 self._entries.pop(key, None)
+            else:
+                self._bytes += entry.size
             raise
         else:
             entry.reply = reply
@@ -160,7 +170,9 @@ class OncePerKey:
 def _again(error: AixgoError) -> AixgoError:
     """The same error as an object of its own: raising one object again and again makes it grow."""
     kind, fields = type(error).__name__, error.wire_fields()
-    return rebuild_error(kind, fields, agent=error.agent, error_id=error.error_id)
+    return rebuild_error(
+        kind, fields, agent=error.agent, error_id=error.error_id, partial=error.partial
+    )
 
 
 def _digest(message: Message) -> bytes:

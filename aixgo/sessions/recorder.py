@@ -147,6 +147,8 @@ class Recorder:
         context = work.context
         run_id = new_id()
         parent = None if arrived or posted else CallContext.maybe_current()
+        if parent is not None and parent.part_of is not None:
+            parent = parent.part_of
         hop = context.hops[-1] if context.hops and not posted else None
         self._runs[context] = run_id
         self._write(

@@ -152,17 +152,19 @@ class Hop(_message.Message):
     def __init__(self, instance: _Optional[str] = ..., agent: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
 
 class ErrorDetail(_message.Message):
-    __slots__ = ("kind", "error_id", "agent", "fields", "retryable", "usage")
+    __slots__ = ("kind", "error_id", "agent", "fields", "retryable", "usage", "partial")
     KIND_FIELD_NUMBER: _ClassVar[int]
     ERROR_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_FIELD_NUMBER: _ClassVar[int]
     kind: str
     error_id: str
     agent: str
     fields: bytes
     retryable: bool
     usage: Usage
-    def __init__(self, kind: _Optional[str] = ..., error_id: _Optional[str] = ..., agent: _Optional[str] = ..., fields: _Optional[bytes] = ..., retryable: bool = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+    partial: bytes
+    def __init__(self, kind: _Optional[str] = ..., error_id: _Optional[str] = ..., agent: _Optional[str] = ..., fields: _Optional[bytes] = ..., retryable: bool = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., partial: _Optional[bytes] = ...) -> None: ...

@@ -96,6 +96,34 @@ async def test_a_key_no_header_can_hold_is_refused_before_any_network(key: str) 
     assert key not in chunk.content
 
 
+@pytest.mark.parametrize("vendor", ["openai", "xai"])
+async def test_headers_the_environment_has_sent_to_openai_go_to_nobody_else(
+    wire: WireServer, monkeypatch: pytest.MonkeyPatch, vendor: str
+) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"X-Tenant: acme\nAuthorization: Bearer {vendor}")
+    wire.answers = [as_json(CHAT.whole("yes"))]
+    url = f"{wire.url}/{vendor}/v1"  # no client of another test's is used again
+    agent = create_simple_agent("clerk", f"{vendor}:m", api_key=KEY, base_url=url)
+    await agent.execute(Message("hello"))
+    of_openai = wire.asked[0].headers.get("x-tenant"), wire.asked[0].headers["authorization"]
+    expected = ("acme", "Bearer openai") if vendor == "openai" else (None, f"Bearer {KEY}")
+    assert of_openai == expected
+
+
+async def test_a_server_at_a_files_address_that_needs_no_key_is_sent_none(
+    wire: WireServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", KEY)
+    wire.answers = [as_json(CHAT.whole("yes"))]
+    for host, sent in (("0.0.0.0", "Bearer none"), ("127.0.0.1", f"Bearer {KEY}")):
+        path = tmp_path / "c.yaml"
+        model = f"vllm:m@{wire.url.replace('127.0.0.1', host)}/v1"
+        path.write_text(f"agents: [{{name: clerk, role: chat, model: '{model}'}}]\n")
+        async with open_runtime(load_config(path)) as rt:
+            assert (await rt.call("clerk", "hello")).text == "yes"
+        assert wire.asked[-1].headers["authorization"] == sent
+
+
 async def test_a_classifier_takes_a_key_too(wire: WireServer) -> None:
     answer = '{"category": "a", "confidence": 1, "reasoning": "", "alternatives": []}'
     wire.answers = [as_json(CHAT.whole(answer))]

@@ -183,7 +183,11 @@ def test_the_generated_tables_are_current(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", list(snippets("yaml")))
-def test_a_yaml_snippet_with_agents_is_a_valid_file(text: str, tmp_path: Path) -> None:
+def test_a_yaml_snippet_with_agents_is_a_valid_file(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in re.findall(r"\$\{(AIXGO_\w+)\}", text):
+        monkeypatch.setenv(name, "a value")
     (tmp_path / "agents.py").write_text(
         "from aixgo import agent\n@agent\nasync def shout(text: str) -> str: ...\n"
     )

@@ -24,6 +24,7 @@ from aixgo.errors import (
     new_error_id,
     rebuild_error,
 )
+from aixgo.errors.providers import CODES
 
 CLASSES = sorted(error_classes().values(), key=lambda cls: cls.__name__)
 EXAMPLES: dict[str, FieldValue] = {
@@ -46,7 +47,9 @@ EXAMPLES: dict[str, FieldValue] = {
     "extra": "openai",
     "text": "no",
     "provider": "acme",
-    "code": "429",
+    "code": "authentication",
+    "model": "m-1",
+    "variable": "ACME_API_KEY",
     "retry_after": 1.5,
     "tokens": 9,
     "seconds": 2.5,
@@ -189,6 +192,22 @@ def test_whether_an_unavailable_call_may_be_repeated_depends_on_its_outcome() ->
 
 def test_a_deadline_is_also_a_timeout_of_the_standard_library() -> None:
     assert isinstance(DeadlineExceeded("a"), TimeoutError)
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_a_code_of_a_provider_says_what_happened_and_what_to_do(code: str) -> None:
+    error = ProviderError(provider="acme", code=code, model="m-1", retry_after=0.0)
+    what, _, advice = str(error).partition("; ")
+    assert what.startswith("'acme' ")
+    assert "'m-1'" in what
+    assert advice
+    assert str(rebuild_error("ProviderError", error.wire_fields())) == str(error)
+
+
+def test_a_code_of_a_providers_own_is_named() -> None:
+    assert str(RateLimited(provider="acme", code="E7")) == (
+        "the model provider 'acme' asks to slow down (E7)"
+    )
 
 
 def test_an_unknown_agent_names_the_nearest_known_one() -> None:

@@ -256,6 +256,33 @@ def test_the_model_is_the_one_that_was_named(
         assemble(config, overrides=Overrides(model="run:m"))
 
 
+def test_the_model_of_the_process_may_be_a_service_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIXGO_OFFLINE")
+    monkeypatch.setenv("AIXGO_MODEL", "fast")
+    text = (
+        "agents: [{name: a, role: chat}]\n"
+        "model_services: [{name: fast, provider: vendor, model: m-1}]"
+    )
+    with pytest.raises(ConfigError, match="the model 'vendor:m-1'"):
+        assemble(load_config(write(tmp_path, text)))
+
+
+@pytest.mark.parametrize("named", ["{name: s, model: fast}", "{name: s}"])
+def test_a_supervisor_picks_with_the_model_service_it_names(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIXGO_OFFLINE")
+    text = (
+        f"supervisor: {named}\ndefault_model: {'fast' if 'model' not in named else 'offline'}\n"
+        "agents: [{name: a, role: chat, model: offline}, {name: b, role: chat, model: offline}]\n"
+        "model_services: [{name: fast, provider: vendor, model: m-1}]"
+    )
+    with pytest.raises(ConfigError, match=r"c.yaml:1: 's': the model 'vendor:m-1'"):
+        assemble(load_config(write(tmp_path, text)))
+
+
 def test_a_folder_with_an_agent_yaml_is_one_agent_with_its_prompt(tmp_path: Path) -> None:
     folder = tmp_path / "summariser"
     folder.mkdir()

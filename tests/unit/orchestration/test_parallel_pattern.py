@@ -124,7 +124,7 @@ async def test_when_all_fail_the_error_names_them() -> None:
 async def test_too_few_successes_fail_the_run() -> None:
     async with LocalRuntime(Parallel("p", [broken, upper], min_successes=2)) as rt:
         with pytest.raises(
-            AgentRefused, match="only 1 agents of 'p' answered, 2 are needed: broken"
+            AgentRefused, match="only 1 agent of 'p' answered, 2 are needed: broken"
         ):
             await rt.call("p", "hi")
 

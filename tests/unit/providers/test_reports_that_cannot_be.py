@@ -71,7 +71,7 @@ async def test_a_stream_says_the_same_at_its_end() -> None:
     async with LocalRuntime(chat) as rt, rt.stream("chat", "hi") as chunks:
         pieces = aiter(chunks)
         assert (await anext(pieces)).content == "yes"
-        with pytest.raises(OutputInvalid, match="usage_malformed"):
+        with pytest.raises(OutputInvalid, match="reported a usage that cannot be"):
             await anext(pieces)
 
 

@@ -97,6 +97,24 @@ async def test_agents_of_a_service_share_its_policies(tmp_path: Path, wire: Wire
     assert wire.asked[0].body["model"] == "m"
 
 
+async def test_a_supervisor_asks_its_service_with_the_policies_of_that_service(
+    tmp_path: Path, wire: WireServer
+) -> None:
+    wire.answers = [
+        down(),
+        ok('{"category": "b", "confidence": 1, "reasoning": "", "alternatives": []}'),
+    ]
+    text = (
+        f"supervisor: {{name: desk, model: main}}\n"
+        f"model_services:\n{service('main', wire, '{retry: {retry_delay: 0}}')}"
+        "agents:\n  - {name: a, role: chat, model: offline}\n  - {name: b, role: chat, model: offline}\n"
+    )
+    async with open_runtime(loaded(tmp_path, text)) as rt:
+        reply = await rt.call("desk", "hi")
+    assert reply.metadata["routed_to"] == "b"
+    assert [request.body["model"] for request in wire.asked] == ["m", "m"]
+
+
 async def test_a_service_stands_in_for_another_with_its_own_policies(
     tmp_path: Path, wire: WireServer, spare: WireServer
 ) -> None:

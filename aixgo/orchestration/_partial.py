@@ -1,0 +1,141 @@
+"""What came of the calls of one run: for its result's metadata, and for the error it ends with.
+
+Entries stand in the order the calls began, whatever order they ended in. Below: errors, message. Above: `_attempts`
+writes it, `base` reads it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from aixgo.errors import MAX_PARTIAL, AixgoError, partial_bytes, rebuild_error
+from aixgo.message import JSONValue, Message
+
+__all__ = ["Account", "Entry", "described"]
+
+MAX_ENTRIES = 64  # kept of a run: the last ones
+ALLOWANCES = (512, 128, 0)  # characters of one reply or text; the first that makes all fit holds
+MAX_TEXT = 256  # characters of an error's text
+
+
+class Entry:
+    """One call of a run, its attempts and those asked instead included."""
+
+    __slots__ = ("agent", "error", "reply", "retries", "served_by")
+
+    def __init__(self, agent: str) -> None:
+        self.agent = agent
+        self.reply: Message | None = None
+        self.error: AixgoError | None = None
+        """What it failed with, also if another answered in the end."""
+        self.retries = 0
+        self.served_by = ""
+
+    def shown(self, most: int) -> dict[str, JSONValue]:
+        """The entry with at most `most` characters of what was said."""
+        found: dict[str, JSONValue] = {"agent": self.agent}
+        if self.retries:
+            found["retries"] = self.retries
+        if self.served_by:
+            found["served_by"] = self.served_by
+        if self.reply is not None:
+            found.update(_shown(self.reply, most))
+        elif self.error is None:
+            found["stopped"] = True
+        else:
+            found["error"] = described(self.error, min(most, MAX_TEXT))
+            if most and self.error.partial:
+                found["partial"] = self.error.partial
+        return found
+
+
+class Account:
+    """The calls of one run."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
+        self._answered: set[str] = set()
+        self._missing: dict[str, JSONValue] = {}
+        self._fallbacks: dict[str, JSONValue] = {}
+        self._retries = 0
+        self._begun = 0
+
+    def begin(self, agent: str) -> Entry:
+        """A call to `agent` begins; `end` it once, or it was stopped."""
+        self._begun += 1
+        entry = Entry(agent)
+        self._entries.append(entry)
+        return entry
+
+    def end(self, entry: Entry) -> None:
+        """A call has its reply, or its error."""
+        self._retries += entry.retries
+        error = entry.error
+        if entry.reply is not None:
+            self._answered.add(entry.agent)
+            if entry.served_by and error is not None:
+                told = described(error)
+                self._fallbacks[entry.agent] = {"served_by": entry.served_by, "error": told}
+        elif error is not None:
+            self._missing[entry.agent] = described(error)
+
+    @property
+    def answered(self) -> int:
+        """Agents that answered at least once, or had another answer in their stead."""
+        return len(self._answered)
+
+    def causes(self) -> str:
+        """Who failed, and the class of its error."""
+        return "; ".join(
+            f"{agent}: {error['class']}"
+            for agent, error in self._missing.items()
+            if isinstance(error, dict)
+        )
+
+    def facts(self) -> dict[str, JSONValue]:
+        """What a result's metadata says about the failures it survived."""
+        found: dict[str, JSONValue] = {}
+        if self._retries:
+            found["retries"] = self._retries
+        if self._fallbacks:
+            found["fallbacks"] = self._fallbacks
+        if self._missing:
+            found |= {"degraded": True, "missing": self._missing}
+        return found
+
+    def partial(self) -> list[JSONValue] | None:
+        """The entries, as much of them as an error may carry; None of a run that called nobody."""
+        if not self._entries:
+            return None
+        found: list[JSONValue] = []
+        for most in ALLOWANCES:
+            found = [entry.shown(most) for entry in self._entries]
+            if len(found) == self._begun and partial_bytes(found):
+                return found
+        while found and not partial_bytes([{"left_out": self._begun}, *found]):
+            found.pop(0)
+        return [{"left_out": self._begun - len(found)}, *found]
+
+
+def described(error: AixgoError, most: int = MAX_TEXT) -> dict[str, JSONValue]:
+    """An error as it may be told to anybody: its class, and what that says of its fields."""
+    kind = type(error).__name__
+    safe = rebuild_error(kind, error.wire_fields(), agent=error.agent, error_id=error.error_id)
+    return {"class": kind, "text": str(safe)[:most]} if most else {"class": kind}
+
+
+def _shown(reply: Message, most: int) -> dict[str, JSONValue]:
+    """A reply's payload: as it is if it is small, else the beginning of its text."""
+    content_type = reply.content_type
+    if content_type == "application/json" and len(reply.encoded) <= most:
+        return {"reply": msgspec.json.decode(reply.encoded)}
+    if content_type.startswith("text/") or content_type == "application/json":
+        text = reply.text if len(reply.encoded) <= 8 * MAX_PARTIAL else _beginning(reply)
+        return {"reply": text} if len(text) <= most else {"reply": text[:most], "cut": True}
+    return {"bytes": len(reply.encoded), "content_type": content_type[:MAX_TEXT]}
+
+
+def _beginning(reply: Message) -> str:
+    return reply.encoded[: 8 * MAX_PARTIAL].decode(errors="ignore")

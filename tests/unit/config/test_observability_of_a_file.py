@@ -1,0 +1,274 @@
+"""`observability:` and `logging:`: what a file may say, what it is told when it is wrong, and that both take effect."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from aixgo import load_config, telemetry
+from aixgo.config import Config, assemble, open_runtime
+from aixgo.errors import ConfigError
+from aixgo.observability import LogSettings, Settings, setup
+from aixgo.observability.logs import LOG_KEYS
+from aixgo.observability.settings import KEYS
+from tests.otlp import Receiver
+
+AGENTS = "agents: [{name: a, role: logger}]\n"
+CODE = """
+import logging
+
+from aixgo import agent
+
+log = logging.getLogger(__name__)
+
+@agent
+async def speaks(text: str) -> str:
+    log.debug("said quietly")
+    return text
+
+class Plain:
+    name, role = "plain", "plain"
+    async def execute(self, message):
+        return message
+
+plain = Plain()
+"""
+
+
+def loaded(folder: Path, text: str) -> Config:
+    path = folder / "flow.yaml"
+    path.write_text(text if "agents:" in text else AGENTS + text, encoding="utf-8")
+    (folder / "parts.py").write_text(CODE, encoding="utf-8")
+    return load_config(path)
+
+
+@contextmanager
+def no_handlers() -> Iterator[None]:
+    """As in a program that has not set up its log; pytest installs handlers of its own."""
+    root = logging.getLogger()
+    before, root.handlers = root.handlers, []
+    try:
+        yield
+    finally:
+        root.handlers = before
+
+
+def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
+    """A new key of `Settings` is set here, or this fails."""
+    given = {
+        "enabled": False,
+        "exporter": "otlp",
+        "protocol": "grpc",
+        "endpoint": "https://collector:4317",
+        "headers": {"x-team": "blue"},
+        "timeout": "1.5s",
+        "file": "t.jsonl",
+        "service_name": "shop",
+        "sampling": 0.5,
+        "capture_content": True,
+    }
+    assert set(given) == set(KEYS)
+    config = loaded(tmp_path, f"observability: {json.dumps(given)}")
+    assert config.observability == Settings(
+        **{**given, "timeout": 1.5, "file": f"{tmp_path}/t.jsonl"}  # type: ignore[arg-type]
+    )
+    assert not config.warnings
+
+
+def test_every_key_of_the_log_reaches_its_settings(tmp_path: Path) -> None:
+    given = {
+        "level": "debug",
+        "format": "json",
+        "loggers": {"httpx": "info"},
+        "include_identity": True,
+    }
+    assert set(given) == set(LOG_KEYS)
+    config = loaded(tmp_path, f"logging: {json.dumps(given)}")
+    assert config.logging == LogSettings(**given)  # type: ignore[arg-type]
+    assert not config.warnings
+
+
+def test_a_file_that_says_nothing_of_it_traces_nothing_and_leaves_the_log_alone(
+    tmp_path: Path,
+) -> None:
+    config = loaded(tmp_path, AGENTS)
+    assert not config.observability.asks_for_something
+    assert config.logging is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("observability: true", r"flow\.yaml:2: key observability must be a mapping"),
+        ("observability: {exporter: oltp}", r":2: .*observability\.exporter is 'oltp'.*'otlp'"),
+        ("observability:\n  endpont: http://x", r":3: key observability\.endpont.*'endpoint'"),
+        ("observability:\n  endpoint: collector", r":3: key observability\.endpoint must be a URL"),
+        ("observability:\n  exporter: file", r":3: key observability\.exporter is 'file'"),
+        ("observability:\n  sampling: 2", r":3: key observability\.sampling is 2; it must be"),
+        ("observability:\n  sampling: half", r":3: key observability\.sampling must be a number"),
+        ("observability:\n  timeout: soon", r":3: key observability\.timeout must be seconds"),
+        ("observability:\n  enabled: yes", r":3: key observability\.enabled must be true or false"),
+        ("observability:\n  headers: {a b: c}", r":3: key observability\.headers: 'a b' cannot be"),
+        ("observability:\n  headers:\n    a: [c]", r":4: key observability\.headers\.a: must be"),
+        ("logging: debug", r":2: key logging must be a mapping"),
+        ("logging: {level: INFO}", r":2: key logging\.level is 'INFO'.*did you mean 'info'"),
+        ("logging: {format: yaml}", r":2: key logging\.format is 'yaml', not one of text, json"),
+        ("logging:\n  loggers: {httpx: loud}", r":3: key logging\.loggers\.httpx is 'loud'"),
+        ("logging:\n  levels: {}", r":3: key logging\.levels.*did you mean 'level'"),
+    ],
+)
+def test_what_is_wrong_is_told_once_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        loaded(tmp_path, text)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_credential_in_the_file_is_warned_about_and_one_in_the_environment_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary-in-the-environment")
+    text = "observability:\n  headers: {{authorization: '{}', x-team: blue}}"
+    (warning,) = loaded(tmp_path, text.format("canary-in-the-file")).warnings
+    assert "flow.yaml:3: observability.headers.authorization: a key stands in the file" in warning
+    config = loaded(tmp_path, text.format("Bearer ${OPENAI_API_KEY}"))
+    assert not config.warnings
+    assert config.observability.headers["authorization"] == "Bearer canary-in-the-environment"
+    assert "canary" not in repr(config) + warning
+
+
+def test_what_go_files_say_there_is_taken_and_named_as_without_effect(tmp_path: Path) -> None:
+    config = loaded(
+        tmp_path,
+        "observability: {track_token_usage: true, log_confidence_scores: true, alert_threshold: 0.7, "
+        "track_latency: true, latency_threshold_ms: 2000}",
+    )
+    (warning,) = config.warnings
+    assert warning.startswith("measurements and alerts by file: not in this version")
+    assert not config.observability.asks_for_something
+
+
+async def test_a_file_that_asks_for_it_is_traced_as_long_as_it_runs(
+    tmp_path: Path,
+) -> None:
+    with Receiver() as receiver:
+        config = loaded(
+            tmp_path, f"observability: {{exporter: otlp, endpoint: '{receiver.http}'}}\n"
+        )
+        async with open_runtime(config) as runtime:
+            await runtime.call("a", "hi")
+        assert not telemetry.on
+        assert [span.name for span in receiver.spans] == ["invoke_agent a"] * 2
+
+
+async def test_tracing_that_is_on_already_stays_as_it_is(tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        config = loaded(
+            tmp_path, "observability: {exporter: otlp, endpoint: 'http://127.0.0.1:1'}\n"
+        )
+        async with setup(exporter="otlp", endpoint=receiver.http):
+            async with open_runtime(config) as runtime:
+                await runtime.call("a", "hi")
+            assert telemetry.on
+        assert len(receiver.spans) == 2
+
+
+async def test_a_file_that_switches_it_off_is_not_traced(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "observability: {enabled: false, exporter: console}\n")
+    async with open_runtime(config):
+        assert not telemetry.on
+
+
+async def test_a_file_sets_its_log_as_long_as_it_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = loaded(
+        tmp_path,
+        'agents: [{name: speaks, code: "./parts.py:speaks"}]\nlogging: {level: debug, format: json}',
+    )
+    with no_handlers():
+        async with open_runtime(config) as runtime:
+            await runtime.call("speaks", "hi")
+        assert logging.getLogger().handlers == []
+    assert logging.getLogger("aixgo").level == logging.NOTSET
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (line["message"], line["agent"], line["level"]) == ("said quietly", "speaks", "debug")
+
+
+async def test_a_program_with_handlers_keeps_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = loaded(tmp_path, "logging: {format: json, loggers: {other: debug}}")
+    async with open_runtime(config) as runtime:
+        await runtime.call("a", "hi")
+        assert logging.getLogger("other").level == logging.DEBUG
+    assert [record.name for record in caplog.records] == ["aixgo.agents.logger"]
+    assert capsys.readouterr().err == ""
+
+
+def test_reading_a_file_that_is_traced_imports_nothing_of_opentelemetry_s_sdk(
+    tmp_path: Path,
+) -> None:
+    loaded(tmp_path, "observability: {exporter: otlp}\nlogging: {format: json}")
+    code = (
+        "import sys; from aixgo import load_config; load_config(sys.argv[1]); "
+        "print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "flow.yaml")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+# -- what an entry says about its agent ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{name: x, role: chat, model: offline, version: v2, description: speaks}",
+        '{name: x, code: "./parts.py:speaks", version: v2, description: speaks}',
+        '{name: x, code: "./parts.py:plain", version: v2, description: speaks}',
+        '{name: x, code: "./parts.py:Plain", version: v2, description: speaks}',
+    ],
+)
+def test_an_entry_states_version_and_description_of_any_kind_of_agent(
+    tmp_path: Path, entry: str
+) -> None:
+    (placed,) = assemble(loaded(tmp_path, f"agents: [{entry}]"))
+    assert getattr(placed.agent, "version", "") == "v2"
+    assert getattr(placed.agent, "description", "") == "speaks"
+
+
+def test_an_orchestration_has_a_version_too(tmp_path: Path) -> None:
+    text = "agents: [{name: a, role: logger}]\norchestration: {pattern: sequential, agents: [a], version: v3}"
+    placed = assemble(loaded(tmp_path, text))
+    assert [getattr(item.agent, "version", "") for item in placed] == ["", "v3"]
+
+
+def test_two_entries_with_one_function_may_have_two_versions(tmp_path: Path) -> None:
+    entry = '{{name: {0}, code: "./parts.py:speaks", version: {0}}}'
+    placed = assemble(loaded(tmp_path, f"agents: [{entry.format('v1')}, {entry.format('v2')}]"))
+    assert [getattr(item.agent, "version", "") for item in placed] == ["v1", "v2"]
+
+
+def test_two_entries_with_one_object_may_not(tmp_path: Path) -> None:
+    entry = '{{name: {0}, code: "./parts.py:plain", version: {0}}}'
+    config = loaded(tmp_path, f"agents: [{entry.format('v1')}, {entry.format('v2')}]")
+    with pytest.raises(ConfigError, match=r"'v2': version is 'v2', and another entry .* 'v1'"):
+        assemble(config)
+
+
+def test_a_version_without_quotes_is_warned_about(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "agents: [{name: a, role: logger, version: 1.10}]")
+    assert config.agents[0].version == "1.1"
+    assert "version: 1.1 without quotes is a number" in config.warnings[0]
