@@ -4,15 +4,18 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 
 # make demo DOC=file.md MODEL=name        make test T="tests/unit -k name"        PYTHON=python3.12 for another interpreter
+# make test-compose BASE=image makes the containers from another image, BUILD="…" adds options of docker build
 # make test-live VENDORS=openai,anthropic asks those who have a key here, and says before what it may cost
 DOC ?=
 MODEL ?=
 T ?=
 B ?=
 VENDORS ?=
-export DOC MODEL
+BASE ?=
+BUILD ?=
+export DOC MODEL BASE BUILD
 
-.PHONY: help demo test test-live check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
+.PHONY: help demo test test-live test-backends test-compose check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +33,14 @@ endif
 
 test-live: venv ## Ask vendors' real models a few things, for money (VENDORS=openai,anthropic names them)
 	@LIVE_VENDORS="$(VENDORS)" $(BIN)/python -m pytest tests/live/short_set.py
+
+test-backends: venv ## Install Arize Phoenix (900 MB in .cache), trace the demo's processes to it, ask it what it saw
+	@scripts/backends.sh
+	@$(BIN)/python -m pytest tests/backends/phoenix.py
+
+test-compose: venv ## Run the example fleet in containers, and kill one of them (needs a Docker engine and Compose)
+	@docker info >/dev/null 2>&1 || { echo "No Docker engine answers. On Debian: apt install docker.io docker-compose; else docs.docker.com/engine/install" >&2; exit 1; }
+	@$(BIN)/python -m pytest -s tests/containers/running_fleet.py
 
 check: lint types layers proto-check build ## Check everything but the tests: format, lint, types, layers, proto, packages
 

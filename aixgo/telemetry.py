@@ -80,10 +80,12 @@ class Observer(Protocol):
 class Work:
     """Something that takes time. `error` says how it failed, `left` that its reader did not wait for the end."""
 
-    __slots__ = ("began", "context", "error", "left", "seconds", "spans")
+    __slots__ = ("began", "context", "error", "left", "seconds", "spans", "streaming")
 
-    def __init__(self, context: CallContext | None) -> None:
+    def __init__(self, context: CallContext | None, *, streaming: bool = False) -> None:
         self.context = context
+        self.streaming = streaming
+        """Whether somebody reads it as it is made, who may leave before its end."""
         self.began = time.perf_counter()
         self.seconds = 0.0
         """How long it took, once it ended."""
@@ -95,17 +97,16 @@ class Work:
 class Call(Work):
     """A call as its caller sees it; `reply` is what came back, over a stream what came last."""
 
-    __slots__ = ("chunks", "first_chunk", "message", "reply", "streaming", "target")
+    __slots__ = ("chunks", "first_chunk", "message", "reply", "target")
 
     context: CallContext
 
     def __init__(
         self, target: str, message: Message, context: CallContext, *, streaming: bool = False
     ) -> None:
-        super().__init__(context)
+        super().__init__(context, streaming=streaming)
         self.target = target
         self.message = message
-        self.streaming = streaming
         self.reply: Message | None = None
         self.chunks = 0
         self.first_chunk = 0.0
@@ -145,8 +146,10 @@ class Orchestration(Work):
 
     context: CallContext
 
-    def __init__(self, pattern: str, name: str, context: CallContext) -> None:
-        super().__init__(context)
+    def __init__(
+        self, pattern: str, name: str, context: CallContext, *, streaming: bool = False
+    ) -> None:
+        super().__init__(context, streaming=streaming)
         self.pattern = pattern
         self.name = name
         self.result: Message | None = None
@@ -157,7 +160,7 @@ class Orchestration(Work):
 class ModelUse(Work):
     """One request to a model; a retry is another. `completion` has what it used and cost."""
 
-    __slots__ = ("completion", "first_delta", "provider", "request", "streaming")
+    __slots__ = ("completion", "first_delta", "provider", "request")
 
     def __init__(
         self,
@@ -167,10 +170,9 @@ class ModelUse(Work):
         *,
         streaming: bool = False,
     ) -> None:
-        super().__init__(context)
+        super().__init__(context, streaming=streaming)
         self.provider = provider
         self.request = request
-        self.streaming = streaming
         self.completion: Completion | None = None
         self.first_delta = 0.0
         """Seconds until the first delta came; 0 before."""
@@ -242,7 +244,7 @@ def end(work: Work) -> None:
     """Tell who watched `work` that it has ended. Doing it twice is fine."""
     if work.seconds:
         return
-    if isinstance(work, Call) and work.streaming and _was_left(work):
+    if work.streaming and _was_left(work):
         work.error, work.left = None, True
     spans, work.spans = work.spans, []
     work.seconds = time.perf_counter() - work.began
@@ -253,9 +255,10 @@ def end(work: Work) -> None:
             _report(exc)
 
 
-def _was_left(work: Call) -> bool:
+def _was_left(work: Work) -> bool:
     """Whether a stream was cancelled in time: that is how a reader leaves when it is elsewhere."""
-    return isinstance(work.error, asyncio.CancelledError) and work.context.remaining > 0
+    late = work.context is not None and work.context.remaining <= 0
+    return isinstance(work.error, asyncio.CancelledError) and not late
 
 
 class Entered:

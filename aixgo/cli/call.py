@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aixgo.cli.answer import print_json, print_payload
+from aixgo.cli.given import read_input
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr
 from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
@@ -27,8 +28,9 @@ def command(
     address: Annotated[str, typer.Argument(help="host:port, unix:/path or dns:///name:port.")],
     agent: Annotated[str, typer.Argument(help="The agent's name.")],
     text: Annotated[
-        str, typer.Option("-i", "--input", help="The input; - reads standard input.")
-    ] = "",
+        str | None, typer.Option("-i", "--input", help="The input; - reads standard input.")
+    ] = None,
+    input_file: Annotated[Path | None, typer.Option(help="A file with the input.")] = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Print the answer piece by piece.")
     ] = False,
@@ -54,7 +56,7 @@ def command(
     log_to_stderr(settings=told.log(LogSettings(level="warning")))
     if stream and as_json:
         raise ConfigError("--stream and --json are both given; one is enough")
-    given = sys.stdin.read() if text == "-" else text
+    given = read_input(text, input_file) or ""
     seconds = duration_seconds(timeout, "--timeout") if timeout else None
     deployment = secured(
         Deployment(),

@@ -39,6 +39,13 @@ class Changes:
                 raise ConfigError(f"{folder}: there is no such folder to watch")
         self._seen = self._look()
 
+    def look_also_in(self, folders: Sequence[Path]) -> None:
+        """Look at these folders too; what is in them now has not changed."""
+        new = [folder for folder in folders if folder not in self._folders]
+        if new:
+            self._folders += new
+            self._seen = self._look() | self._seen
+
     async def wait(self) -> list[str]:
         """The files that changed, once nothing has changed between two looks."""
         changed: set[str] = set()

@@ -63,19 +63,19 @@ def command(
     if address:
         _front_address(address)  # what no change of a file can mend is an error at once
     flags = [*(["--model", model] if model else []), *(["--offline"] if offline else [])]
-    path = config.resolve()
-    folders = [path if path.is_dir() else path.parent, *(watch or ())]
-    run_loop(_develop(config, address, folders, flags, told))
+    run_loop(_develop(config, address, watch or (), flags, told))
     return 0
 
 
 async def _develop(
-    path: Path, address: str, folders: Sequence[Path], flags: Sequence[str], told: Observing
+    path: Path, address: str, watch: Sequence[Path], flags: Sequence[str], told: Observing
 ) -> None:
-    config: Config | None = _load(path, told)
-    changes = Changes(folders)
+    loaded = _load(path, told)
+    changes = Changes([*_own_folders(loaded), *watch])
+    config: Config | None = loaded
     async with stop_signal() as stop:
         while config is not None:
+            changes.look_also_in(_own_folders(config))
             try:
                 config.check_runnable()
                 async with _fleet(config, address, [*flags, *told.flags]) as fleet:
@@ -89,6 +89,11 @@ async def _develop(
                 say(explain(exc), logging.ERROR)
                 say("waiting for a change")
                 config = await _unless_stopped(stop, _next(path, changes, told))
+
+
+def _own_folders(config: Config) -> list[Path]:
+    """Where the files are that a configuration is made of."""
+    return [config.path.resolve().parent, *(f for entry in config.agents for f in entry.folders)]
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from aixgo.cli.answer import error_object, outcome_object, print_json, print_payload
+from aixgo.cli.given import read_input
 from aixgo.cli.invocation import exit_code, explain, run_loop
 from aixgo.cli.logs import Tracebacks, in_json, log_to_stderr, say
 from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
@@ -85,7 +86,7 @@ def command(
         log_to_stderr(tracebacks, loaded.logging)
         for warning in loaded.warnings:
             say(warning, logging.WARNING)
-        given = _read_input(text, input_file)
+        given = read_input(text, input_file)
         with setup(loaded.observability):
             _run(loaded, given, options, tracebacks, costs, as_json=as_json)
     except AixgoError as exc:
@@ -132,24 +133,6 @@ def _run(
 
 def _print_arrival(_: str, message: Message) -> None:
     print_payload(message.payload)
-
-
-def _read_input(text: str | None, file: Path | None) -> str | None:
-    if text is not None and file is not None:
-        raise ConfigError("--input and --input-file are both given; one is enough")
-    if file is not None:
-        try:
-            return file.read_text(encoding="utf-8")
-        except OSError as exc:
-            raise ConfigError(f"{file}: {exc.strerror or 'cannot be read'}") from exc
-        except UnicodeDecodeError as exc:
-            raise ConfigError(f"{file}: the input is not UTF-8 text") from exc
-    if text == "-":
-        try:
-            return sys.stdin.buffer.read().decode()
-        except UnicodeDecodeError as exc:
-            raise ConfigError("the input on standard input is not UTF-8 text") from exc
-    return text
 
 
 def _child_flags(model: str, count: int | None, *, offline: bool) -> tuple[str, ...]:

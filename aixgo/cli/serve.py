@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -17,17 +17,20 @@ import typer
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr, say
 from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
+from aixgo.cli.places import AGENT, Places, places_of
 from aixgo.cli.record import record_part
 from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
 from aixgo.config import (
     Config,
     Overrides,
+    Placed,
     assemble,
     call_policies,
     load_config,
     place,
     wire_options,
 )
+from aixgo.contract import members_of
 from aixgo.errors import ConfigError
 from aixgo.observability import setup
 from aixgo.runtime.distributed import DistributedRuntime, stop_signal
@@ -47,7 +50,10 @@ def command(
     ] = "",
     peer: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=ADDRESS of an agent elsewhere; may be given again."),
+        typer.Option(
+            help="NAME=ADDRESS of an agent elsewhere, or an address with {agent} in it for all others, such as "
+            "dns:///{agent}:50051; may be given again."
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="The model of agents that name none.")] = "",
     offline: Annotated[
@@ -99,9 +105,8 @@ def command(
         run_loop(
             _serve(
                 loaded,
-                only=agent,
+                places_of(loaded, agent or (), peer or ()),
                 address=address or _address(loaded, agent or (), insecure=insecure),
-                peers=_peers(peer or ()),
                 overrides=Overrides(model=model, count=count),
                 insecure=insecure,
                 health=_everywhere(health or ("" if follow_stdin else loaded.deployment.health)),
@@ -113,24 +118,18 @@ def command(
 
 async def _serve(
     config: Config,
+    places: Places,
     *,
-    only: Sequence[str] | None,
     address: str,
-    peers: Mapping[str, str],
     overrides: Overrides,
     insecure: bool,
     health: str,
     follow_stdin: bool,
 ) -> None:
-    for name in only or ():
-        config.entries(name)  # an error that lists the agents, if there is no such one
-    placed = assemble(config, only=only, overrides=overrides)
-    if not placed:
-        raise ConfigError(f"{config.path}: there is nothing to serve: it names no agent of its own")
-    here = {item.name for item in placed}
-    elsewhere = {n: a for n, a in {**config.deployment.peers, **peers}.items() if n not in here}
+    placed = assemble(config, only=places.here, overrides=overrides)
+    _check_members(placed, places)
     runtime = DistributedRuntime(
-        peers=elsewhere,
+        peers=places.peers,
         address=address,
         insecure=insecure,
         middleware=call_policies(config),
@@ -140,8 +139,20 @@ async def _serve(
     await place(runtime, placed)
     async with stop_signal() as stopped, runtime:
         with _until_stdin_closes(stopped) if follow_stdin else _nothing():
-            print(f"serving {', '.join(sorted(here))} at {runtime.address}", flush=True)
+            print(f"serving {', '.join(sorted(places.here))} at {runtime.address}", flush=True)
             await stopped.wait()
+
+
+def _check_members(placed: Sequence[Placed], places: Places) -> None:
+    """Refuse to serve an orchestration some of whose agents are nowhere."""
+    known = {*places.here, *places.peers}
+    for item in placed:
+        members = (m if isinstance(m, str) else m.name for m in members_of(item.agent))
+        if missing := [name for name in members if name not in known]:
+            raise ConfigError(
+                f"{item.name!r} calls {', '.join(missing)}, neither served here nor known to be elsewhere; "
+                f"add --peer NAME=ADDRESS for each, or one for all, such as --peer 'dns:///{AGENT}:50051'"
+            )
 
 
 @contextmanager
@@ -182,13 +193,3 @@ def _address(config: Config, only: Sequence[str], *, insecure: bool) -> str:
 def _everywhere(address: str) -> str:
     """`:8081` is that port of every interface."""
     return f"0.0.0.0{address}" if address.startswith(":") else address  # noqa: S104 - asked for
-
-
-def _peers(given: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for item in given:
-        name, equals, address = item.rpartition("=")
-        if not (equals and name and address):
-            raise ConfigError(f"--peer {item!r} must be NAME=ADDRESS")
-        found[name] = address
-    return found

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aixgo.config.keys import SECURITY
-from aixgo.config.read import Block, Items, problem
+from aixgo.config.read import Block, Items, position, problem
 from aixgo.config.roles import (
     agent_keys,
     pattern_keys,
@@ -104,7 +104,7 @@ def check_agent(block: Block, path: str, findings: Findings) -> None:
         own = {}
     _check(block, {**agent_keys(), **own}, path, findings)
     if "resilience" in block and role in kinds("agents") and not takes_policies(role):
-        where = f"{findings.file}:{block.lines['resilience']}: {path}.resilience"
+        where = f"{position(findings.file, block.lines['resilience'])}: {path}.resilience"
         findings.notices.append(f"{where}: a {role} calls no model")
     _check_tools(block, role, path, findings)
 
@@ -133,7 +133,7 @@ def _check_tools(block: Block, role: str, path: str, findings: Findings) -> None
     tools = [item for item in listed if isinstance(item, Block)] if isinstance(listed, list) else []
     if tools and role in kinds("agents") and not takes_tools(role):
         findings.notices.append(
-            f"{findings.file}:{block.lines['tools']}: {path}.tools: a {role} calls no tools"
+            f"{position(findings.file, block.lines['tools'])}: {path}.tools: a {role} calls no tools"
         )
         return
     seen: set[JSONValue] = set()
@@ -144,8 +144,9 @@ def _check_tools(block: Block, role: str, path: str, findings: Findings) -> None
         if isinstance(name, str):
             seen.add(name)
         if not item.get("code") and installed("tools", str(name)) is None:
+            at = position(findings.file, item.line)
             findings.notices.append(
-                f"{findings.file}:{item.line}: {where}: the tool {name!r} has no code, so no model is offered it"
+                f"{at}: {where}: the tool {name!r} has no code, so no model is offered it"
             )
 
 
@@ -190,7 +191,7 @@ def _unknown(
     if near := typo_of(name, keys):
         findings.fault(line, where, f"there is no such key; did you mean {near!r}?")
     elif not silent:
-        findings.unknown.append(f"{findings.file}:{line}: {where}")
+        findings.unknown.append(f"{position(findings.file, line)}: {where}")
 
 
 def _value(block: Block, name: str, key: Key, where: str, findings: Findings) -> None:
@@ -214,7 +215,7 @@ def _value(block: Block, name: str, key: Key, where: str, findings: Findings) ->
         value = block[name] = str(value)  # `name: 404` is as good as `name: "404"`
     if key.secret and isinstance(value, str) and not isinstance(value, Secret):
         findings.notices.append(
-            f"{findings.file}:{line}: {where}: a key stands in the file; write ${{NAME}} and set the variable"
+            f"{position(findings.file, line)}: {where}: a key stands in the file; write ${{NAME}} and set the variable"
         )
     try:
         key.check(value, where)

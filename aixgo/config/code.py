@@ -26,7 +26,7 @@ from aixgo.tools.base import TIMEOUT, FunctionTool, Tool, as_tool, tool
 
 __all__ = ["agent_from_code", "load_code", "tools_from_code"]
 
-WIRING = frozenset({"code", "depends_on", "inputs", "listen", "outputs", "type"})
+WIRING = frozenset({"code", "depends_on", "folder", "inputs", "listen", "outputs", "type"})
 """Keys of an entry that the runtime reads, never the code."""
 
 

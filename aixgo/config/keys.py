@@ -96,6 +96,7 @@ AGENT_KEYS: Mapping[str, Key] = {
     "role": Key("text", "what kind of agent it is"),
     "type": Key("text", "another word for role"),
     "code": Key("text", "the agent, or what makes it: ./file.py:name or package.module:name"),
+    "folder": Key("text", "folder of an agent.yaml whose keys stand under those of this entry"),
     "description": Key("text", "what it does, in a line", default=""),
     "version": Key("text", "which version of it this is, shown in traces", default=""),
     "listen": Key("text", "address `serve --agent` listens on", default=""),

@@ -5,7 +5,7 @@ Below: errors, contract. Above: config.parse makes them, config.build reads them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class AgentEntry:
     version: str = ""
     listen: str = ""
     fallback: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
+    """Where what the entry does not say itself comes from."""
     line: int = 0
 
 
@@ -57,6 +59,8 @@ class OrchestrationEntry:
     version: str = ""
     outputs: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
+    within: str = ""
+    """The orchestration it stands inside, or ""."""
     line: int = 0
 
 
@@ -129,6 +133,21 @@ class Config:
     def agent(self, name: str) -> AgentEntry | None:
         """The entry of that agent, if there is one."""
         return next((entry for entry in self.agents if entry.name == name), None)
+
+    def with_inner(self, names: Sequence[str]) -> tuple[str, ...]:
+        """`names`, and the orchestrations that stand inside one of them, at any depth."""
+        found = dict.fromkeys(names)
+        for entry in self.orchestrations:  # the outer ones come first
+            if entry.within in found:
+                found.setdefault(entry.name)
+        return tuple(found)
+
+    def outermost(self, name: str) -> str:
+        """The orchestration that `name` stands inside, at any depth; `name` itself if it stands alone."""
+        within = {entry.name: entry.within for entry in self.orchestrations}
+        while outer := within.get(name):
+            name = outer
+        return name
 
     @property
     def fallbacks(self) -> dict[str, tuple[str, ...]]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import cast
 
 from aixgo.config.check import Findings, check_agent, check_orchestration, check_root
-from aixgo.config.folder import AGENT_FILE, one_agent
+from aixgo.config.folder import AGENT_FILE, one_agent, take_folder
 from aixgo.config.keys import ORCHESTRATION_KEYS
+from aixgo.config.listening import check_listening
 from aixgo.config.model import (
     AgentEntry,
     Config,
@@ -79,6 +80,13 @@ class _Parser:
             self._orchestrations.append(supervisor)
         deployment = self._deployment(block)
         folder = self._path.resolve().parent
+        check_listening(
+            self._agents,
+            self._orchestrations,
+            deployment,
+            _block(block, "deployment"),
+            self._findings,
+        )
         prices = read_prices(block, folder, self._findings)
         observability = read_observability(block, folder, self._findings)
         logging = read_logging(block, self._findings)
@@ -115,6 +123,9 @@ class _Parser:
                 line = listed.lines[index]
             self._findings.fault(line, path, "must be a mapping")
             return ""
+        folders = take_folder(item, path, self._path, self._findings)
+        if folders is None:
+            return self._take_name(_text(item, "name"), item, path)
         check_agent(item, path, self._findings)
         name = self._take_name(_text(item, "name"), item, path)
         known = agent_keys()
@@ -132,6 +143,7 @@ class _Parser:
             version=_text(item, "version"),
             listen=_text(item, "listen"),
             fallback=self._fallback(item, path),
+            folders=folders,
             line=item.line,
         )
         for needed in entry.depends_on:
@@ -158,6 +170,7 @@ class _Parser:
             description=_text(item, "description"),
             version=_text(item, "version"),
             fallback=self._fallback(item, path),
+            within=parent,
             line=item.line,
         )
         self._orchestrations.append(entry)

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import yaml
 
@@ -29,6 +30,9 @@ __all__ = [
     "MAX_SCALAR_BYTES",
     "Block",
     "Items",
+    "Line",
+    "in_file",
+    "position",
     "problem",
     "read_file",
     "read_text",
@@ -68,9 +72,39 @@ class Items(list[JSONValue]):
         self.lines: list[int] = []
 
 
+class Line(int):
+    """The number of a line in `file`, for what was brought from there into another one."""
+
+    file: str
+
+    def __new__(cls, number: int, file: str) -> Self:
+        line = super().__new__(cls, number)
+        line.file = file
+        return line
+
+
+def in_file(value: JSONValue, file: str) -> None:
+    """Have every line of `value` say that it is one of `file`."""
+    if isinstance(value, Block):
+        value.line = Line(value.line, file)
+        value.lines = {key: Line(line, file) for key, line in value.lines.items()}
+        for inner in value.values():
+            in_file(inner, file)
+    elif isinstance(value, Items):
+        value.line = Line(value.line, file)
+        value.lines = [Line(line, file) for line in value.lines]
+        for inner in value:
+            in_file(inner, file)
+
+
+def position(file: str, line: int) -> str:
+    """`file:line`, of the file the line is in."""
+    return f"{line.file if isinstance(line, Line) else file}:{line}"
+
+
 def problem(file: str, line: int, key: str, what: str) -> ConfigError:
     """The error every fault of a file becomes: `file:line: key …: what`."""
-    where = f"{file}:{line}: " if line else f"{file}: "
+    where = f"{position(file, line)}: " if line else f"{file}: "
     return ConfigError(f"{where}key {key}: {what}" if key else f"{where}{what}")
 
 

@@ -42,7 +42,7 @@ def json_schema() -> dict[str, JSONValue]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "aixgo configuration",
         **whole,
-        "$defs": {"agent": _mapping(agent_keys())},
+        "$defs": {"agent": _agent()},
     }
 
 
@@ -51,6 +51,11 @@ def _with_strategies(known: Mapping[str, Key]) -> Mapping[str, Key]:
     entry = known["orchestration"]
     config = replace(entry.fields["config"], fields=STRATEGY_KEYS)
     return {**known, "orchestration": replace(entry, fields={**entry.fields, "config": config})}
+
+
+def _agent() -> dict[str, JSONValue]:
+    """The schema of one agent; its folder may give it a name."""
+    return {name: rule for name, rule in _mapping(agent_keys()).items() if name != "required"}
 
 
 def _mapping(fields: Mapping[str, Key]) -> dict[str, JSONValue]:
@@ -84,6 +89,8 @@ def _kind(key: Key, name: str) -> dict[str, JSONValue]:
         return schema
     if key.kind == "list":
         items: JSONValue = _mapping(key.fields)
+        if name == "agents":
+            items = {**_agent(), "anyOf": [{"required": ["name"]}, {"required": ["folder"]}]}
         several: dict[str, JSONValue] = {"type": "array", "items": items}
         return {"anyOf": [items, several]} if name == "orchestration" else several
     return dict(PLAIN[key.kind])

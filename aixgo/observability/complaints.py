@@ -3,7 +3,7 @@
 OpenTelemetry's exporters log every attempt that fails. While one of ours is at work their log goes here and
 nowhere else, so that a dead collector is one warning with a reason and not a page of them.
 
-Below: logging, redaction. Above: outbound.
+Below: logging, redaction. Above: backlog.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from aixgo.observability.redaction import redact
+from aixgo.observability.redaction import REDACTED, redact
 
 __all__ = ["Complaints"]
 
@@ -24,8 +24,8 @@ class Complaints(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.last = ""
-        """What was complained about last."""
+        self._reasons = threading.local()
+        self._hidden: tuple[str, ...] = ()
         self._told: set[str] = set()
         self._guard = threading.Lock()
         self._before: dict[str, bool] = {}
@@ -49,9 +49,20 @@ class Complaints(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.note(record.getMessage())
 
+    @property
+    def last(self) -> str:
+        """What was complained about last in this thread: each exporter works in one of its own."""
+        return getattr(self._reasons, "last", "")
+
+    def hide(self, *secrets: str) -> None:
+        """Never show any of `secrets`, whatever a receiver answers."""
+        self._hidden += secrets
+
     def note(self, text: str) -> None:
         """Remember a reason, without secrets."""
-        self.last = redact(text)[:LONGEST]
+        for secret in self._hidden:
+            text = text.replace(secret, REDACTED)
+        self._reasons.last = redact(text)[:LONGEST]
 
     def first(self, where: str) -> bool:
         """True the first time it is asked about `where`."""

@@ -63,8 +63,12 @@ FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
 REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
 COST: Final = "aixgo.usage.cost_usd"
+
+QUALITY_PREFIX: Final = "quality."
+"""What `record_quality_score` was told, by dimension."""
 
 TREE_INPUT: Final = "aixgo.total.input_tokens"
 """What a call used with everything below it; the `gen_ai.usage` of model spans adds up to it."""

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import unquote
 
+import requests
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 
 from aixgo.errors import ConfigError
 from aixgo.observability.settings import Settings, check_headers, check_url, current_endpoint
 
-__all__ = ["FileSpanExporter", "span_exporter"]
+__all__ = ["FileSpanExporter", "only_these_headers", "span_exporter"]
 
 log = logging.getLogger("aixgo.observability")
 
@@ -50,7 +51,30 @@ def span_exporter(settings: Settings) -> tuple[SpanExporter, str]:
         ), url
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as over_http
 
-    return over_http.OTLPSpanExporter(endpoint=url, headers=headers, timeout=settings.timeout), url
+    return over_http.OTLPSpanExporter(
+        endpoint=url,
+        headers=headers,
+        timeout=settings.timeout,
+        session=only_these_headers(headers),
+    ), url
+
+
+def only_these_headers(headers: Mapping[str, str]) -> requests.Session:
+    """A session for an exporter over HTTP that sends `headers` and none of the environment's beside them.
+
+    The exporter adds what OTEL_EXPORTER_OTLP_HEADERS names to what it is given, and that may be a key to
+    another receiver.
+    """
+    foreign = [name for name in _headers({}, "traces") if name not in headers]
+
+    def strip(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        for name in foreign:
+            request.headers.pop(name, None)
+        return request
+
+    session = requests.Session()
+    session.auth = strip
+    return session
 
 
 def _otlp(settings: Settings, signal: str) -> tuple[str, str, dict[str, str]]:

@@ -41,6 +41,8 @@ def pattern_attributes(work: Orchestration) -> dict[str, str | bool | int | floa
     failed = sum(call.error is not None for call in work.calls)
     found[names.SUCCEEDED], found[names.FAILED] = len(work.calls) - failed, failed
     found.update(_times(work))
+    if work.left:
+        found[names.LEFT] = True
     if work.result is None:
         return found
     metadata = work.result.metadata

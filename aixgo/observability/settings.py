@@ -12,10 +12,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
+from aixgo.observability.langfuse import LANGFUSE_KEYS, LangfuseSettings
+from aixgo.observability.urls import check_url
 
 __all__ = [
     "KEYS",
@@ -34,6 +35,7 @@ HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 JAEGER_THRIFT = re.compile(r"(https?://[^/:]+):14268/api/traces/?")
 OTLP_HTTP_PORT = 4318
+CHECKED_BELOW = ("headers", "langfuse")  # they check themselves, and show no value
 
 KEYS: Mapping[str, Key] = {
     "enabled": Key("boolean", "false switches all of this off", default=True),
@@ -64,6 +66,7 @@ KEYS: Mapping[str, Key] = {
     "capture_content": Key(
         "boolean", "record messages, prompts, arguments and results", default=False
     ),
+    "langfuse": Key("mapping", "traces and scores go to Langfuse too", fields=LANGFUSE_KEYS),
 }
 
 
@@ -85,12 +88,13 @@ class Settings:
     service_name: str = ""
     sampling: float | None = None
     capture_content: bool = False
+    langfuse: LangfuseSettings | None = None
 
     def __post_init__(self) -> None:
         where = "observability"
         for name, key in KEYS.items():
             value = getattr(self, name)
-            if name != "headers" and value not in ("", None):
+            if name not in CHECKED_BELOW and value not in ("", None):
                 key.check(value, f"{where}.{name}")
         if self.endpoint:
             check_url(self.endpoint, f"{where}.endpoint")
@@ -101,23 +105,7 @@ class Settings:
     @property
     def asks_for_something(self) -> bool:
         """Whether anything is to be switched on."""
-        return self.enabled and self.exporter != "none"
-
-
-def check_url(url: str, where: str) -> str:
-    """`url`, if it can be one of a server.
-
-    Raises:
-        ConfigError: it names no http or https host.
-    """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as exc:
-        raise ConfigError(f"{where} is no URL: {exc}") from exc
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigError(f"{where} must be a URL such as http://localhost:4318, not {url[:80]!r}")
-    return url
+        return self.enabled and (self.exporter != "none" or self.langfuse is not None)
 
 
 def check_headers(headers: Mapping[str, str], where: str) -> None:

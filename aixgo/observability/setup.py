@@ -12,18 +12,23 @@ import asyncio
 import atexit
 import logging
 import os
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from aixgo import telemetry
 from aixgo.errors import ConfigError, MissingExtra
+from aixgo.observability.langfuse import LangfuseAccess, LangfuseSettings
+from aixgo.observability.quality import add_quality_sink, remove_quality_sink
 from aixgo.observability.settings import Exporter, Protocol, Settings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
 
+    from aixgo.observability.backlog import Delivery
     from aixgo.observability.complaints import Complaints
 
 __all__ = ["Observability", "SetupOptions", "join", "setup"]
@@ -31,6 +36,7 @@ __all__ = ["Observability", "SetupOptions", "join", "setup"]
 log = logging.getLogger("aixgo.observability")
 
 DEFAULT_SERVICE = "aixgo"
+FLUSH_TIMEOUT = 5.0  # seconds
 
 _active: list[Observability] = []
 
@@ -48,6 +54,7 @@ class SetupOptions(TypedDict, total=False):
     service_name: str
     sampling: float | None
     capture_content: bool
+    langfuse: LangfuseSettings | None
 
 
 class Observability:
@@ -58,6 +65,7 @@ class Observability:
         self.tracer_provider: TracerProvider | None = None
         """What makes the spans, None without traces; give it to OpenTelemetry to have other libraries' too."""
         self._ends: list[Callable[[], object]] = []
+        self._deliveries: list[Delivery] = []
 
     def close(self) -> None:
         """Deliver what is left, within 5 seconds, and watch no longer. Doing it twice is fine."""
@@ -70,8 +78,12 @@ class Observability:
         await asyncio.to_thread(self.close)
 
     def flush(self) -> bool:
-        """Deliver the spans that have ended so far, now; False if that took longer than 5 seconds."""
-        return self.tracer_provider is None or self.tracer_provider.force_flush(5_000)
+        """Deliver the spans and scores there are so far, now; False if that took longer than 5 seconds."""
+        ends = time.monotonic() + FLUSH_TIMEOUT
+        done = True
+        for delivery in self._deliveries:
+            done = delivery.flush(max(0.0, ends - time.monotonic())) and done
+        return done
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +101,16 @@ class Observability:
         """Have `end` called by `close`, before what was given earlier."""
         self._ends.append(end)
 
+    def on_close_deliver(self, delivery: Delivery) -> None:
+        """Have `delivery` bring what is left, beside all others, when `deliver` is called."""
+        self._deliveries.append(delivery)
+
+    def deliver(self) -> None:
+        """Deliver what is left and take nothing new, within 5 seconds in all."""
+        from aixgo.observability.backlog import close_all
+
+        close_all(self._deliveries)
+
 
 def setup(settings: Settings | None = None, /, **options: Unpack[SetupOptions]) -> Observability:
     """Switch on what `settings`, or the keywords, ask for.
@@ -97,7 +119,7 @@ def setup(settings: Settings | None = None, /, **options: Unpack[SetupOptions]) 
 
     Raises:
         ConfigError: a setting cannot be right, an address cannot be listened at, or another `setup` is in force.
-        MissingExtra: the packages are not installed: pip install 'aixgo[otel]'.
+        MissingExtra: the packages are not installed: pip install 'aixgo[otel]', or 'aixgo[langfuse]'.
     """
     if settings is not None and options:
         raise ConfigError("give setup() either settings or keywords")
@@ -132,30 +154,41 @@ def join(settings: Settings) -> Observability:
 
 
 def _switch_on(made: Observability, settings: Settings) -> None:
+    access = None if settings.langfuse is None else settings.langfuse.access()
     try:
         from aixgo.observability.complaints import Complaints
 
         complaints = Complaints()
+        if access is not None:
+            complaints.hide(access.credential, access.secret_key, access.public_key)
         resource = _resource(settings)
         complaints.open()
         made.on_close(complaints.close)
-        _trace(made, settings, resource, complaints)
+        _trace(made, settings, resource, complaints, access)
+        if access is not None:
+            _score(made, settings, complaints, access)
     except ModuleNotFoundError as exc:
-        if not (exc.name or "").startswith("opentelemetry"):
+        missing = (exc.name or "").partition(".")[0]
+        if missing not in ("opentelemetry", "requests", "langfuse", "httpx"):
             raise
+        if access is not None:
+            raise MissingExtra("Langfuse", "langfuse") from exc
         raise MissingExtra("tracing", "otel") from exc
 
 
 def _trace(
-    made: Observability, settings: Settings, resource: Resource, complaints: Complaints
+    made: Observability,
+    settings: Settings,
+    resource: Resource,
+    complaints: Complaints,
+    access: LangfuseAccess | None,
 ) -> None:
     from opentelemetry.sdk.trace import SpanLimits, TracerProvider
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
     from aixgo.observability import conventions
-    from aixgo.observability.exporters import span_exporter
     from aixgo.observability.outbound import Outbound
-    from aixgo.observability.tracing import Tracing
+    from aixgo.observability.tracing import Tracing, score_span
 
     ratio = settings.sampling
     sampler = None if ratio is None else ParentBased(TraceIdRatioBased(ratio))
@@ -163,8 +196,11 @@ def _trace(
         sampler, resource, shutdown_on_exit=False, span_limits=SpanLimits(max_events=32)
     )
     made.on_close(provider.shutdown)
-    exporter, where = span_exporter(settings)
-    provider.add_span_processor(Outbound(exporter, where, complaints, **_pace()))
+    made.on_close(made.deliver)
+    for exporter, where in _exporters(settings, access):
+        outbound = Outbound(exporter, where, complaints, **_pace())
+        provider.add_span_processor(outbound)
+        made.on_close_deliver(outbound.backlog)
     tracing = Tracing(
         provider.get_tracer(conventions.SCOPE, schema_url=conventions.SCHEMA_URL),
         capture_content=settings.capture_content,
@@ -173,6 +209,34 @@ def _trace(
     made.tracer_provider = provider
     telemetry.add_observer(tracing)
     made.on_close(lambda: telemetry.remove_observer(tracing))
+    add_quality_sink(score_span)
+    made.on_close(lambda: remove_quality_sink(score_span))
+
+
+def _exporters(
+    settings: Settings, access: LangfuseAccess | None
+) -> Iterator[tuple[SpanExporter, str]]:
+    """Where spans go, and how each place is called in a warning."""
+    if settings.exporter != "none":
+        from aixgo.observability.exporters import span_exporter
+
+        yield span_exporter(settings)
+    if access is not None:
+        from aixgo.observability.langfuse_spans import langfuse_exporter
+
+        yield langfuse_exporter(access, settings.timeout), access.name
+
+
+def _score(
+    made: Observability, settings: Settings, complaints: Complaints, access: LangfuseAccess
+) -> None:
+    """Send quality scores to Langfuse."""
+    from aixgo.observability.langfuse_scores import LangfuseScores
+
+    scores = LangfuseScores(access, complaints, settings.timeout)
+    made.on_close_deliver(scores.backlog)
+    add_quality_sink(scores)
+    made.on_close(lambda: remove_quality_sink(scores))
 
 
 class _Pace(TypedDict, total=False):

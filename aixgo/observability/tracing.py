@@ -15,7 +15,15 @@ import hashlib
 from typing import TypeAlias
 
 from opentelemetry import baggage, trace
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import (
+    Context,
+    attach,
+    create_key,
+    detach,
+    get_current,
+    get_value,
+    set_value,
+)
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -33,12 +41,14 @@ from aixgo.ledger import Usage
 from aixgo.observability import conventions as names
 from aixgo.observability.content import Content
 from aixgo.observability.patterns import pattern_attributes
+from aixgo.observability.quality import QualityScore
 from aixgo.telemetry import Call, Execution, ModelUse, Orchestration, Span, ToolUse, Work
 
-__all__ = ["Attributes", "Tracing", "parse_traceparent", "prompt_hash", "traceparent"]
+__all__ = ["Attributes", "Tracing", "parse_traceparent", "prompt_hash", "score_span", "traceparent"]
 
 Value: TypeAlias = str | bool | int | float | tuple[str, ...]
 Attributes: TypeAlias = dict[str, Value]
+AGENT_VERSION = create_key("aixgo-agent-version")  # of the agent that is at work
 MAX_ERROR = 300  # characters of an error's text in a span
 
 
@@ -102,6 +112,7 @@ class Tracing:
         attributes = _of_call(context, work.target)
         attributes[names.HOP] = len(context.hops) + 1
         attributes.update(_of_agent(work.agent))
+        parent = set_value(AGENT_VERSION, attributes.get(names.AGENT_VERSION), parent)
         kind = SpanKind.CONSUMER if work.posted else SpanKind.SERVER
         span = self._start(f"{names.INVOKE_AGENT} {work.target}", kind, parent, attributes)
         context.traceparent = traceparent(span.get_span_context())
@@ -158,6 +169,10 @@ class Tracing:
         parent = _current_or("" if context is None else context.traceparent)
         if self._dropped(parent):
             return None
+        if context is not None:
+            attributes.update(_on_whose_behalf(context))
+        if isinstance(version := get_value(AGENT_VERSION, parent), str):
+            attributes[names.AGENT_VERSION] = version
         return _Span(self, self._start(name, kind, parent, attributes), parent)
 
     def _start(
@@ -251,6 +266,11 @@ class _Entered:
         pass
 
 
+def score_span(given: QualityScore) -> None:
+    """The quality sink that makes a score part of the current span."""
+    trace.get_current_span().set_attribute(f"{names.QUALITY_PREFIX}{given.dimension}", given.score)
+
+
 # -- parents ------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +327,13 @@ def _of_call(context: CallContext, target: str) -> Attributes:
         names.AGENT_NAME: target,
         names.CALL_KEY: context.key,
     }
+    attributes.update(_on_whose_behalf(context))
+    return attributes
+
+
+def _on_whose_behalf(context: CallContext) -> Attributes:
+    """The session, the user and the tenant of a call, which every span below it has too."""
+    attributes: Attributes = {}
     if context.session:
         attributes[names.CONVERSATION] = context.session
     if context.principal:
@@ -372,6 +399,8 @@ def _use(usage: Usage | None, attributes: Attributes) -> None:
     attributes[names.OUTPUT_TOKENS] = usage.tokens_completion
     if usage.tokens_cached:
         attributes[names.CACHED_TOKENS] = usage.tokens_cached
+    if usage.tokens_cache_write:
+        attributes[names.CACHE_WRITE_TOKENS] = usage.tokens_cache_write
     if usage.tokens_reasoning:
         attributes[names.REASONING_TOKENS] = usage.tokens_reasoning
     attributes[names.COST] = usage.cost_usd

@@ -186,7 +186,9 @@ class Orchestrator(ABC):
         """Run the pattern, giving the chunks of its inner calls as they come, then the answer."""
         context, caller = self._bind()
         waiting: asyncio.Queue[StreamChunk | None] = asyncio.Queue(CHUNKS_WAITING)
-        work = telemetry.begin(telemetry.Orchestration(self.pattern, self.name, context))
+        work = telemetry.begin(
+            telemetry.Orchestration(self.pattern, self.name, context, streaming=True)
+        )
         entered = telemetry.enter(work)
         # The task starts with a copy of the context variables, so its calls inherit like ours.
         answering = self._answer(message, caller, context, waiting.put)

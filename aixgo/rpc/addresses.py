@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import re
 import socket
 from dataclasses import dataclass
 
 from aixgo.errors import ConfigError, Unavailable
 
-__all__ = ["Address", "parse_address", "resolve"]
+__all__ = ["Address", "clash", "parse_address", "resolve"]
 
 MAX_UNIX_PATH = 107  # bytes: the kernel's sun_path without its closing zero
 FORMS = "'host:port', '[::1]:port', 'unix:/path' or 'dns:///name:port'"
@@ -98,3 +99,32 @@ async def resolve(text: str) -> list[str]:
     return sorted(
         f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}" for host in hosts
     )
+
+
+def clash(one: Address, other: Address) -> bool:
+    """Whether one machine cannot listen at both: the same path, or one port of interfaces that overlap."""
+    if one.path or other.path:
+        return os.path.normpath(one.path) == os.path.normpath(other.path)
+    if one.port != other.port or not one.port:  # port 0 is another one each time
+        return False
+    here, there = _canonical(one.host), _canonical(other.host)
+    return _takes(here, there) or _takes(there, here)
+
+
+def _takes(host: str, other: str) -> bool:
+    """Whether who listens at `host` listens at `other` too."""
+    match host:
+        case "::":  # IPv4 as well
+            return True
+        case "0.0.0.0":  # noqa: S104 - nobody listens here
+            return ":" not in other
+        case "localhost":
+            return other in (host, "127.0.0.1", "::1")
+    return host == other
+
+
+def _canonical(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:  # a name
+        return host.lower()

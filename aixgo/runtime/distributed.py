@@ -16,7 +16,7 @@ from aixgo.contract import Agent, AgentDescription
 from aixgo.errors import AgentNotFound, ConfigError, RuntimeClosed
 from aixgo.message import Message
 from aixgo.names import check_name
-from aixgo.rpc.addresses import parse_address
+from aixgo.rpc.addresses import clash, parse_address
 from aixgo.rpc.base import Link
 from aixgo.rpc.credentials import Credentials
 from aixgo.rpc.options import WireSettings
@@ -91,6 +91,10 @@ class DistributedRuntime(Runtime):
             raise ConfigError("health_address needs an address: without one nothing is served")
         if address:
             self._credentials.check_server(parse_address(address), "serving at")
+            if health_address and clash(parse_address(address), parse_address(health_address)):
+                raise ConfigError(
+                    f"health_address {health_address!r}: the agents are served there; give it another port"
+                )
         for name, addresses in (peers or {}).items():
             self._peer_addresses[check_name(name, "a peer's name")] = self._checked(addresses)
         super().__init__(**options)

@@ -33,6 +33,7 @@ __all__ = ["Peer", "RemoteAgent", "Replica", "Replicas"]
 log = logging.getLogger("aixgo.runtime")
 
 RESOLVE_INTERVAL = 5.0  # seconds between look-ups of a `dns:///` name that is in use
+RESOLVE_TIMEOUT = 5.0  # seconds a call waits for the first look-up
 FIRST_PENALTY = (
     0.1  # seconds a replica that could not be reached is passed over; doubles up to MAX_PENALTY
 )
@@ -179,6 +180,8 @@ class Peer:
         """What `_read` says about the agent."""
         self._resolved_at = float("-inf")
         self._resolving: asyncio.Task[None] | None = None
+        self._missing = "it has no address"
+        """Why there is no replica, when there is none."""
         self._turn = 0
         self._settling = Settling()
         self._inbox: RemoteInbox | None = None
@@ -246,7 +249,7 @@ class Peer:
             Unavailable, IncompatiblePeer: no replica answers, or not in our version.
         """
         await self._resolve_if_due()
-        failure: AixgoError = Unavailable(self.name, "it has no address")
+        failure: AixgoError = Unavailable(self.name, self._missing)
         for replica in tuple(self._here.values()):
             try:
                 await replica.connect()
@@ -328,6 +331,8 @@ class Peer:
             return
         if isinstance(exc, RuntimeClosed):  # theirs, not ours
             raise Unavailable(self.name, f"its runtime is {exc.state}") from exc
+        if isinstance(exc, Unavailable) and exc.name == seat.replica.link.address:
+            raise Unavailable(self.name, f"{exc.reason} ({exc.name})") from exc
         raise exc
 
     def _pick(self, context: CallContext, tried: set[Replica]) -> Replica:
@@ -341,7 +346,7 @@ class Peer:
             return last
         left = [replica for replica in self._here.values() if replica not in tried]
         if not left:
-            raise Unavailable(self.name, "it has no address")
+            raise Unavailable(self.name, self._missing)
         if len(left) == 1:
             return left[0]
         best = [replica for replica in left if replica.usable] or left
@@ -366,7 +371,9 @@ class Peer:
                 self._resolve(), name=f"aixgo-resolve-{self.name}"
             )
         if not self._here:  # nothing to call yet; else the look-up goes on beside the calls
-            await asyncio.wait((self._resolving,))  # also when `close` cancels it
+            waiting = (self._resolving,)  # which `close` may cancel
+            if not (await asyncio.wait(waiting, timeout=RESOLVE_TIMEOUT))[0]:
+                self._missing = f"looking up {self._named[0]} takes over {RESOLVE_TIMEOUT:g} s"
 
     async def _resolve(self) -> None:
         found = dict.fromkeys((each for each in self.addresses if each not in self._named), "")
@@ -377,6 +384,7 @@ class Peer:
                     found.setdefault(address, host)
         except Unavailable as exc:
             log.warning("looking up the addresses of %r failed: %s", self.name, exc)
+            self._missing = f"{exc.name} does not resolve"
             self._resolved_at = self._clock.monotonic() - RESOLVE_INTERVAL + FIRST_PENALTY
             return
         for address in found.keys() - self._here.keys():

@@ -51,13 +51,20 @@ def test_a_change_starts_the_fleet_again_and_a_fault_in_the_file_does_not(folder
         assert aixgo("call", front, "flow", "-i", "x").stdout == "x22\n"
 
 
-def test_code_that_does_not_load_is_reported_and_waited_for(folder: Path) -> None:
+def test_code_that_does_not_load_is_reported_and_waited_for(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Wherever it is: here in the folder of an agent, away from the configuration."""
     front = f"unix:{folder}/front"
-    change(folder / "parts.py", "async def", "async deaf")
+    away = tmp_path_factory.mktemp("away")
+    (away / "agent.yaml").write_text("name: mark\ncode: ./parts.py:mark\n", encoding="utf-8")
+    (folder / "parts.py").rename(away / "parts.py")
+    change(folder / "c.yaml", '{name: mark, code: "./parts.py:mark"}', f"folder: {away}")
+    change(away / "parts.py", "async def", "async deaf")
     with started("dev", folder / "c.yaml", "--offline", "--address", front) as dev:
         until_line(dev, "parts.py")
         until_line(dev, "waiting for a change")
-        change(folder / "parts.py", "async deaf", "async def")
+        change(away / "parts.py", "async deaf", "async def")
         until_line(dev, "files are watched")
         assert aixgo("call", front, "flow", "-i", "x").stdout == "x1\n"
 

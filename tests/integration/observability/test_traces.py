@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from aixgo import AgentRefused, DistributedRuntime
-from aixgo.errors import AgentFailed, DeadlineExceeded
+from aixgo.errors import AgentFailed, DeadlineExceeded, RequestRejected
 from aixgo.observability import setup
 from tests.integration.observability.processes import TracedProcess
 from tests.otlp import Receiver, tree
@@ -26,10 +26,11 @@ class Fleet:
         self.processes: list[TracedProcess] = []
         self.c = self._start("c", ["leaf", "pieces"], {})
         peers = {"leaf": self.c.address, "pieces": self.c.address}
-        self.b = self._start("b", ["relay", "chat", "sender"], peers)
-        peers |= dict.fromkeys(("relay", "chat", "sender"), self.b.address)
-        self.a = self._start("a", ["both", "line"], peers)
-        self.peers = peers | dict.fromkeys(("both", "line"), self.a.address)
+        self.b = self._start("b", ["relay", "chat", "sender", "moody"], peers)
+        peers |= dict.fromkeys(("relay", "chat", "sender", "moody"), self.b.address)
+        patterns = ["both", "line", "asks", "mixed"]
+        self.a = self._start("a", patterns, peers)
+        self.peers = peers | dict.fromkeys(patterns, self.a.address)
 
     def _start(self, service: str, agents: list[str], peers: dict[str, str]) -> TracedProcess:
         made = TracedProcess(
@@ -222,3 +223,143 @@ async def test_a_sent_message_is_worked_on_below_its_sender(here: Fleet) -> None
         "  invoke_agent sender server @b",
         "    invoke_agent leaf consumer @c",
     ]
+
+
+async def test_a_model_that_fails_fails_the_pattern_above_it_once_at_every_end(here: Fleet) -> None:
+    async with here.runtime() as runtime:
+        with pytest.raises(RequestRejected):
+            await runtime.call("asks", "fail")
+
+    assert await seen(here, 6) == [
+        "invoke_agent asks client @test !RequestRejected",
+        "  invoke_agent asks server @a !RequestRejected",
+        "    orchestration.sequential asks internal @a !RequestRejected",
+        "      invoke_agent moody client @a !RequestRejected",
+        "        invoke_agent moody server @b !RequestRejected",
+        "          chat moody client @b !RequestRejected",
+    ]
+
+
+async def test_a_tool_that_breaks_is_an_error_of_its_own_span_only(here: Fleet) -> None:
+    async with here.runtime() as runtime:
+        assert (await runtime.call("moody", "tool")).text == "well"
+
+    spans = await asyncio.to_thread(here.receiver.wait, 5)
+    assert tree(spans, "gen_ai.usage.input_tokens", "gen_ai.tool.call.id") == [
+        "invoke_agent moody client @test",
+        "  invoke_agent moody server @b",
+        "    chat moody client @b input_tokens=4",
+        "    execute_tool breaks internal @b !tool_error id=call-1",
+        "    chat moody client @b input_tokens=4",
+    ]
+    assert "secret" not in repr(spans)
+
+
+async def test_a_call_that_is_cancelled_while_a_model_is_asked_ends_the_models_span_too(
+    here: Fleet,
+) -> None:
+    async with here.runtime() as runtime:
+        call = asyncio.create_task(runtime.call("asks", "hang"))
+        await asyncio.to_thread(here.b.said)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+        assert await seen(here, 6) == [
+            "invoke_agent asks client @test !cancelled",
+            "  invoke_agent asks server @a !cancelled",
+            "    orchestration.sequential asks internal @a !cancelled",
+            "      invoke_agent moody client @a !cancelled",
+            "        invoke_agent moody server @b !cancelled",
+            "          chat moody client @b !cancelled",
+        ]
+
+
+async def test_a_deadline_that_passes_while_a_model_is_asked_is_its_error_at_every_end(
+    here: Fleet,
+) -> None:
+    async with here.runtime() as runtime:
+        with pytest.raises(DeadlineExceeded):
+            await runtime.call("asks", "hang", timeout=0.3)
+        here.b.said()
+
+        lines = await seen(here, 6)
+        assert [line.rpartition(" ")[2] for line in lines] == ["!DeadlineExceeded"] * 6
+
+
+async def test_a_stream_through_a_pattern_with_model_and_tool_is_one_tree(here: Fleet) -> None:
+    async with here.runtime() as runtime, runtime.stream("asks", "tool") as chunks:
+        assert "well" in "".join([c.content for c in [c async for c in chunks] if c.content])
+
+    assert await seen(here, 8, "gen_ai.request.stream", "gen_ai.usage.output_tokens") == [
+        "invoke_agent asks client @test",
+        "  invoke_agent asks server @a",
+        "    orchestration.sequential asks internal @a",
+        "      invoke_agent moody client @a",
+        "        invoke_agent moody server @b",
+        "          chat moody client @b stream=True output_tokens=2",
+        "          execute_tool breaks internal @b !tool_error",
+        "          chat moody client @b stream=True output_tokens=2",
+    ]
+
+
+async def test_a_stream_that_is_left_while_a_model_writes_is_no_error_at_any_end(
+    here: Fleet,
+) -> None:
+    async with here.runtime() as runtime:
+        async with runtime.stream("asks", "hang") as chunks:
+            async for chunk in chunks:
+                if chunk.content:
+                    break
+        here.b.said()
+
+        assert await seen(here, 6, "aixgo.stream.left") == [
+            "invoke_agent asks client @test left=True",
+            "  invoke_agent asks server @a left=True",
+            "    orchestration.sequential asks internal @a left=True",
+            "      invoke_agent moody client @a left=True",
+            "        invoke_agent moody server @b left=True",
+            "          chat moody client @b left=True",
+        ]
+
+
+async def test_a_stream_whose_model_fails_fails_every_end(here: Fleet) -> None:
+    async with here.runtime() as runtime:
+        with pytest.raises(RequestRejected):
+            async with runtime.stream("asks", "fail") as chunks:
+                _ = [chunk async for chunk in chunks]
+
+    lines = await seen(here, 6)
+    assert [line.rpartition(" ")[2] for line in lines] == ["!RequestRejected"] * 6
+
+
+async def test_a_pattern_that_bears_a_failure_counts_it_and_is_no_error_itself(
+    here: Fleet,
+) -> None:
+    async with here.runtime() as runtime:
+        await runtime.call("mixed", "refuse")
+
+    spans = await asyncio.to_thread(here.receiver.wait, 7)
+    lines = tree(spans)
+    assert lines[:3] == [
+        "invoke_agent mixed client @test",
+        "  invoke_agent mixed server @a",
+        "    orchestration.parallel mixed internal @a",
+    ]
+    assert sorted(lines[3:]) == [
+        "        invoke_agent leaf server @c !AgentRefused",
+        "        invoke_agent pieces server @c",
+        "      invoke_agent leaf client @a !AgentRefused",
+        "      invoke_agent pieces client @a",
+    ]
+    run = next(span for span in spans if span.kind == "internal")
+    assert run.attributes["aixgo.orchestration.succeeded"] == 1
+    assert run.attributes["aixgo.orchestration.failed"] == 1
+
+
+async def test_the_session_of_a_call_is_on_every_span_below_it(here: Fleet) -> None:
+    async with here.runtime() as runtime:
+        await runtime.call("asks", "x", session="s1")
+
+    spans = await asyncio.to_thread(here.receiver.wait, 6)
+    assert {span.attributes["gen_ai.conversation.id"] for span in spans} == {"s1"}

@@ -17,9 +17,10 @@ from typing import Any
 from aixgo import Agent, AgentRefused, Message, StreamChunk, Usage, agent, serve, tool
 from aixgo.agents import ChatAgent
 from aixgo.contract import Caller
+from aixgo.errors import RequestRejected
 from aixgo.observability import setup
 from aixgo.orchestration import Parallel, Router, Sequential
-from aixgo.providers import ToolCall
+from aixgo.providers import Completion, CompletionRequest, Delta, ToolCall
 from aixgo.testing import ScriptedProvider
 
 __all__ = ["AGENTS"]
@@ -82,12 +83,65 @@ def chat() -> Agent:
     return ChatAgent("chat", provider=provider, prompt="Be brief.", tools=[ask_leaf])
 
 
+@tool
+async def breaks() -> str:
+    """Break."""
+    raise ValueError("a secret detail")
+
+
+class Moody:
+    """A model that fails, hangs after a piece, calls a tool that breaks, or answers, as the last word asks."""
+
+    name = "moody"
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        if "fail" in request.text:
+            raise RequestRejected("moody says no")
+        if "hang" in request.text:
+            await self._hang()
+        return self._answer(request)
+
+    async def stream(self, request: CompletionRequest) -> AsyncIterator[Delta | Completion]:
+        answer = await self.complete(request) if "hang" not in request.text else None
+        yield Delta("well")
+        if answer is None:
+            await self._hang()
+        for call in answer.tool_calls if answer is not None else ():
+            yield Delta(tool_call=call)
+        if answer is not None:
+            yield answer
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def models(self) -> list[str]:
+        return ["moody"]
+
+    async def _hang(self) -> None:
+        print("hanging", flush=True)
+        await asyncio.Event().wait()
+
+    def _answer(self, request: CompletionRequest) -> Completion:
+        uses = "tool" in request.text and request.messages[-1].role != "tool"
+        return Completion(
+            text="well",
+            model="moody",
+            provider=self.name,
+            usage=Usage(tokens_prompt=4, tokens_completion=2, calls=1),
+            stop_reason="tool_calls" if uses else "end",
+            tool_calls=(ToolCall("call-1", "breaks"),) if uses else (),
+        )
+
+
 AGENTS: dict[str, Callable[[], Agent]] = {
     "leaf": lambda: leaf,
     "relay": lambda: relay,
     "sender": lambda: sender,
     "pieces": Pieces,
     "chat": chat,
+    "moody": lambda: ChatAgent("moody", provider=Moody(), model="moody", tools=[breaks]),
+    "asks": lambda: Sequential("asks", ["moody"]),
+    "mixed": lambda: Parallel("mixed", ["leaf", "pieces"]),
     "both": lambda: Parallel("both", ["relay", "leaf"]),
     "line": lambda: Sequential("line", ["relay", "chat"]),
     "route": lambda: Router("route", "sorter", {"yes": "leaf", "no": "relay"}),

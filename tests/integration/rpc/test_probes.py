@@ -81,6 +81,13 @@ async def test_a_health_address_that_is_taken_is_an_error_and_leaves_nothing_lis
             await ask_health(first.address.replace("127.0.0.1", "127.0.0.2"))
 
 
+def test_a_health_address_where_agents_are_served_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the agents are served there"):
+        DistributedRuntime(
+            upper, address="127.0.0.1:50051", health_address="0.0.0.0:50051", insecure=True
+        )
+
+
 def test_a_health_address_without_an_address_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs an address"):
         DistributedRuntime(upper, health_address="127.0.0.1:0")

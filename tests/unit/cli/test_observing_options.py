@@ -33,7 +33,6 @@ def log_of_the_test() -> Iterator[None]:
     yield
     root.handlers = handlers
     root.setLevel(level)
-    logging.getLogger("aixgo").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_every_root_key_is_taken(name: str, tmp_path: Path) -> None:
 AGENT_KEYS = [
     name
     for name in agent_keys()
-    if name not in ("name", "role", "type", "code", "inputs", "outputs", "depends_on")
+    if name not in ("name", "role", "type", "code", "folder", "inputs", "outputs", "depends_on")
 ]
 
 
@@ -101,7 +101,11 @@ def test_every_agent_key_is_taken(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("role", kinds("agents"))
 def test_every_role_takes_its_own_keys(role: str, tmp_path: Path) -> None:
-    keys = {name: key for name, key in agent_keys(role).items() if name not in ("type", "code")}
+    keys = {
+        name: key
+        for name, key in agent_keys(role).items()
+        if name not in ("type", "code", "folder")
+    }
     given = {name: sample(key) for name, key in keys.items()}
     given |= {"name": "a", "role": role, "depends_on": [], "inputs": [], "outputs": []}
     given |= {"listen": "127.0.0.1:50053", "fallback": []}

@@ -51,13 +51,16 @@ def loaded(folder: Path, text: str) -> Config:
 
 @contextmanager
 def no_handlers() -> Iterator[None]:
-    """As in a program that has not set up its log; pytest installs handlers of its own."""
-    root = logging.getLogger()
-    before, root.handlers = root.handlers, []
+    """As in a program that has not set up its log; pytest installs handlers, a command of another test a level."""
+    root, ours = logging.getLogger(), logging.getLogger("aixgo")
+    handlers, level = root.handlers, ours.level
+    root.handlers = []
+    ours.setLevel(logging.NOTSET)
     try:
         yield
     finally:
-        root.handlers = before
+        root.handlers = handlers
+        ours.setLevel(level)
 
 
 def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
@@ -196,7 +199,7 @@ async def test_a_file_sets_its_log_as_long_as_it_runs(
         async with open_runtime(config) as runtime:
             await runtime.call("speaks", "hi")
         assert logging.getLogger().handlers == []
-    assert logging.getLogger("aixgo").level == logging.NOTSET
+        assert logging.getLogger("aixgo").level == logging.NOTSET
     (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert (line["message"], line["agent"], line["level"]) == ("said quietly", "speaks", "debug")
 

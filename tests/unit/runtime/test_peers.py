@@ -234,6 +234,48 @@ async def test_the_addresses_of_a_name_are_followed(
     assert {await named.ask() for _ in range(4)} == {TWO, THREE}
 
 
+async def test_whoever_cannot_be_reached_is_named_with_the_address() -> None:
+    async with DistributedRuntime(peers={"upper": ["127.0.0.1:1"]}) as rt:
+        with pytest.raises(Unavailable) as caught:
+            await rt.call("upper", "hello", timeout=5)
+    assert str(caught.value).startswith("'upper' is unavailable: unreachable: ")
+    assert str(caught.value).endswith("(127.0.0.1:1)")
+
+
+async def test_a_name_that_does_not_resolve_is_told_and_looked_up_again(
+    fleet: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = asyncio.Event()
+
+    async def look_up(name: str) -> list[str]:
+        if not known.is_set():
+            raise Unavailable(name, "its name does not resolve")
+        return [ONE]
+
+    monkeypatch.setattr(peers, "resolve", look_up)
+    named = fleet("dns:///agents.internal:1")
+    with pytest.raises(Unavailable, match=r"'a' is unavailable: dns:///agents.internal:1 does not"):
+        await named.ask()
+    known.set()
+    await named.clock.advance(peers.FIRST_PENALTY)
+    assert await named.ask() == ONE
+
+
+async def test_a_look_up_that_hangs_keeps_a_call_for_a_bounded_time_only(
+    fleet: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look_up(name: str) -> list[str]:
+        await asyncio.Event().wait()
+        raise AssertionError(name)
+
+    monkeypatch.setattr(peers, "resolve", look_up)
+    monkeypatch.setattr(peers, "RESOLVE_TIMEOUT", 0.01)
+    named = fleet("dns:///agents.internal:1")
+    with pytest.raises(Unavailable, match=r"looking up dns:///agents.internal:1 takes over"):
+        await named.ask()
+    await named.peer.aclose()
+
+
 async def test_a_real_name_leads_to_the_server() -> None:
     @agent
     async def upper(text: str) -> str:
