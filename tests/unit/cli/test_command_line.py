@@ -90,7 +90,7 @@ def test_validate_tells_what_is_there_and_what_is_not(
     file.write_text("agents: [{name: a, role: chat}]\nauth_mode: builtin\nsteps: 3\n")
     assert run_verb(["validate", str(file)]) == 0
     shown = capsys.readouterr()
-    assert "1 agents, 0 orchestrations" in shown.out
+    assert "1 agent, no orchestrations" in shown.out
     assert "steps is no key of aixgo" in shown.err
     assert "security: authentication is not in this version" in shown.err
     assert run_verb(["validate", str(file), "--strict"]) == 1
