@@ -81,6 +81,8 @@ class Observing:
         found, otel = settings or Settings(), self.otel
         if not otel:
             return found
+        if otel == "none":
+            return replace(found, exporter="none", langfuse=None)
         if otel in WORDS:
             return replace(found, enabled=True, exporter=cast("Exporter", otel))
         if otel.startswith(FILE) and otel != FILE:
@@ -89,7 +91,7 @@ class Observing:
         if "://" not in otel:
             raise ConfigError(f"--otel {otel!r}: give {', '.join(WORDS)}, file:PATH or a URL")
         url = check_url(otel, "--otel")
-        headers = found.headers if url == found.endpoint else {}
+        headers = found.headers if url == found.endpoint else None
         return replace(found, enabled=True, exporter="otlp", endpoint=url, headers=headers)
 
     def log(self, settings: LogSettings | None = None) -> LogSettings:
