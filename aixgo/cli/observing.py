@@ -24,15 +24,24 @@ Otel: TypeAlias = Annotated[
     str,
     typer.Option(
         "--otel",
+        envvar="AIXGO_OTEL",
         metavar="WHERE",
         help="Where traces go: otlp, a collector's URL, console, file:PATH, or none.",
     ),
 ]
 LogFormat: TypeAlias = Annotated[
-    str, typer.Option("--log-format", help="How the log looks: text or json.")
+    str,
+    typer.Option(
+        "--log-format", envvar="AIXGO_LOG_FORMAT", help="How the log looks: text or json."
+    ),
 ]
 LogLevel: TypeAlias = Annotated[
-    str, typer.Option("--log-level", help="Of our log: debug, info, warning, error or critical.")
+    str,
+    typer.Option(
+        "--log-level",
+        envvar="AIXGO_LOG_LEVEL",
+        help="Of our log: debug, info, warning, error or critical.",
+    ),
 ]
 
 FILE = "file:"
@@ -72,6 +81,8 @@ class Observing:
         found, otel = settings or Settings(), self.otel
         if not otel:
             return found
+        if otel == "none":
+            return replace(found, exporter="none", langfuse=None)
         if otel in WORDS:
             return replace(found, enabled=True, exporter=cast("Exporter", otel))
         if otel.startswith(FILE) and otel != FILE:
@@ -80,7 +91,7 @@ class Observing:
         if "://" not in otel:
             raise ConfigError(f"--otel {otel!r}: give {', '.join(WORDS)}, file:PATH or a URL")
         url = check_url(otel, "--otel")
-        headers = found.headers if url == found.endpoint else {}
+        headers = found.headers if url == found.endpoint else None
         return replace(found, enabled=True, exporter="otlp", endpoint=url, headers=headers)
 
     def log(self, settings: LogSettings | None = None) -> LogSettings:

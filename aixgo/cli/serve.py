@@ -19,7 +19,16 @@ from aixgo.cli.logs import log_to_stderr, say
 from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
 from aixgo.cli.places import AGENT, Places, places_of
 from aixgo.cli.record import record_part
-from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
+from aixgo.cli.secured import (
+    Ca,
+    Cert,
+    ExternalTls,
+    KeyFile,
+    ServerName,
+    TokenFile,
+    Transport,
+    secured,
+)
 from aixgo.config import (
     Config,
     Overrides,
@@ -62,6 +71,7 @@ def command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow plaintext to and from other machines.")
     ] = False,
+    transport: Transport = "",
     external_tls: ExternalTls = False,
     ca: Ca = "",
     cert: Cert = "",
@@ -91,6 +101,7 @@ def command(
     log_to_stderr(settings=loaded.logging)
     deployment = secured(
         loaded.deployment,
+        transport=transport,
         ca=ca,
         cert=cert,
         key=key,

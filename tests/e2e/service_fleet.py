@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import shutil
@@ -10,8 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,9 +18,8 @@ from aixgo import Tls
 from tests.e2e.commands import ROOT, environment
 from tests.services import Service
 
-PORT = "50051"
-EVERYBODY = f"dns:///{{agent}}:{PORT}"
-STOP_TIMEOUT = 10.0  # seconds
+PORT, HEALTH_PORT = 50051, 8081
+PATIENCE = 25.0  # seconds that a start, or a stop, may take
 CAN_MOUNT = (
     os.geteuid() == 0
     and shutil.which("unshare") is not None
@@ -31,158 +29,144 @@ CAN_MOUNT = (
 
 
 class Replica:
-    """One process of a service."""
+    """One process of a service, and where it listens."""
 
     def __init__(self, service: Service, address: str, health: str) -> None:
         self.service = service
         self.address = address
         self.health = health
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: subprocess.Popen[str] | None = None
 
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
 
-    async def ended(self) -> int:
-        """Its exit code."""
+    def ended(self) -> int:
+        """Its exit code, once it has ended."""
         assert self.process is not None
-        async with asyncio.timeout(STOP_TIMEOUT):
-            return await self.process.wait()
+        self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode
 
 
 class ServiceFleet:
-    """The services that serve, not started yet; leaving ends them all.
+    """The services that serve, none of them started; leaving ends them all.
+
+    Where a process can have a hosts file of its own, each replica has an address and is found by its service's name, as
+    in a cluster; else each has a port, and whoever looks for a name is told ports instead.
 
     Args:
         services: with the commands of a file.
         folder: for certificates, the hosts file and logs.
-        by_name: give each replica an address and find it by name, as a cluster does; else by ports of 127.0.0.1.
+        variables: given to every process besides.
     """
 
-    def __init__(self, services: Iterable[Service], folder: Path, *, by_name: bool) -> None:
-        self.certs = folder / "certs"
+    def __init__(
+        self,
+        services: Iterable[Service],
+        folder: Path,
+        *,
+        by_name: bool = CAN_MOUNT,
+        **variables: str,
+    ) -> None:
         self._folder = folder
+        self._certs = folder / "certs"
         self._hosts = folder / "hosts" if by_name else None
+        self._variables = variables
         serving = [service for service in services if service.verb == "serve"]
+        places = iter(_places(sum(service.replicas for service in serving), by_name=by_name))
         self.replicas = {
-            service.name: [Replica(service, "", "") for _ in range(service.replicas)]
+            service.name: [Replica(service, *next(places)) for _ in range(service.replicas)]
             for service in serving
         }
-        every = [replica for replicas in self.replicas.values() for replica in replicas]
-        if by_name:
-            network = f"127.{random.randint(64, 250)}.{random.randint(0, 250)}"
-            for number, replica in enumerate(every, 1):
-                replica.address = f"{network}.{number}:{PORT}"
-                replica.health = f"{network}.{number}:8081"
-        else:
-            ports = iter(_free_ports(2 * len(every)))
-            for replica in every:
-                replica.address = f"127.0.0.1:{next(ports)}"
-                replica.health = f"127.0.0.1:{next(ports)}"
-
-    async def __aenter__(self) -> Self:
         if self._hosts is not None:
-            self._hosts.write_text(
-                "127.0.0.1 localhost\n"
-                + "".join(
-                    f"{replica.address.partition(':')[0]} {name}\n"
-                    for name, replicas in self.replicas.items()
-                    for replica in replicas
-                )
-            )
+            names = [
+                f"{replica.address.partition(':')[0]} {name}\n" for name, replica in self._each()
+            ]
+            self._hosts.write_text("127.0.0.1 localhost\n" + "".join(names))
+
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        for replicas in self.replicas.values():
-            for replica in replicas:
-                if replica.process is not None and replica.process.returncode is None:
-                    replica.process.kill()
-                    await replica.process.wait()
+    def __exit__(self, *exc: object) -> None:
+        for _, replica in self._each():
+            if replica.process is not None:
+                replica.process.kill()
+                replica.process.communicate()
 
-    def tls(self, name: str, asked: str) -> Tls:
-        """The certificates of one of the fleet, for calling another one."""
-        own = self.certs / name
-        return Tls(
-            ca=str(self.certs / "ca.pem"), cert=f"{own}.pem", key=f"{own}.key", server_name=asked
-        )
-
-    async def start(self, *names: str) -> None:
-        """Start all replicas of these services at once and wait until they serve."""
-        chosen = [replica for name in names for replica in self.replicas[name]]
-        for number, replica in enumerate(chosen):
-            log = self._folder / f"{replica.service.name}-{number}.log"
-            with log.open("wb") as errors:
-                replica.process = await asyncio.create_subprocess_exec(
-                    *self._command(replica),
+    def start(self, *names: str) -> None:
+        """Start all replicas of these services that do not run, and wait until they serve."""
+        new = [replica for name in names for replica in self.replicas[name]]
+        new = [r for r in new if r.process is None or r.process.poll() is not None]
+        for replica in new:
+            with (self._folder / f"{replica.service.name}.log").open("a") as errors:
+                replica.process = subprocess.Popen(
+                    self._command(replica),
                     cwd=ROOT,
-                    env=environment(**replica.service.environment),
-                    stdout=asyncio.subprocess.PIPE,
+                    env=environment(**replica.service.environment, **self._variables),
+                    stdout=subprocess.PIPE,
                     stderr=errors,
+                    text=True,
                 )
-        for replica in chosen:
+        for replica in new:
             assert replica.process is not None
             assert replica.process.stdout is not None
-            line = (await replica.process.stdout.readline()).decode()
-            assert line.startswith("serving "), (replica.service.name, line, self.logs())
+            guard = threading.Timer(PATIENCE, replica.process.kill)
+            guard.start()
+            line = replica.process.stdout.readline()
+            guard.cancel()
+            assert line.startswith("serving "), (replica.service.name, line, self._logs())
 
-    async def stop(self) -> set[int]:
-        """Have all of them drain at once; their exit codes."""
-        running = [replica for replicas in self.replicas.values() for replica in replicas]
-        for replica in running:
-            replica.send(signal.SIGTERM)
-        return set(await asyncio.gather(*(replica.ended() for replica in running)))
+    def run(self, service: Service, given: str = "") -> str:
+        """What a service that does not stay prints."""
+        done = subprocess.run(
+            self._in_namespace(self._local(service.command)),
+            cwd=ROOT,
+            env=environment(**service.environment, **self._variables),
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-    def logs(self) -> str:
-        """What the processes wrote to standard error."""
+    def tls(self, name: str, asked: str) -> Tls:
+        """The certificates of `name`, for calling `asked`."""
+        own = self._certs / name
+        return Tls(
+            ca=str(self._certs / "ca.pem"), cert=f"{own}.pem", key=f"{own}.key", server_name=asked
+        )
+
+    def _each(self) -> Iterable[tuple[str, Replica]]:
+        return ((name, replica) for name, found in self.replicas.items() for replica in found)
+
+    def _logs(self) -> str:
         files = sorted(self._folder.glob("*.log"))
         return "\n".join(f"{file.name}: {file.read_text(errors='replace')}" for file in files)
-
-    async def run(self, service: Service, given: bytes = b"") -> tuple[str, str, int]:
-        """What a service that does not stay prints, its errors, and its exit code."""
-        process = await asyncio.create_subprocess_exec(
-            *self._in_namespace(self._local(service.command)),
-            cwd=ROOT,
-            env=environment(**service.environment),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            out, errors = await process.communicate(given)
-        except BaseException:
-            process.kill()
-            raise
-        assert process.returncode is not None
-        return out.decode(), errors.decode(), process.returncode
 
     def _command(self, replica: Replica) -> list[str]:
         """The command of a replica, with the addresses it has here."""
         own = {
             f"--address=0.0.0.0:{PORT}": f"--address={replica.address}",
-            "--health=:8081": f"--health={replica.health}",
+            f"--health=:{HEALTH_PORT}": f"--health={replica.health}",
         }
         command = replica.service.command
         assert set(own) <= set(command), "else two replicas would listen at one address"
         return self._in_namespace(self._local([own.get(part, part) for part in command]))
 
     def _local(self, command: Sequence[str]) -> list[str]:
-        """A command with the folder of the certificates, and the names if they do not resolve here."""
-        found = [
-            sys.executable,
-            "-m",
-            *(part.replace("/certs", str(self.certs)) for part in command),
-        ]
+        """A command with the folder its certificates have here, and ports for names that mean nothing here."""
+        traced = f"--otel={self._variables.get('AIXGO_OTEL', '')}"  # as ${AIXGO_OTEL} in the file
+        parts = [traced if part == "--otel=" else part for part in command]
+        parts = [part.replace("/certs", str(self._certs)) for part in parts]
         if self._hosts is None:
-            found = [new for part in found for new in self._without_names(part)]
-        return found
+            parts = [new for part in parts for new in self._with_ports(part)]
+        return [sys.executable, "-m", *parts]
 
-    def _without_names(self, part: str) -> list[str]:
-        if part == f"--peer={EVERYBODY}":
-            return [
-                f"--peer={name}={replica.address}"
-                for name, replicas in self.replicas.items()
-                for replica in replicas
-            ]
+    def _with_ports(self, part: str) -> list[str]:
+        if part == f"--peer=dns:///{{agent}}:{PORT}":
+            return [f"--peer={name}={replica.address}" for name, replica in self._each()]
         for name, replicas in self.replicas.items():
             part = part.replace(f"dns:///{name}:{PORT}", replicas[0].address)
         return [part]
@@ -194,20 +178,14 @@ class ServiceFleet:
         return ["unshare", "-m", "sh", "-c", own_hosts, str(self._hosts), *command]
 
 
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
+def _places(count: int, *, by_name: bool) -> list[tuple[str, str]]:
+    """For each process where it listens, and where it answers health checks."""
+    if by_name:
+        network = f"127.{random.randint(64, 250)}.{random.randint(0, 250)}"  # which nobody else has
+        hosts = [f"{network}.{number}" for number in range(1, count + 1)]
+        return [(f"{host}:{PORT}", f"{host}:{HEALTH_PORT}") for host in hosts]
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(2 * count)]
+    ports = [f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes]
     for probe in probes:
         probe.close()
-    return ports
-
-
-@asynccontextmanager
-async def certified(
-    services: Iterable[Service], folder: Path, certs: Service, *, by_name: bool
-) -> AsyncIterator[ServiceFleet]:
-    """A fleet whose certificates `certs` has made."""
-    async with ServiceFleet(services, folder, by_name=by_name) as fleet:
-        _, errors, code = await fleet.run(certs)
-        assert code == 0, errors
-        yield fleet
+    return list(zip(ports[:count], ports[count:], strict=True))
