@@ -122,6 +122,8 @@ class CallContext:
     """Of another attempt of a call: the context the call began with."""
     part_of: CallContext | None = None
     """Of a part, from which an orchestration makes the attempts of one of its calls: the whole call."""
+    tracestate = ""
+    """What tracing systems say of the trace besides `traceparent`, as the W3C header."""
     _calls: dict[str, int] | None = None
     _random: random.Random | None = None
 
@@ -185,7 +187,7 @@ class CallContext:
             HopLimit: the path would become longer than it may be.
         """
         self.check_hops(target)
-        return CallContext(
+        made = CallContext(
             target,
             deadline,
             self.clock,
@@ -199,6 +201,9 @@ class CallContext:
             self.traceparent,
             self.baggage,
         )
+        if self.tracestate:
+            made.tracestate = self.tracestate
+        return made
 
     @property
     def bounds(self) -> tuple[tuple[Hop, ...], int, float]:
@@ -230,6 +235,7 @@ class CallContext:
             self.idempotency_key,
         )
         other.began, other.task, other.guarded = self.began, self.task, self.guarded
+        other.tracestate = self.tracestate
         other.at_instance = "" if target else self.at_instance
         other.purse, other.spent, other.first = self.purse, first.usage, first
         return other

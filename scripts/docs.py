@@ -23,7 +23,8 @@ from aixgo.keys import Key
 from aixgo.loading import kinds
 from aixgo.observability.counted import COUNTED
 from aixgo.observability.instruments import KEPT, OBSERVED, Instrument
-from aixgo.orchestration.base import LIMIT_KEYS
+from aixgo.observability.langfuse import LANGFUSE_KEYS
+from aixgo.orchestration.base import LIMIT_KEYS, STRATEGY_KEYS
 from aixgo.providers import VENDORS
 from aixgo.resilience.base import Policy, Seam, policy_class
 
@@ -165,6 +166,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "roles": roles,
     "orchestration": lambda: keys(ORCHESTRATION_KEYS),
     "limits": lambda: keys(LIMIT_KEYS),
+    "strategies": lambda: keys(STRATEGY_KEYS),
     "patterns": patterns,
     "policies": policies,
     "vendors": vendors,
@@ -175,6 +177,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "tls": lambda: keys(TLS_KEYS),
     "auth": lambda: keys(AUTH_KEYS),
     "observability": lambda: keys(OBSERVABILITY_KEYS),
+    "langfuse": lambda: keys(LANGFUSE_KEYS),
     "logging": lambda: keys(LOG_KEYS),
     "absent": absent,
 }

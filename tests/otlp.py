@@ -44,6 +44,7 @@ class Received:
     failed: bool
     status: str
     flags: int
+    state: str
     began: int
     ended: int
     children: list[Received] = field(default_factory=list)
@@ -121,6 +122,7 @@ class Receiver:
                                 failed=span.status.code == 2,
                                 status=span.status.message,
                                 flags=span.flags,
+                                state=span.trace_state,
                                 began=span.start_time_unix_nano,
                                 ended=span.end_time_unix_nano,
                             )

@@ -24,6 +24,7 @@ Otel: TypeAlias = Annotated[
     str,
     typer.Option(
         "--otel",
+        envvar="AIXGO_OTEL",
         metavar="WHERE",
         help="Where traces go: otlp, a collector's URL, console, file:PATH, or none.",
     ),
@@ -37,10 +38,18 @@ Prometheus: TypeAlias = Annotated[
     ),
 ]
 LogFormat: TypeAlias = Annotated[
-    str, typer.Option("--log-format", help="How the log looks: text or json.")
+    str,
+    typer.Option(
+        "--log-format", envvar="AIXGO_LOG_FORMAT", help="How the log looks: text or json."
+    ),
 ]
 LogLevel: TypeAlias = Annotated[
-    str, typer.Option("--log-level", help="Of our log: debug, info, warning, error or critical.")
+    str,
+    typer.Option(
+        "--log-level",
+        envvar="AIXGO_LOG_LEVEL",
+        help="Of our log: debug, info, warning, error or critical.",
+    ),
 ]
 
 FILE = "file:"
@@ -85,6 +94,8 @@ class Observing:
             found = replace(found, enabled=True, prometheus=self.prometheus)
         if not otel:
             return found
+        if otel == "none":
+            return replace(found, exporter="none", langfuse=None)
         if otel in WORDS:
             return replace(found, enabled=True, exporter=cast("Exporter", otel))
         if otel.startswith(FILE) and otel != FILE:
@@ -93,7 +104,7 @@ class Observing:
         if "://" not in otel:
             raise ConfigError(f"--otel {otel!r}: give {', '.join(WORDS)}, file:PATH or a URL")
         url = check_url(otel, "--otel")
-        headers = found.headers if url == found.endpoint else {}
+        headers = found.headers if url == found.endpoint else None
         return replace(found, enabled=True, exporter="otlp", endpoint=url, headers=headers)
 
     def log(self, settings: LogSettings | None = None) -> LogSettings:

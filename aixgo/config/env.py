@@ -18,20 +18,24 @@ from aixgo.providers import VENDORS
 __all__ = [
     "ALLOWED",
     "ALLOWED_PREFIX",
+    "HIDDEN_KEYS",
     "MORE_VARIABLE",
     "SECRETS",
     "SECRET_KEYS",
     "expand",
     "for_files",
     "is_secret",
+    "secrets_in",
 ]
 
 ALLOWED_PREFIX = "AIXGO_"
 ALLOWED = frozenset({"HOME", "HOST", "HOSTNAME", "LOG_LEVEL", "PORT", "TMPDIR", "USER"})
 SECRETS = frozenset(name for vendor in VENDORS.values() for name in vendor.key_variables)
 SECRET_KEYS = frozenset(
-    {"anthropic_key", "api_key", "headers", "huggingface_key", "openai_key", "password", "token"}
+    {"anthropic_key", "api_key", "huggingface_key", "openai_key", "password", "token"}
 )
+HIDDEN_KEYS = SECRET_KEYS | {"secret_key"}
+"""Keys whose values no text shows; the last is of a service that no vendor's key is for."""
 MORE_VARIABLE = "AIXGO_CONFIG_ENV"
 """Names, separated by commas, that whoever starts the program allows besides."""
 
@@ -68,6 +72,17 @@ def expand(text: str, *, key: str = "", environ: Mapping[str, str] | None = None
 def is_secret(name: str) -> bool:
     """Whether the variable holds a key, of a vendor or of a caller of ours."""
     return name in SECRETS or name.startswith("AIXGO_API_KEY")
+
+
+def secrets_in(text: str) -> list[str]:
+    """The variables whose key stands in `text`, but for those whose value files may have."""
+    held = {name: value.strip() for name, value in os.environ.items() if value.strip()}
+    free = {value for name, value in held.items() if for_files(name)}
+    return [
+        name
+        for name, value in held.items()
+        if is_secret(name) and value in text and value not in free
+    ]
 
 
 def for_files(name: str, environ: Mapping[str, str] | None = None) -> bool:

@@ -22,7 +22,15 @@ from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
 from aixgo.providers import VENDORS, Vendor, choose_model, resolve_model, written_address
 
-__all__ = ["NO_KEY", "ModelChoice", "check_model", "key_for_file", "model_of"]
+__all__ = [
+    "NO_KEY",
+    "ModelChoice",
+    "check_model",
+    "key_for_file",
+    "model_of",
+    "on_this_machine",
+    "origin",
+]
 
 NO_KEY = "none"
 """Sent instead of a key to who needs none, so that no variable is asked for one."""
@@ -83,7 +91,7 @@ def key_for_file(model: str, api_key: str) -> str:
         ConfigError: the model's address is another than its vendor's, and the key a vendor's.
     """
     vendor, url = written_address(model)
-    if vendor is None or not url or _on_this_machine(url) or _is_one_of(url, [vendor]):
+    if vendor is None or not url or on_this_machine(url) or _is_one_of(url, [vendor]):
         return api_key
     if os.environ.get(vendor.headers_variable, ""):
         text = (
@@ -126,12 +134,12 @@ def _secret_variable(key: str) -> str:
 
 def _is_one_of(url: str, vendors: list[Vendor]) -> bool:
     """Whether the URL leads to where one of them is found: its own host, or the environment's."""
-    origin = _origin(url)
-    places = {_origin(place) for v in vendors for place in (v.base_url, v.address())}
-    return origin is not None and origin in places
+    found = origin(url)
+    places = {origin(place) for v in vendors for place in (v.base_url, v.address())}
+    return found is not None and found in places
 
 
-def _origin(url: str) -> tuple[str, str, int] | None:
+def origin(url: str) -> tuple[str, str, int] | None:
     """Scheme, host and port; None if one could read the host in two ways."""
     if not PLAIN_URL.fullmatch(url):
         return None
@@ -148,11 +156,12 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _on_this_machine(url: str) -> bool:
-    origin = _origin(url)
-    if origin is None:
+def on_this_machine(url: str) -> bool:
+    """Whether the URL leads to the machine this runs on."""
+    found = origin(url)
+    if found is None:
         return False
-    host = origin[1]
+    host = found[1]
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

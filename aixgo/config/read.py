@@ -17,7 +17,7 @@ from typing import Self
 
 import yaml
 
-from aixgo.config.env import SECRET_KEYS, expand
+from aixgo.config.env import HIDDEN_KEYS, expand
 from aixgo.errors import ConfigError
 from aixgo.keys import Secret
 from aixgo.message import JSONValue
@@ -31,11 +31,13 @@ __all__ = [
     "Block",
     "Items",
     "Line",
+    "block_of",
     "in_file",
     "position",
     "problem",
     "read_file",
     "read_text",
+    "text_of",
 ]
 
 MAX_FILE_BYTES = 10 * 1024 * 1024
@@ -61,6 +63,18 @@ class Block(dict[str, JSONValue]):
         super().__init__()
         self.line = line
         self.lines: dict[str, int] = {}
+
+
+def text_of(block: Block, name: str) -> str:
+    """The text that stands under `name`, or ""."""
+    value = block.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def block_of(block: Block, name: str) -> Block:
+    """The mapping that stands under `name`, or an empty one."""
+    value = block.get(name)
+    return value if isinstance(value, Block) else Block()
 
 
 class Items(list[JSONValue]):
@@ -215,6 +229,10 @@ class _Reader:
             raise self._problem(event, path, f"nothing is anchored as &{name} above")
         if anchored is None:
             raise self._problem(event, path, f"*{name} stands inside what it repeats")
+        key = path.rpartition(".")[2]
+        if isinstance(anchored.value, Secret) and not (key in HIDDEN_KEYS or _is_header(path)):
+            listed = ", ".join(sorted(HIDDEN_KEYS))
+            raise self._problem(event, path, f"*{name} is a secret and may only stand in: {listed}")
         self._count(event, path, anchored.nodes)
         if anchored.depth:
             self._check_depth(event, path, depth + anchored.depth - 1)
@@ -271,15 +289,16 @@ class _Reader:
         return str(event.value)
 
     def _scalar(self, event: yaml.ScalarEvent, path: str) -> JSONValue:
-        text, key = str(event.value), _key(path)
+        text, key = str(event.value), path.rpartition(".")[2]
+        is_header = _is_header(path)
         if "${" in text:
             try:
-                text = expand(text, key=key)
+                text = expand(text, key="" if is_header else key)
             except ConfigError as exc:
                 raise self._problem(event, path, str(exc)) from exc
         if len(text.encode()) > MAX_SCALAR_BYTES:
             raise self._problem(event, path, f"a value holds more than {MAX_SCALAR_BYTES} bytes")
-        if key in SECRET_KEYS and text != event.value:
+        if (is_header or key in HIDDEN_KEYS) and text != event.value:
             return Secret(text)
         if not event.implicit[0]:  # quoted, or a block of text
             return text
@@ -308,9 +327,8 @@ def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark is not None else 0
 
 
-def _key(path: str) -> str:
-    """The key a value belongs to; a header may have any name, and what may stand in one does not depend on it."""
-    return "headers" if path.startswith(HEADERS) else path.rpartition(".")[2]
+def _is_header(path: str) -> bool:
+    return path.startswith(HEADERS)
 
 
 def _plain(text: str) -> JSONValue:

@@ -6,6 +6,7 @@ more. Below: message. Above: runtimes put and take.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +30,8 @@ class Posted:
     principal: str = ""
     tenant: str = ""
     traceparent: str = ""
+    tracestate: str = ""
+    baggage: Mapping[str, str] | None = None
     budget: Budget | None = None
 
     @classmethod
@@ -44,6 +47,8 @@ class Posted:
             principal=context.principal,
             tenant=context.tenant,
             traceparent=context.traceparent,
+            tracestate=context.tracestate,
+            baggage=context.baggage,
             budget=context.budget,
         )
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("aixgo.observability")
 
 PROTOCOLS = ("http/protobuf", "grpc")
+NO_HEADERS = ","  # a list of none; for nothing at all the exporter would take the environment's
 DEFAULT_PORTS = {"http/protobuf": 4318, "grpc": 4317}
 
 
@@ -62,7 +63,7 @@ def span_exporter(settings: Settings) -> tuple[SpanExporter, str]:
         from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as over_grpc
 
         return over_grpc.OTLPSpanExporter(
-            endpoint=url, headers=headers, timeout=settings.timeout
+            endpoint=url, headers=headers or NO_HEADERS, timeout=settings.timeout
         ), url
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as over_http
 
@@ -80,7 +81,7 @@ def only_these_headers(headers: Mapping[str, str], signal: str = "traces") -> re
     The exporter adds what OTEL_EXPORTER_OTLP_HEADERS names to what it is given, and that may be a key to
     another receiver.
     """
-    foreign = [name for name in _headers({}, signal) if name not in headers]
+    foreign = [name for name in _headers(None, signal) if name not in headers]
 
     def strip(request: requests.PreparedRequest) -> requests.PreparedRequest:
         for name in foreign:
@@ -113,8 +114,8 @@ def _otlp(settings: Settings, signal: str) -> tuple[str, str, dict[str, str]]:
     return protocol, url, _headers(settings.headers, signal)
 
 
-def _headers(given: Mapping[str, str], signal: str) -> dict[str, str]:
-    if given:
+def _headers(given: Mapping[str, str] | None, signal: str) -> dict[str, str]:
+    if given is not None:
         return {name.lower(): value for name, value in given.items()}
     name, listed = _variable("HEADERS", signal)
     found: dict[str, str] = {}

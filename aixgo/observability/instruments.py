@@ -114,8 +114,15 @@ KEPT: Final = (
     Instrument("aixgo.cache.saved_usd", "counter", "{USD}", "What the hits would have cost."),
     Instrument("aixgo.cache.entries", "updowncounter", "{answer}", "Answers kept."),
     Instrument("aixgo.cache.size", "updowncounter", "By", "About their size."),
+    Instrument(
+        "aixgo.exports",
+        "counter",
+        "{item}",
+        "Spans and scores, `delivered` and `dropped` on their way out.",
+        ("aixgo.exports.of", OUTCOME),
+    ),
 )
-"""What the policies of the process count, and what they are at now."""
+"""What the policies of the process count and are at now, and what became of what was to be exported."""
 
 OBSERVED: Final = (
     Instrument(

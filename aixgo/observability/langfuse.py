@@ -19,7 +19,7 @@ from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.observability.urls import check_url
 
-__all__ = ["LangfuseAccess", "LangfuseSettings"]
+__all__ = ["LANGFUSE_KEYS", "LangfuseAccess", "LangfuseSettings"]
 
 WHERE = "observability.langfuse"
 CLOUD = "https://cloud.langfuse.com"
@@ -32,7 +32,7 @@ SECRET_KEY = re.compile(r"[\x21-\x7e]+")
 
 LANGFUSE_KEYS: Mapping[str, Key] = {
     "host": Key("text", "URL of the server; else LANGFUSE_BASE_URL, else LANGFUSE_HOST"),
-    "public_key": Key("text", "the project's public key; else LANGFUSE_PUBLIC_KEY", secret=True),
+    "public_key": Key("text", "the project's public key; else LANGFUSE_PUBLIC_KEY"),
     "secret_key": Key("text", "the project's secret key; else LANGFUSE_SECRET_KEY", secret=True),
     "environment": Key(
         "text", "such as production or staging; else LANGFUSE_TRACING_ENVIRONMENT, else default"

@@ -157,6 +157,8 @@ class Metering:
             self._into["aixgo.call.time_to_first_chunk"](work.first_chunk, target)
 
     def _asked(self, work: ModelUse, error: str) -> None:
+        if work.cached:
+            return  # nobody was asked, and the cache counts it
         completion = work.completion
         model = (
             names.CHAT,

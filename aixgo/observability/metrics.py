@@ -33,7 +33,6 @@ from aixgo.observability import conventions
 from aixgo.observability.backlog import CLOSE_TIMEOUT, LAST, bounded
 from aixgo.observability.complaints import Complaints
 from aixgo.observability.counted import COUNTED, Readings
-from aixgo.observability.exporters import metric_exporter
 from aixgo.observability.instruments import KEPT, Instrument
 from aixgo.observability.metering import Metering, Series
 from aixgo.observability.settings import Settings
@@ -90,6 +89,8 @@ def periodic(settings: Settings, complaints: Complaints) -> MetricReader:
     Raises:
         ConfigError: an address, a header, a file or the interval cannot be used.
     """
+    from aixgo.observability.exporters import metric_exporter  # Prometheus needs none of it
+
     exporter, where = metric_exporter(settings)
     interval = settings.metrics_export_interval or _interval()
     return PeriodicExportingMetricReader(

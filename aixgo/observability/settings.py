@@ -56,7 +56,10 @@ KEYS: Mapping[str, Key] = {
     "endpoint": Key(
         "text", "URL of the collector; else OTEL_EXPORTER_OTLP_ENDPOINT, else this machine"
     ),
-    "headers": Key("mapping", "sent with every export; else OTEL_EXPORTER_OTLP_HEADERS"),
+    "headers": Key(
+        "mapping",
+        "sent with every export; else OTEL_EXPORTER_OTLP_HEADERS",
+    ),
     "timeout": Key("duration", "time for one export", default=5, minimum=0.1),
     "file": Key("text", "where the exporter `file` appends OTLP JSON, a line per batch"),
     "service_name": Key("text", "who we are; else OTEL_SERVICE_NAME, else aixgo"),
@@ -100,7 +103,8 @@ class Settings:
     exporter: Exporter = "none"
     protocol: Protocol = ""
     endpoint: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    """None: those of the variables. An empty mapping: none at all."""
     timeout: float = 5.0
     file: str = ""
     service_name: str = ""
@@ -119,7 +123,7 @@ class Settings:
                 key.check(value, f"{where}.{name}")
         if self.endpoint:
             check_url(self.endpoint, f"{where}.endpoint")
-        check_headers(self.headers, f"{where}.headers")
+        check_headers(self.headers or {}, f"{where}.headers")
         for name, exporter in (("exporter", self.exporter), ("metrics", self.metrics)):
             if exporter == "file" and not self.file:
                 raise ConfigError(f"{where}.{name} is 'file', and {where}.file names none")

@@ -50,7 +50,7 @@ class SetupOptions(TypedDict, total=False):
     exporter: Exporter
     protocol: Protocol
     endpoint: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] | None
     timeout: float
     file: str
     service_name: str

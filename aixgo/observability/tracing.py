@@ -15,22 +15,11 @@ import hashlib
 from typing import TypeAlias
 
 from opentelemetry import baggage, trace
-from opentelemetry.context import (
-    Context,
-    attach,
-    create_key,
-    detach,
-    get_current,
-    get_value,
-    set_value,
-)
+from opentelemetry.context import Context, attach, create_key, detach, get_value, set_value
 from opentelemetry.trace import (
-    NonRecordingSpan,
-    SpanContext,
     SpanKind,
     Status,
     StatusCode,
-    TraceFlags,
     set_span_in_context,
 )
 
@@ -40,6 +29,7 @@ from aixgo.errors import AixgoError
 from aixgo.ledger import Usage
 from aixgo.observability import conventions as names
 from aixgo.observability.content import Content
+from aixgo.observability.headers import current_or, note, remote_parent, span_context_of
 from aixgo.observability.patterns import pattern_attributes
 from aixgo.observability.quality import QualityScore
 from aixgo.telemetry import (
@@ -53,7 +43,7 @@ from aixgo.telemetry import (
     error_type,
 )
 
-__all__ = ["Attributes", "Tracing", "parse_traceparent", "prompt_hash", "score_span", "traceparent"]
+__all__ = ["Attributes", "Tracing", "prompt_hash", "score_span"]
 
 Value: TypeAlias = str | bool | int | float | tuple[str, ...]
 Attributes: TypeAlias = dict[str, Value]
@@ -99,15 +89,15 @@ class Tracing:
     # -- one method per kind of work ------------------------------------------------------------------------
 
     def _call(self, work: Call) -> Span | None:
-        parent = _current_or(work.context.traceparent)
+        parent = current_or(work.context)
         if self._dropped(parent):
-            work.context.traceparent = traceparent(_span_context(parent))
+            note(work.context, span_context_of(parent))
             return None
         attributes = _of_call(work.context, work.target)
         span = self._start(
             f"{names.INVOKE_AGENT} {work.target}", SpanKind.CLIENT, parent, attributes
         )
-        work.context.traceparent = traceparent(span.get_span_context())
+        note(work.context, span.get_span_context())
         if carried := baggage.get_all(parent):
             given = {name: str(value) for name, value in carried.items()}
             work.context.baggage = {**(work.context.baggage or {}), **given}
@@ -115,7 +105,7 @@ class Tracing:
 
     def _execution(self, work: Execution) -> Span | None:
         context = work.context
-        parent = _remote_parent(context)
+        parent = remote_parent(context)
         if self._dropped(parent):
             return _Entered(parent)
         attributes = _of_call(context, work.target)
@@ -124,7 +114,7 @@ class Tracing:
         parent = set_value(AGENT_VERSION, attributes.get(names.AGENT_VERSION), parent)
         kind = SpanKind.CONSUMER if work.posted else SpanKind.SERVER
         span = self._start(f"{names.INVOKE_AGENT} {work.target}", kind, parent, attributes)
-        context.traceparent = traceparent(span.get_span_context())
+        note(context, span.get_span_context())
         return _Span(self, span, parent)
 
     def _orchestration(self, work: Orchestration) -> Span | None:
@@ -145,6 +135,8 @@ class Tracing:
         }
         if work.streaming:
             attributes[names.REQUEST_STREAM] = True
+        if work.cached:
+            attributes[names.CACHE_HIT] = True
         given = {
             names.REQUEST_TEMPERATURE: request.temperature,
             names.REQUEST_TOP_P: request.top_p,
@@ -154,9 +146,8 @@ class Tracing:
             names.OUTPUT_TYPE: None if request.output_schema is None else "json",
         }
         attributes.update({name: value for name, value in given.items() if value is not None})
-        return self._inner(
-            f"{names.CHAT} {request.model}", SpanKind.CLIENT, work.context, attributes
-        )
+        kind = SpanKind.INTERNAL if work.cached else SpanKind.CLIENT
+        return self._inner(f"{names.CHAT} {request.model}", kind, work.context, attributes)
 
     def _tool(self, work: ToolUse) -> Span | None:
         attributes: Attributes = {
@@ -175,7 +166,7 @@ class Tracing:
         self, name: str, kind: SpanKind, context: CallContext | None, attributes: Attributes
     ) -> Span | None:
         """A span of something that happens inside a call, or outside any."""
-        parent = _current_or("" if context is None else context.traceparent)
+        parent = current_or(context)
         if self._dropped(parent):
             return None
         if context is not None:
@@ -195,7 +186,7 @@ class Tracing:
         """Whether nothing below `parent` is sampled."""
         if not self._follows_parent:
             return False
-        found = _span_context(parent)
+        found = span_context_of(parent)
         return found.is_valid and not found.trace_flags.sampled
 
     def finish(self, work: Work, span: trace.Span) -> None:
@@ -277,53 +268,6 @@ class _Entered:
 def score_span(given: QualityScore) -> None:
     """The quality sink that makes a score part of the current span."""
     trace.get_current_span().set_attribute(f"{names.QUALITY_PREFIX}{given.dimension}", given.score)
-
-
-# -- parents ------------------------------------------------------------------------------------------------
-
-
-def traceparent(context: SpanContext) -> str:
-    """`context` as the W3C header that travels with a call."""
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
-
-
-def parse_traceparent(header: str) -> SpanContext | None:
-    """The span a W3C header names; None if it names none, as foreign callers may send anything."""
-    parts = header.split("-")
-    if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2] or parts[0] == "ff":
-        return None
-    try:
-        found = SpanContext(
-            int(parts[1], 16),
-            int(parts[2], 16),
-            is_remote=True,
-            trace_flags=TraceFlags(int(parts[3], 16)),
-        )
-    except ValueError:
-        return None
-    return found if found.is_valid else None
-
-
-def _span_context(context: Context) -> SpanContext:
-    return trace.get_current_span(context).get_span_context()
-
-
-def _current_or(header: str) -> Context:
-    """OpenTelemetry's current context, or one that continues `header` when no span is current."""
-    current = get_current()
-    if _span_context(current).is_valid or not header:
-        return current
-    found = parse_traceparent(header)
-    return current if found is None else set_span_in_context(NonRecordingSpan(found), current)
-
-
-def _remote_parent(call: CallContext) -> Context:
-    """The context a call arrived with, whatever is current where its host runs."""
-    context = Context()
-    for name, value in (call.baggage or {}).items():
-        context = baggage.set_baggage(name, value, context)
-    found = parse_traceparent(call.traceparent) if call.traceparent else None
-    return context if found is None else set_span_in_context(NonRecordingSpan(found), context)
 
 
 # -- attributes ---------------------------------------------------------------------------------------------

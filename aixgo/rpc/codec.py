@@ -223,6 +223,8 @@ def _fill_identity(proto: pb.CallEnvelope, context: CallContext) -> None:
         proto.tenant = context.tenant
     if context.traceparent:
         proto.traceparent = context.traceparent
+    if context.tracestate:
+        proto.tracestate = context.tracestate
     if context.baggage:
         proto.baggage.update(context.baggage)
     for hop in context.hops:
@@ -243,7 +245,7 @@ def read_context(
     if proto.version not in (0, WIRE_VERSION):
         raise IncompatiblePeer(proto.version, WIRE_VERSION)
     timed = proto.HasField("timeout_nanos")
-    return CallContext(
+    context = CallContext(
         target,
         deadline=clock.monotonic() + (proto.timeout_nanos / NANOS if timed else default_timeout),
         clock=clock,
@@ -258,6 +260,9 @@ def read_context(
         baggage=dict(proto.baggage) if proto.baggage else None,
         idempotency_key=proto.idempotency_key,
     )
+    if proto.tracestate:
+        context.tracestate = proto.tracestate
+    return context
 
 
 def _read_budget(proto: pb.Budget) -> Budget:

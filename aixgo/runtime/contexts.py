@@ -96,7 +96,9 @@ class Contexts:
             principal=posted.principal,
             tenant=posted.tenant,
             traceparent=posted.traceparent,
+            baggage=posted.baggage,
         )
+        context.tracestate = posted.tracestate
         context.peer = posted.peer
         context.began = now
         context.posted = True

@@ -25,7 +25,8 @@ from aixgo.rpc.transports import open_link
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.hosting import Hosted
 from aixgo.runtime.options import Health, Metrics, RuntimeOptions
-from aixgo.runtime.peers import Peer, RemoteAgent, Replicas
+from aixgo.runtime.peers import Peer, RemoteAgent
+from aixgo.runtime.replicas import Replicas
 from aixgo.runtime.serving import RuntimeHost
 from aixgo.security.auth import Token
 from aixgo.security.tls import Tls

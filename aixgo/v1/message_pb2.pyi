@@ -107,7 +107,7 @@ class StreamChunk(_message.Message):
     def __init__(self, type: _Optional[str] = ..., content: _Optional[str] = ..., tool_calls: _Optional[bytes] = ..., source: _Optional[str] = ..., path: _Optional[_Iterable[str]] = ..., sequence: _Optional[int] = ..., status: _Optional[str] = ..., error: _Optional[_Union[ErrorDetail, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timestamp_unix_seconds: _Optional[float] = ...) -> None: ...
 
 class CallEnvelope(_message.Message):
-    __slots__ = ("version", "timeout_nanos", "budget", "idempotency_key", "session", "principal", "tenant", "traceparent", "baggage", "hops", "max_hops", "key")
+    __slots__ = ("version", "timeout_nanos", "budget", "idempotency_key", "session", "principal", "tenant", "traceparent", "baggage", "hops", "max_hops", "key", "tracestate")
     class BaggageEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +127,7 @@ class CallEnvelope(_message.Message):
     HOPS_FIELD_NUMBER: _ClassVar[int]
     MAX_HOPS_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
+    TRACESTATE_FIELD_NUMBER: _ClassVar[int]
     version: int
     timeout_nanos: int
     budget: Budget
@@ -139,7 +140,8 @@ class CallEnvelope(_message.Message):
     hops: _containers.RepeatedCompositeFieldContainer[Hop]
     max_hops: int
     key: str
-    def __init__(self, version: _Optional[int] = ..., timeout_nanos: _Optional[int] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., session: _Optional[str] = ..., principal: _Optional[str] = ..., tenant: _Optional[str] = ..., traceparent: _Optional[str] = ..., baggage: _Optional[_Mapping[str, str]] = ..., hops: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ..., max_hops: _Optional[int] = ..., key: _Optional[str] = ...) -> None: ...
+    tracestate: str
+    def __init__(self, version: _Optional[int] = ..., timeout_nanos: _Optional[int] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., session: _Optional[str] = ..., principal: _Optional[str] = ..., tenant: _Optional[str] = ..., traceparent: _Optional[str] = ..., baggage: _Optional[_Mapping[str, str]] = ..., hops: _Optional[_Iterable[_Union[Hop, _Mapping]]] = ..., max_hops: _Optional[int] = ..., key: _Optional[str] = ..., tracestate: _Optional[str] = ...) -> None: ...
 
 class Hop(_message.Message):
     __slots__ = ("instance", "agent", "key")

@@ -183,10 +183,25 @@ async def test_no_number_is_shown_twice() -> None:
 def test_whatever_policies_count_is_shown() -> None:
     for kind in kinds("resilience"):
         importlib.import_module(f"aixgo.resilience.{kind}")
-    counted = {made.name for made in KEPT if made.kind == "counter"}
-    levels = {made.name for made in KEPT} - counted
-    assert counted == {name for name in measures.counters if name.startswith("aixgo.")}
-    assert levels == {name for name in measures.gauges if name.startswith("aixgo.")}
+    importlib.import_module("aixgo.observability.backlog")
+    assert {made.name for made in KEPT} == {*measures.counters, *measures.gauges}
+
+
+async def test_spans_that_a_collector_does_not_take_are_counted_as_dropped() -> None:
+    with Receiver(status=401) as refuses, Receiver() as takes:
+        async with (
+            setup(exporter="otlp", endpoint=refuses.http, metrics="file", file="/dev/null") as on,
+            LocalRuntime(upper) as rt,
+        ):
+            await rt.call("upper", "x")
+            await asyncio.to_thread(on.flush)
+            dropped = measures.gauges["aixgo.exports"].values
+        async with setup(exporter="otlp", endpoint=takes.http) as on, LocalRuntime(upper) as rt:
+            await rt.call("upper", "x")
+            await asyncio.to_thread(on.flush)
+            delivered = measures.gauges["aixgo.exports"].values
+    assert dropped["traces", "dropped"] == 2
+    assert delivered["traces", "delivered"] >= 2
 
 
 async def test_counts_of_a_runtime_that_ended_are_still_exported(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.context import attach, detach
+from opentelemetry.propagate import extract
 
 from aixgo import AgentRefused, DistributedRuntime
 from aixgo.errors import AgentFailed, DeadlineExceeded, RequestRejected
@@ -212,6 +214,26 @@ async def test_a_pattern_that_streams_has_the_same_tree_as_one_that_does_not(her
     assert run.attributes["aixgo.orchestration.succeeded"] == 2
     assert run.attributes["aixgo.orchestration.failed"] == 0
     assert run.attributes["aixgo.orchestration.wait_seconds"] >= 0  # type: ignore[operator]
+
+
+async def test_baggage_and_tracestate_arrive_two_hops_away(here: Fleet) -> None:
+    headers = {
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "vendor@shop=1,other=t61rcWkgMzE",
+        "baggage": "shop=blue,order=seven%20eight",
+    }
+    token = attach(extract(headers))
+    try:
+        async with here.runtime() as runtime:
+            reply = await runtime.call("relay", "carried")
+    finally:
+        detach(token)
+    assert reply.text == (
+        "[('order', 'seven eight'), ('shop', 'blue')] vendor@shop=1,other=t61rcWkgMzE"
+    )
+    spans = await asyncio.to_thread(here.receiver.wait, 4)
+    assert {span.trace_id for span in spans} == {"0af7651916cd43dd8448eb211c80319c"}
+    assert {span.state for span in spans} == {headers["tracestate"]}
 
 
 async def test_a_sent_message_is_worked_on_below_its_sender(here: Fleet) -> None:

@@ -14,6 +14,8 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from opentelemetry import baggage, trace
+
 from aixgo import Agent, AgentRefused, Message, StreamChunk, Usage, agent, serve, tool
 from aixgo.agents import ChatAgent
 from aixgo.contract import Caller
@@ -35,7 +37,15 @@ async def leaf(text: str) -> str:
     if text == "hang":
         print("hanging", flush=True)
         await asyncio.Event().wait()
+    if text == "carried":
+        return carried()
     return text.upper()
+
+
+def carried() -> str:
+    """What came with the call, as OpenTelemetry's own API tells any library."""
+    state = trace.get_current_span().get_span_context().trace_state
+    return f"{sorted(baggage.get_all().items())} {state.to_header()}"
 
 
 @agent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from aixgo.cli import run_verb
 from aixgo.cli.observing import Observing
 from aixgo.errors import ConfigError
-from aixgo.observability import LogSettings, Settings
+from aixgo.observability import LangfuseSettings, LogSettings, Settings
 from tests.otlp import Receiver
 
 OF_A_FILE = Settings(
@@ -49,9 +50,9 @@ def test_nothing_said_leaves_a_file_s_settings() -> None:
 
 
 def test_traces_go_where_the_option_says_and_the_rest_is_the_file_s(tmp_path: Path) -> None:
-    for otel, exporter in (("otlp", "otlp"), ("console", "console"), ("none", "none")):
+    for otel in ("otlp", "console"):
         found = Observing(otel=otel).traces(OF_A_FILE)
-        assert (found.exporter, found.enabled, found.sampling) == (exporter, True, 0.5)
+        assert (found.exporter, found.enabled, found.sampling) == (otel, True, 0.5)
     found = Observing(otel=f"file:{tmp_path}/t").traces(OF_A_FILE)
     assert (found.exporter, found.file) == ("file", f"{tmp_path}/t")
 
@@ -64,11 +65,18 @@ def test_prometheus_is_listened_for_where_the_option_says() -> None:
         Observing(prometheus="nowhere").traces()
 
 
+def test_nothing_is_traced_if_the_option_says_so() -> None:
+    langfuse = LangfuseSettings(host="http://localhost:3000")
+    for settings in (replace(OF_A_FILE, enabled=True), Settings(langfuse=langfuse)):
+        assert settings.asks_for_something
+        assert not Observing(otel="none").traces(settings).asks_for_something
+
+
 def test_headers_are_sent_to_no_other_collector_than_the_file_s() -> None:
     same = Observing(otel="https://theirs:4318").traces(OF_A_FILE)
     other = Observing(otel="http://mine:4318").traces(OF_A_FILE)
-    assert "authorization" in same.headers
-    assert (other.endpoint, other.headers) == ("http://mine:4318", {})
+    assert same.headers == OF_A_FILE.headers
+    assert (other.endpoint, other.headers) == ("http://mine:4318", None)
 
 
 @pytest.mark.parametrize("otel", ["oltp", "file:", "localhost:4318", "ftp://x", "http://"])
@@ -93,6 +101,23 @@ def test_run_traces_to_where_it_is_told(file: Path, capsys: pytest.CaptureFixtur
         assert run_verb(["run", str(file), "-i", "hi", "--no-record", "--otel", receiver.http]) == 0
         assert [span.name for span in receiver.spans] == ["invoke_agent a"] * 2
     assert capsys.readouterr().out == "hi\n"
+
+
+def test_a_variable_says_what_the_option_does_and_the_option_stands_over_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["run", str(file), "-i", "hi", "--no-record"]
+    with Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.http)
+        monkeypatch.setenv("AIXGO_OTEL", "otlp")
+        monkeypatch.setenv("AIXGO_LOG_FORMAT", "json")
+        monkeypatch.setenv("AIXGO_LOG_LEVEL", "debug")
+        assert run_verb([*run, "--otel", "none"]) == 0
+        assert receiver.posted == []
+        assert run_verb(run) == 0
+        assert [span.name for span in receiver.spans] == ["invoke_agent a"] * 2
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert "aixgo.agents.logger" in {line["logger"] for line in lines}
 
 
 def test_variables_alone_have_run_contact_nothing(

@@ -156,3 +156,27 @@ def test_without_any_key_the_error_is_the_usual_one(
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ConfigError, match="'openai' needs a key: set OPENAI_API_KEY"):
         build(tmp_path, service(ELSEWHERE))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mine: {token: &t '${OPENAI_API_KEY}'}\nagents: [{name: a, role: chat, prompt: *t}]",
+        "mine: {token: &t '${OPENAI_API_KEY}'}\nagents: [{name: a, role: chat, stop: [*t]}]",
+    ],
+)
+def test_an_alias_does_not_carry_a_key_to_where_keys_do_not_belong(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"c\.yaml:2: key .*\*t is a secret") as refused:
+        build(tmp_path, text)
+    assert SECRET not in str(refused.value)
+
+
+def test_an_alias_of_a_key_may_stand_where_keys_do(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "agents:\n- {name: a, role: chat, model: 'openai:m', api_key: &k '${OPENAI_API_KEY}'}\n"
+        "- {name: b, role: chat, model: 'openai:m', api_key: *k}\n"
+    )
+    assert load_config(path).agents[1].settings["api_key"] == SECRET

@@ -15,9 +15,11 @@ import pytest
 from aixgo import load_config, telemetry
 from aixgo.config import Config, assemble, open_runtime
 from aixgo.errors import ConfigError
-from aixgo.observability import LogSettings, Settings, setup
+from aixgo.observability import LangfuseSettings, LogSettings, Settings, setup
+from aixgo.observability.langfuse import LANGFUSE_KEYS
 from aixgo.observability.logs import LOG_KEYS
 from aixgo.observability.settings import KEYS
+from tests.langfuse_server import PUBLIC_KEY, SECRET_KEY, LangfuseServer
 from tests.otlp import Receiver
 
 AGENTS = "agents: [{name: a, role: logger}]\n"
@@ -25,12 +27,18 @@ CODE = """
 import logging
 
 from aixgo import agent
+from aixgo.observability import record_quality_score
 
 log = logging.getLogger(__name__)
 
 @agent
 async def speaks(text: str) -> str:
     log.debug("said quietly")
+    return text
+
+@agent
+async def judged(text: str) -> str:
+    record_quality_score("relevance", 1)
     return text
 
 class Plain:
@@ -79,13 +87,91 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
         "service_name": "shop",
         "sampling": 0.5,
         "capture_content": True,
+        "langfuse": {"host": "http://localhost:3000", "tags": ["a"]},
     }
     assert set(given) == set(KEYS)
     config = loaded(tmp_path, f"observability: {json.dumps(given)}")
-    assert config.observability == Settings(
-        **{**given, "timeout": 1.5, "file": f"{tmp_path}/t.jsonl"}  # type: ignore[arg-type]
-    )
+    langfuse = LangfuseSettings(host="http://localhost:3000", tags=["a"])
+    changed = {
+        "timeout": 1.5,
+        "metrics_export_interval": 30.0,
+        "file": f"{tmp_path}/t.jsonl",
+        "langfuse": langfuse,
+    }
+    assert config.observability == Settings(**{**given, **changed})  # type: ignore[arg-type]
     assert not config.warnings
+
+
+def test_every_key_of_langfuse_reaches_its_settings_and_no_text_shows_the_secret_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIXGO_LANGFUSE_SECRET_KEY", "sk-lf-canary")
+    given = {
+        "host": "https://langfuse.example.com",
+        "public_key": "pk-lf-1",
+        "secret_key": "${AIXGO_LANGFUSE_SECRET_KEY}",
+        "environment": "staging",
+        "release": "9",
+        "tags": ["a", "b"],
+    }
+    assert set(given) == set(LANGFUSE_KEYS)
+    config = loaded(tmp_path, f"observability: {{langfuse: {json.dumps(given)}}}")
+    expected = LangfuseSettings(**{**given, "secret_key": "sk-lf-canary"})  # type: ignore[arg-type]
+    assert config.observability.langfuse == expected
+    assert not config.warnings
+    assert "canary" not in repr(config)
+
+
+def test_a_file_that_only_names_langfuse_leaves_the_rest_to_langfuses_variables(
+    tmp_path: Path,
+) -> None:
+    config = loaded(tmp_path, "observability: {langfuse: {}}")
+    assert config.observability.asks_for_something
+    assert config.observability.langfuse == LangfuseSettings()
+
+
+@pytest.mark.parametrize(
+    ("host", "taken"),
+    [
+        ("https://elsewhere.example", False),
+        ("https://cloud.langfuse.com.elsewhere.example", False),
+        ("http://cloud.langfuse.com", False),
+        ("https://cloud.langfuse.com", True),
+        ("https://us.cloud.langfuse.com", True),
+        ("http://127.0.0.1:3000", True),
+        ("https://ours.example", True),
+    ],
+)
+def test_keys_of_the_environment_go_to_no_server_that_only_a_file_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, taken: bool
+) -> None:
+    monkeypatch.setenv("LANGFUSE_BASE_URL", "https://ours.example")
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-canary")
+    text = f"observability:\n  langfuse:\n    public_key: pk-lf-1\n    host: {host}\n"
+    if taken:
+        assert loaded(tmp_path, text).observability.langfuse is not None
+        return
+    with pytest.raises(ConfigError, match=r"flow\.yaml:5: .*it has to name both keys"):
+        loaded(tmp_path, text)
+
+
+async def test_a_file_sends_traces_and_scores_to_langfuse_as_long_as_it_runs(
+    tmp_path: Path,
+) -> None:
+    with LangfuseServer() as server:
+        text = (
+            'agents: [{name: a, code: "./parts.py:judged", version: "7"}]\n'
+            f"observability: {{langfuse: {{host: '{server.http}', public_key: {PUBLIC_KEY}, "
+            f"secret_key: {SECRET_KEY}}}}}\n"
+        )
+        config = loaded(tmp_path, text)
+        assert "a key stands in the file" in "".join(config.warnings)
+        async with open_runtime(config) as runtime:
+            await runtime.call("a", "hi")
+        assert not telemetry.on
+        (span,) = server.of_type("agent")
+        assert span.attributes["langfuse.version"] == "7"
+        assert server.score()["observationId"] == span.span_id
 
 
 def test_every_key_of_the_log_reaches_its_settings(tmp_path: Path) -> None:
@@ -123,6 +209,16 @@ def test_a_file_that_says_nothing_of_it_traces_nothing_and_leaves_the_log_alone(
         ("observability:\n  enabled: yes", r":3: key observability\.enabled must be true or false"),
         ("observability:\n  headers: {a b: c}", r":3: key observability\.headers: 'a b' cannot be"),
         ("observability:\n  headers:\n    a: [c]", r":4: key observability\.headers\.a: must be"),
+        ("observability: {langfuse: true}", r":2: key observability\.langfuse must be a mapping"),
+        ("observability:\n  langfuse:\n    host: x", r":4: key observability\.langfuse\.host must"),
+        (
+            "observability:\n  langfuse:\n    hots: x",
+            r":4: key observability\.langfuse\.hots.*'host'",
+        ),
+        (
+            "observability:\n  langfuse:\n    tags: [1]",
+            r":4: key observability\.langfuse\.tags\[0\]",
+        ),
         ("logging: debug", r":2: key logging must be a mapping"),
         ("logging: {level: INFO}", r":2: key logging\.level is 'INFO'.*did you mean 'info'"),
         ("logging: {format: yaml}", r":2: key logging\.format is 'yaml', not one of text, json"),
@@ -139,14 +235,66 @@ def test_what_is_wrong_is_told_once_with_its_line(tmp_path: Path, text: str, sai
 def test_a_credential_in_the_file_is_warned_about_and_one_in_the_environment_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "canary-in-the-environment")
+    monkeypatch.setenv("AIXGO_COLLECTOR", "canary-in-the-environment")
     text = "observability:\n  headers: {{authorization: '{}', x-team: blue}}"
     (warning,) = loaded(tmp_path, text.format("canary-in-the-file")).warnings
     assert "flow.yaml:3: observability.headers.authorization: a key stands in the file" in warning
-    config = loaded(tmp_path, text.format("Bearer ${OPENAI_API_KEY}"))
+    config = loaded(tmp_path, text.format("Bearer ${AIXGO_COLLECTOR}"))
     assert not config.warnings
-    assert config.observability.headers["authorization"] == "Bearer canary-in-the-environment"
+    assert config.observability.headers == {
+        "authorization": "Bearer canary-in-the-environment",
+        "x-team": "blue",
+    }
     assert "canary" not in repr(config) + warning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "observability:\n  headers: {x-api-key: '${OPENAI_API_KEY}'}\n",
+        "observability:\n  headers: {token: '${OPENAI_API_KEY}'}\n",
+        "mine: &m {token: '${OPENAI_API_KEY}'}\nobservability:\n  headers: *m\n",
+        "mine: &m {token: '${OPENAI_API_KEY}'}\nobservability:\n  headers: {<<: *m}\n",
+        "mine: {token: &t '${OPENAI_API_KEY}'}\nobservability: {headers: {x: *t}}\n",
+        "mine: {token: &t '${OPENAI_API_KEY}'}\nobservability: {langfuse: {secret_key: *t}}\n",
+    ],
+)
+def test_a_vendors_key_is_sent_to_nobody_who_receives_traces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary-of-the-vendor")
+    with pytest.raises(ConfigError, match=r"flow\.yaml:\d: key .*OPENAI_API_KEY") as refused:
+        loaded(tmp_path, text)
+    assert "canary" not in str(refused.value)
+
+
+def test_a_vendors_key_is_sent_there_if_whoever_starts_it_allows_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "canary-of-the-vendor")
+    monkeypatch.setenv("AIXGO_CONFIG_ENV", "OPENAI_API_KEY")
+    config = loaded(tmp_path, "observability: {headers: {x-api-key: '${OPENAI_API_KEY}'}}")
+    assert config.observability.headers == {"x-api-key": "canary-of-the-vendor"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "headers"),
+    [
+        ("https://elsewhere.example", {}),
+        ("https://ours.example.elsewhere.example", {}),
+        ("https://ours.example", None),
+        ("http://127.0.0.1:4318", None),
+    ],
+)
+def test_headers_of_the_environment_go_to_no_collector_that_only_a_file_names(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: str,
+    headers: dict[str, str] | None,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://ours.example/otlp")
+    config = loaded(tmp_path, f"observability: {{exporter: otlp, endpoint: '{endpoint}'}}")
+    assert config.observability.headers == headers
 
 
 def test_what_go_files_say_there_is_taken_and_named_as_without_effect(tmp_path: Path) -> None:
@@ -214,7 +362,7 @@ async def test_a_program_with_handlers_keeps_them(
     async with open_runtime(config) as runtime:
         await runtime.call("a", "hi")
         assert logging.getLogger("other").level == logging.DEBUG
-    assert [record.name for record in caplog.records] == ["aixgo.agents.logger"]
+    assert "aixgo.agents.logger" in [record.name for record in caplog.records]
     assert capsys.readouterr().err == ""
 
 

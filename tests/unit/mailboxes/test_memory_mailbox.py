@@ -195,7 +195,9 @@ def test_what_is_posted_keeps_the_path_and_identity_of_its_call() -> None:
         principal="p",
         tenant="t",
         traceparent="00-1",
+        baggage={"shop": "blue"},
     )
+    context.tracestate = "vendor=1"
     kept = Posted.of(Message("x"), context)
     for name in (
         "hops",
@@ -205,6 +207,8 @@ def test_what_is_posted_keeps_the_path_and_identity_of_its_call() -> None:
         "principal",
         "tenant",
         "traceparent",
+        "tracestate",
+        "baggage",
         "budget",
     ):
         assert getattr(kept, name) == getattr(context, name)

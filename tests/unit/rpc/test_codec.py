@@ -203,6 +203,7 @@ def test_a_kind_nobody_knows_and_fields_that_fit_nothing_become_plain_errors() -
     calls=st.none() | st.integers(0, 2**64 - 1),
     nanos=st.none() | st.integers(0, 10**15),
     timeout=st.floats(0, 1e6),
+    tracestate=texts,
 )
 def test_a_context_arrives_with_everything_that_travels(
     key: str,
@@ -210,6 +211,7 @@ def test_a_context_arrives_with_everything_that_travels(
     nanos: int | None,
     tokens: int | None,
     calls: int | None,
+    tracestate: str,
     **parts: object,
 ) -> None:
     frozen = FrozenClock()
@@ -222,6 +224,7 @@ def test_a_context_arrives_with_everything_that_travels(
         budget=Budget(usd=usd, tokens=tokens, calls=calls),
         **parts,  # type: ignore[arg-type]
     )
+    sent.tracestate = tracestate
     proto = pb.CallEnvelope()
     fill_context(proto, sent)
     got = read_context(parse(pb.CallEnvelope, proto.SerializeToString()), "writer", frozen, 60.0)
@@ -232,6 +235,7 @@ def test_a_context_arrives_with_everything_that_travels(
     assert (got.budget.tokens, got.budget.calls) == (tokens, calls)
     assert (got.agent, got.key) == ("writer", key)
     assert {name: getattr(got, name) for name in parts} == parts
+    assert got.tracestate == tracestate
 
 
 def test_an_empty_envelope_takes_the_hosts_defaults() -> None:
@@ -299,3 +303,16 @@ def test_a_name_that_is_no_text_does_not_keep_a_ledger_from_its_caller() -> None
     usage.ledger.note(Line(("a",), "\ud800"), Usage(calls=1))
     fill_usage(proto, usage)
     assert read_usage(proto).by("model") == {":?": Usage(calls=1)}
+
+
+def test_partial_results_cross_with_an_error_and_what_is_none_does_not() -> None:
+    error = AgentRefused("no")
+    error.partial = [{"agent": "a", "reply": "ä"}, {"agent": "b", "stopped": True}]
+    assert read_error(error_detail(error)).partial == error.partial
+    error.partial = [float("nan")]
+    assert error_detail(error).partial == b""
+
+
+@pytest.mark.parametrize("partial", [b"[", b"{}", b"\xff", b"[" * 3000, b"[1]" + b" " * 5000])
+def test_partial_results_a_peer_made_up_are_none(partial: bytes) -> None:
+    assert read_error(pb.ErrorDetail(kind="AgentFailed", partial=partial)).partial is None
