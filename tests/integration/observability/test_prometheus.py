@@ -153,6 +153,33 @@ async def test_scrapes_at_the_same_time_each_get_everything_once() -> None:
     assert len({frozenset(parse(text)) for text in texts}) == 1
 
 
+async def test_scraping_disturbs_no_runtime_that_changes_meanwhile(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    over = asyncio.Event()
+
+    def scrapes(address: str) -> None:
+        for _ in range(30):
+            parse(scrape(address)[1])
+
+    async def changes(rt: LocalRuntime) -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            async with rt.spawn(upper) as name:
+                await rt.call(name, "x")
+                await rt.send(name, "x")
+            await rt.register(upper, f"more-{number % 50}")
+            await rt.unregister(f"more-{number % 50}")
+
+    with measured() as address:
+        async with asyncio.timeout(20), LocalRuntime(upper) as rt, asyncio.TaskGroup() as group:
+            group.create_task(changes(rt))
+            await asyncio.gather(*(asyncio.to_thread(scrapes, address) for _ in range(2)))
+            over.set()
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 async def test_only_the_path_of_metrics_answers() -> None:
     with measured() as address:
         assert (await asyncio.to_thread(scrape, address, "/"))[0] == 404

@@ -14,6 +14,8 @@ from aixgo.errors import AgentFailed, AgentNotFound, ProviderUnavailable
 from aixgo.ledger import Usage
 from aixgo.orchestration import Parallel, Router, Sequential
 from aixgo.orchestration.base import Limits, Orchestrator, Slot
+from aixgo.providers import ChatMessage, CompletionRequest, Model
+from aixgo.resilience import ResponseCache
 from aixgo.testing import ScriptedProvider
 from aixgo.tools.executor import Toolbox
 from tests.unit.observability.collected import Collected
@@ -117,6 +119,15 @@ async def test_a_request_that_failed_has_its_error_and_what_it_used(collected: C
         (*failed, "ProviderUnavailable"): 1
     }
     assert values(collected, "gen_ai.client.token.usage")[*failed, "input"] == 7
+
+
+async def test_an_answer_from_a_cache_is_no_request_to_a_model(collected: Collected) -> None:
+    model = Model(ScriptedProvider(["hello"]), [ResponseCache()])
+    request = CompletionRequest(model="m", messages=(ChatMessage("user", "x"),))
+    for _ in range(3):
+        await model.complete(request)
+    assert sum(counts(collected, "gen_ai.client.operation.duration").values()) == 1
+    assert sum(counts(collected, "gen_ai.client.token.usage").values()) == 2
 
 
 async def test_tools_are_timed_and_their_failures_told_apart(collected: Collected) -> None:
