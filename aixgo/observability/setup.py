@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from aixgo import telemetry
-from aixgo.errors import ConfigError, MissingExtra
+from aixgo.errors import AixgoError, ConfigError, MissingExtra
 from aixgo.observability.langfuse import LangfuseAccess, LangfuseSettings
 from aixgo.observability.quality import add_quality_sink, remove_quality_sink
+from aixgo.observability.redaction import redact
 from aixgo.observability.settings import Exporter, Protocol, Settings
 
 if TYPE_CHECKING:
@@ -174,6 +175,10 @@ def _switch_on(made: Observability, settings: Settings) -> None:
         if access is not None:
             raise MissingExtra("Langfuse", "langfuse") from exc
         raise MissingExtra("tracing", "otel") from exc
+    except AixgoError:
+        raise
+    except Exception as exc:  # of a variable whose value OpenTelemetry cannot use
+        raise ConfigError(f"OpenTelemetry cannot be set up: {redact(str(exc))}") from exc
 
 
 def _trace(
