@@ -7,16 +7,31 @@ two seams, `Runtime.call/stream` and `Provider.complete/stream`. For a stream th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from aixgo.context import CallContext
 from aixgo.message import Message, StreamChunk
 
-__all__ = ["CallNext", "Middleware", "ReplyStream", "Request", "Response", "compose"]
+__all__ = [
+    "CallNext",
+    "Middleware",
+    "Pieces",
+    "ReplyStream",
+    "Request",
+    "Response",
+    "StreamLayer",
+    "WatchedStream",
+    "compose",
+]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+PieceT = TypeVar("PieceT")
+PieceT_co = TypeVar("PieceT_co", covariant=True)
+WholeT = TypeVar("WholeT")
+WholeT_co = TypeVar("WholeT_co", covariant=True)
 
 
 class ReplyStream(Protocol):
@@ -55,6 +70,77 @@ Response = Message | ReplyStream
 
 CallNext = Callable[[RequestT], Awaitable[ResponseT]]
 Middleware = Callable[[CallNext[RequestT, ResponseT], RequestT], Awaitable[ResponseT]]
+
+
+class Pieces(Protocol[PieceT_co, WholeT_co]):
+    """What a `ReplyStream` is, at either seam; `final` is the whole once the iteration ended."""
+
+    def __aiter__(self) -> AsyncIterator[PieceT_co]: ...
+
+    async def __anext__(self) -> PieceT_co: ...
+
+    async def aclose(self) -> None: ...
+
+    @property
+    def final(self) -> WholeT_co | None: ...
+
+
+class StreamLayer(Generic[PieceT, WholeT]):
+    """A stream around a stream, which it passes on as it is."""
+
+    def __init__(self, pieces: Pieces[PieceT, WholeT]) -> None:
+        self.pieces = pieces
+
+    @property
+    def final(self) -> WholeT | None:
+        """The whole reply, once the iteration ended."""
+        return self.pieces.final
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PieceT:
+        return await self.pieces.__anext__()
+
+    async def aclose(self) -> None:
+        """Stop what produces the pieces. Harmless at any time."""
+        await self.pieces.aclose()
+
+
+class WatchedStream(StreamLayer[PieceT, WholeT]):
+    """A stream that says once how it ended.
+
+    `ended` gets None when it came to its end, the error when it failed, and a CancelledError when it was left,
+    which is the same as a call that was cancelled.
+    """
+
+    def __init__(
+        self, pieces: Pieces[PieceT, WholeT], ended: Callable[[BaseException | None], None]
+    ) -> None:
+        super().__init__(pieces)
+        self._ended: Callable[[BaseException | None], None] | None = ended
+
+    async def __anext__(self) -> PieceT:
+        try:
+            return await self.pieces.__anext__()
+        except StopAsyncIteration:
+            self._end(None)
+            raise
+        except BaseException as exc:
+            self._end(exc)
+            raise
+
+    async def aclose(self) -> None:
+        """Stop what produces the pieces, and say that the stream was left unless it had ended."""
+        try:
+            await self.pieces.aclose()
+        finally:
+            self._end(asyncio.CancelledError())
+
+    def _end(self, how: BaseException | None) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(how)
 
 
 def compose(

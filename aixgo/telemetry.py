@@ -158,9 +158,12 @@ class Orchestration(Work):
 
 
 class ModelUse(Work):
-    """One request to a model; a retry is another. `completion` has what it used and cost."""
+    """One request to a model; a retry is another. `completion` has what it used and cost.
 
-    __slots__ = ("completion", "first_delta", "provider", "request")
+    A `cached` one was answered with an answer given before: nobody was asked, and nothing used.
+    """
+
+    __slots__ = ("cached", "completion", "first_delta", "provider", "request")
 
     def __init__(
         self,
@@ -169,10 +172,12 @@ class ModelUse(Work):
         context: CallContext | None,
         *,
         streaming: bool = False,
+        cached: bool = False,
     ) -> None:
         super().__init__(context, streaming=streaming)
         self.provider = provider
         self.request = request
+        self.cached = cached
         self.completion: Completion | None = None
         self.first_delta = 0.0
         """Seconds until the first delta came; 0 before."""

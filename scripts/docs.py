@@ -22,7 +22,7 @@ from aixgo.errors import AixgoError, error_classes
 from aixgo.keys import Key
 from aixgo.loading import kinds
 from aixgo.observability.langfuse import LANGFUSE_KEYS
-from aixgo.orchestration.base import LIMIT_KEYS
+from aixgo.orchestration.base import LIMIT_KEYS, STRATEGY_KEYS
 from aixgo.providers import VENDORS
 from aixgo.resilience.base import Policy, Seam, policy_class
 
@@ -151,6 +151,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "roles": roles,
     "orchestration": lambda: keys(ORCHESTRATION_KEYS),
     "limits": lambda: keys(LIMIT_KEYS),
+    "strategies": lambda: keys(STRATEGY_KEYS),
     "patterns": patterns,
     "policies": policies,
     "vendors": vendors,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +60,18 @@ def compose_services() -> list[Service]:
     return [
         Service(
             name=name,
-            command=(ENTRYPOINT, *service["command"]),
+            command=(ENTRYPOINT, *(_defaulted(part) for part in service["command"])),
             environment={k: v for k, v in service.get("environment", {}).items() if v is not None},
             replicas=service.get("scale", 1),
         )
         for name, service in compose_file()["services"].items()
         if "build" in service
     ]
+
+
+def _defaulted(text: str) -> str:
+    """`${NAME:-default}` as Compose reads it when nobody sets NAME."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
 def manifests(folder: Path = KUBERNETES / "base") -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -86,17 +92,40 @@ def kubernetes_services() -> list[Service]:
         for document in objects
         if document["kind"] == "HorizontalPodAutoscaler"
     }
+    shared = fleet_environment()
     services = []
     for document in objects:
         if document["kind"] == "Deployment":
-            name = document["metadata"]["name"]
-            (container,) = document["spec"]["template"]["spec"]["containers"]
+            name, pod = document["metadata"]["name"], document["spec"]["template"]
+            (container,) = pod["spec"]["containers"]
+            args = [
+                re.sub(r"\$\((\w+)\)", lambda found: shared[found[1]], arg)
+                for arg in container["args"]
+            ]
+            labels = pod["metadata"]["labels"]
             services.append(
                 Service(
                     name=name,
-                    command=(ENTRYPOINT, *container["args"]),
-                    environment={item["name"]: item["value"] for item in container.get("env", ())},
+                    command=(ENTRYPOINT, *args),
+                    environment={
+                        item["name"]: labels[
+                            item["valueFrom"]["fieldRef"]["fieldPath"].split("'")[1]
+                        ]
+                        for item in container["env"]
+                    },
                     replicas=document["spec"].get("replicas", fewest.get(name, 1)),
                 )
             )
     return services
+
+
+def fleet_environment() -> dict[str, str]:
+    """What the ConfigMap `fleet` of the base sets in every pod."""
+    base = yaml.safe_load((KUBERNETES / "base" / "kustomization.yaml").read_text(encoding="utf-8"))
+    (fleet,) = (item for item in base["configMapGenerator"] if item["name"] == "fleet")
+    return dict(literal.split("=", 1) for literal in fleet["literals"])
+
+
+def sh_blocks(document: str) -> list[str]:
+    """The commands of a document that need more than this checkout, each block as it stands."""
+    return re.findall(r"^```sh\n(.*?)^```", document, re.MULTILINE | re.DOTALL)

@@ -12,7 +12,16 @@ from aixgo.cli.given import read_input
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr
 from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
-from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
+from aixgo.cli.secured import (
+    Ca,
+    Cert,
+    ExternalTls,
+    KeyFile,
+    ServerName,
+    TokenFile,
+    Transport,
+    secured,
+)
 from aixgo.config import Deployment, wire_options
 from aixgo.errors import ConfigError
 from aixgo.keys import duration_seconds
@@ -38,6 +47,7 @@ def command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow plaintext to other machines.")
     ] = False,
+    transport: Transport = "",
     external_tls: ExternalTls = False,
     ca: Ca = "",
     cert: Cert = "",
@@ -60,6 +70,7 @@ def command(
     seconds = duration_seconds(timeout, "--timeout") if timeout else None
     deployment = secured(
         Deployment(),
+        transport=transport,
         ca=ca,
         cert=cert,
         key=key,

@@ -24,15 +24,24 @@ Otel: TypeAlias = Annotated[
     str,
     typer.Option(
         "--otel",
+        envvar="AIXGO_OTEL",
         metavar="WHERE",
         help="Where traces go: otlp, a collector's URL, console, file:PATH, or none.",
     ),
 ]
 LogFormat: TypeAlias = Annotated[
-    str, typer.Option("--log-format", help="How the log looks: text or json.")
+    str,
+    typer.Option(
+        "--log-format", envvar="AIXGO_LOG_FORMAT", help="How the log looks: text or json."
+    ),
 ]
 LogLevel: TypeAlias = Annotated[
-    str, typer.Option("--log-level", help="Of our log: debug, info, warning, error or critical.")
+    str,
+    typer.Option(
+        "--log-level",
+        envvar="AIXGO_LOG_LEVEL",
+        help="Of our log: debug, info, warning, error or critical.",
+    ),
 ]
 
 FILE = "file:"

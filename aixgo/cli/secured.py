@@ -1,4 +1,4 @@
-"""The options by which a command is told its certificates and token; they stand over those of a file.
+"""The options by which a command is told its transport, certificates and token; they stand over those of a file.
 
 Below: config. Above: serve, call.
 """
@@ -11,9 +11,20 @@ from typing import Annotated, TypeAlias
 import typer
 
 from aixgo.config import Deployment
+from aixgo.errors import ConfigError
+from aixgo.rpc.transports import TRANSPORTS
 from aixgo.security.tls import Tls
 
-__all__ = ["Ca", "Cert", "ExternalTls", "KeyFile", "ServerName", "TokenFile", "secured"]
+__all__ = [
+    "Ca",
+    "Cert",
+    "ExternalTls",
+    "KeyFile",
+    "ServerName",
+    "TokenFile",
+    "Transport",
+    "secured",
+]
 
 Ca: TypeAlias = Annotated[
     str, typer.Option("--ca", help="File of the authorities whose certificates are accepted.")
@@ -29,11 +40,15 @@ TokenFile: TypeAlias = Annotated[
 ExternalTls: TypeAlias = Annotated[
     bool, typer.Option("--external-tls", help="Allow plaintext because a mesh encrypts it.")
 ]
+Transport: TypeAlias = Annotated[
+    str, typer.Option("--transport", help=f"How calls travel: {' or '.join(TRANSPORTS)}.")
+]
 
 
 def secured(
     deployment: Deployment,
     *,
+    transport: str,
     ca: str,
     cert: str,
     key: str,
@@ -44,8 +59,10 @@ def secured(
     """`deployment` with what the command line says.
 
     Raises:
-        ConfigError: the options do not fit together.
+        ConfigError: the options do not fit together, or there is no such transport.
     """
+    if transport and transport not in TRANSPORTS:
+        raise ConfigError(f"--transport {transport!r}: there are {' and '.join(TRANSPORTS)}")
     tls = deployment.tls
     if ca or cert or key or server_name:
         base = tls or Tls()
@@ -58,6 +75,7 @@ def secured(
         )
     return dataclasses.replace(
         deployment,
+        transport=transport or deployment.transport,
         tls=tls,
         token=None if token_file else deployment.token,
         token_file=token_file or deployment.token_file,

@@ -19,7 +19,16 @@ from aixgo.cli.logs import log_to_stderr, say
 from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
 from aixgo.cli.places import AGENT, Places, places_of
 from aixgo.cli.record import record_part
-from aixgo.cli.secured import Ca, Cert, ExternalTls, KeyFile, ServerName, TokenFile, secured
+from aixgo.cli.secured import (
+    Ca,
+    Cert,
+    ExternalTls,
+    KeyFile,
+    ServerName,
+    TokenFile,
+    Transport,
+    secured,
+)
 from aixgo.config import (
     Config,
     Overrides,
@@ -62,6 +71,7 @@ def command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow plaintext to and from other machines.")
     ] = False,
+    transport: Transport = "",
     external_tls: ExternalTls = False,
     ca: Ca = "",
     cert: Cert = "",
@@ -91,6 +101,7 @@ def command(
     log_to_stderr(settings=loaded.logging)
     deployment = secured(
         loaded.deployment,
+        transport=transport,
         ca=ca,
         cert=cert,
         key=key,
@@ -127,7 +138,7 @@ async def _serve(
     follow_stdin: bool,
 ) -> None:
     placed = assemble(config, only=places.here, overrides=overrides)
-    _check_members(placed, places)
+    _check_known(placed, places)
     runtime = DistributedRuntime(
         peers=places.peers,
         address=address,
@@ -143,16 +154,21 @@ async def _serve(
             await stopped.wait()
 
 
-def _check_members(placed: Sequence[Placed], places: Places) -> None:
-    """Refuse to serve an orchestration some of whose agents are nowhere."""
+def _check_known(placed: Sequence[Placed], places: Places) -> None:
+    """Refuse to serve who calls, or waits for, agents that are nowhere."""
     known = {*places.here, *places.peers}
+    missing: dict[str, str] = {}
     for item in placed:
         members = (m if isinstance(m, str) else m.name for m in members_of(item.agent))
-        if missing := [name for name in members if name not in known]:
-            raise ConfigError(
-                f"{item.name!r} calls {', '.join(missing)}, neither served here nor known to be elsewhere; "
-                f"add --peer NAME=ADDRESS for each, or one for all, such as --peer 'dns:///{AGENT}:50051'"
-            )
+        for name in (*members, *(item.depends_on or ())):
+            if name not in known:
+                missing.setdefault(name, item.name)
+    if missing:
+        needed = ", ".join(f"{name!r} ({by!r} needs it)" for name, by in missing.items())
+        raise ConfigError(
+            f"neither served here nor known to be elsewhere: {needed}; add --peer NAME=ADDRESS for each, or one "
+            f"address for all, such as --peer 'dns:///{AGENT}:50051'"
+        )
 
 
 @contextmanager

@@ -28,7 +28,10 @@ def command(
         print(f"warning: {warning}", file=sys.stderr)
     for refusal in loaded.refusals:
         print(f"security: {refusal}; run and serve refuse this file", file=sys.stderr)
-    print(
-        f"{config}: valid; {len(loaded.agents)} agents, {len(loaded.orchestrations)} orchestrations"
-    )
+    agents = _counted(len(loaded.agents), "agent")
+    print(f"{config}: valid; {agents}, {_counted(len(loaded.orchestrations), 'orchestration')}")
     return 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number or 'no'} {what}s"

@@ -42,7 +42,7 @@ def load_code(reference: str, folder: Path) -> object:
     if source.endswith(".py"):
         module = _from_file((folder / source).resolve(), reference)
     else:
-        module = _from_package(source, reference)
+        module = _from_package(source, reference, folder)
     try:
         return cast("object", getattr(module, attribute))
     except AttributeError as exc:
@@ -157,11 +157,13 @@ def _from_file(file: Path, reference: str) -> ModuleType:
     return module
 
 
-def _from_package(module: str, reference: str) -> ModuleType:
+def _from_package(module: str, reference: str, folder: Path) -> ModuleType:
     try:
         return importlib.import_module(module)
     except Exception as exc:  # whatever somebody's module raises, it is that module's fault
-        raise ConfigError(f"code {reference!r}: importing it failed: {_brief(exc)}") from exc
+        beside = (folder / f"{module}.py").is_file()
+        hint = f"; the file beside this one is './{module}.py:…'" if beside else ""
+        raise ConfigError(f"code {reference!r}: importing it failed: {_brief(exc)}{hint}") from exc
 
 
 def _brief(exc: Exception) -> str:

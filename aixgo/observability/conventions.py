@@ -66,6 +66,8 @@ CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
 REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
 COST: Final = "aixgo.usage.cost_usd"
+CACHE_HIT: Final = "aixgo.cache.hit"
+"""True on a request that was answered with an answer given before; nobody was asked."""
 
 QUALITY_PREFIX: Final = "quality."
 """What `record_quality_score` was told, by dimension."""

@@ -126,6 +126,8 @@ class Tracing:
         }
         if work.streaming:
             attributes[names.REQUEST_STREAM] = True
+        if work.cached:
+            attributes[names.CACHE_HIT] = True
         given = {
             names.REQUEST_TEMPERATURE: request.temperature,
             names.REQUEST_TOP_P: request.top_p,
@@ -135,9 +137,8 @@ class Tracing:
             names.OUTPUT_TYPE: None if request.output_schema is None else "json",
         }
         attributes.update({name: value for name, value in given.items() if value is not None})
-        return self._inner(
-            f"{names.CHAT} {request.model}", SpanKind.CLIENT, work.context, attributes
-        )
+        kind = SpanKind.INTERNAL if work.cached else SpanKind.CLIENT
+        return self._inner(f"{names.CHAT} {request.model}", kind, work.context, attributes)
 
     def _tool(self, work: ToolUse) -> Span | None:
         attributes: Attributes = {

@@ -66,6 +66,7 @@ class Plan:
         self.strategy = strategy
         self.account = Account()
         self._stand_ins = stand_ins
+        self._unsettled: list[Attempts] = []
 
     @asynccontextmanager
     async def call(
@@ -90,6 +91,14 @@ class Plan:
         else:
             self.account.end(entry)
         finally:
+            if attempts.is_out and _being_cancelled():
+                self._unsettled.append(attempts)  # its caller does not wait; the run does
+            else:
+                await attempts.settle()
+
+    async def close(self) -> None:
+        """Settle what was stopped; once, at the end of the run."""
+        for attempts in self._unsettled:
             await attempts.settle()
 
 
@@ -190,12 +199,16 @@ class Attempts:
         except TimeoutError:
             raise DeadlineExceeded(self.entry.agent) from None
 
+    @property
+    def is_out(self) -> bool:
+        """Whether something of what they were lent has not come back."""
+        return self._purse is not None and self._purse.is_out
+
     async def settle(self) -> None:
         """Count what was spent, once what was lent has come back, and return the rest."""
         purse = self._purse
-        task = asyncio.current_task()
         try:
-            if purse is not None and task is not None and not task.cancelling():
+            if purse is not None and not _being_cancelled():
                 await purse.returned()
         finally:
             for part, _ in self._parts:
@@ -208,3 +221,9 @@ class Attempts:
                 self._context.absorb(part.spent)
             if purse is not None:
                 purse.give_back()
+
+
+def _being_cancelled() -> bool:
+    """Whether somebody cancelled the current task."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller, Outcome, Outcomes
@@ -18,7 +18,9 @@ from aixgo.message import Message, Payload, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.purse import STREAM_SHARE, Share, parallel_shares
 
-__all__ = ["PatternCaller"]
+__all__ = ["PatternCaller", "Tap", "all_or_first_failure"]
+
+T = TypeVar("T")
 
 Tap: TypeAlias = Callable[[StreamChunk], Awaitable[None]]
 
@@ -174,3 +176,32 @@ class PatternCaller:
         used = more if spent is None else more + spent.tokens_total
         if used > self._max_tokens:
             raise LimitExceeded("max_tokens", self._max_tokens, self._context.agent)
+
+
+async def all_or_first_failure(calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
+    """What all of `calls` give, made at once; each is begun.
+
+    Raises:
+        AixgoError: the first that one of them failed with; the others have been stopped, and waited for.
+    """
+    failures: list[AixgoError] = []
+
+    async def one(call: Callable[[], Awaitable[T]]) -> T | None:
+        try:
+            return await call()
+        except AixgoError as exc:
+            # Not left to the group: in Python 3.11 that cancels our caller's task and does not take it back.
+            failures.append(exc)
+            return None
+
+    def ended(_: object) -> None:
+        for task in tasks if failures else ():
+            task.cancel()
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(call)) for call in calls]
+        for task in tasks:
+            task.add_done_callback(ended)
+    if failures:
+        raise failures[0]
+    return [cast("T", task.result()) for task in tasks]

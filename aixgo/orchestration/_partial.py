@@ -7,31 +7,77 @@ writes it, `base` reads it.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 import msgspec
 
-from aixgo.errors import MAX_PARTIAL, AixgoError, partial_bytes, rebuild_error
+from aixgo.errors import AixgoError, partial_bytes, rebuild_error
 from aixgo.message import JSONValue, Message
 
 __all__ = ["Account", "Entry", "described"]
 
 MAX_ENTRIES = 64  # kept of a run: the last ones
-ALLOWANCES = (512, 128, 0)  # characters of one reply or text; the first that makes all fit holds
+ALLOWANCES = (
+    512,
+    128,
+    32,
+    0,
+)  # characters of one reply or text; the first that makes all fit holds
+JSON = "application/json"
 MAX_TEXT = 256  # characters of an error's text
+
+
+@dataclass(slots=True, frozen=True)
+class _Said:
+    """The beginning of a reply: text, or JSON; of bytes only how many they are."""
+
+    content_type: str
+    text: str = ""
+    whole: bool = True
+    size: int = 0
+
+    @classmethod
+    def of(cls, reply: Message) -> _Said:
+        """What is kept of `reply`."""
+        kind, most = reply.content_type, ALLOWANCES[0]
+        if kind == JSON:
+            start = reply.encoded[: 4 * most]  # a character has up to four bytes
+            text = start.decode(errors="ignore")
+            return cls(kind, text[:most], len(text) <= most and len(start) == len(reply.encoded))
+        if kind.startswith("text/"):
+            text = reply.text
+            return cls(kind, text[:most], len(text) <= most)
+        return cls(kind[:MAX_TEXT], size=len(reply.encoded))
+
+    def shown(self, most: int) -> dict[str, JSONValue]:
+        """The reply, or as much of its text as is allowed."""
+        if self.content_type != JSON and not self.content_type.startswith("text/"):
+            return {"bytes": self.size, "content_type": self.content_type}
+        if not self.whole or len(self.text) > most:
+            return {"reply": self.text[:most], "cut": True}
+        return {"reply": msgspec.json.decode(self.text) if self.content_type == JSON else self.text}
 
 
 class Entry:
     """One call of a run, its attempts and those asked instead included."""
 
-    __slots__ = ("agent", "error", "reply", "retries", "served_by")
+    __slots__ = ("_said", "agent", "error", "retries", "served_by")
 
     def __init__(self, agent: str) -> None:
         self.agent = agent
-        self.reply: Message | None = None
+        self._said: _Said | None = None
         self.error: AixgoError | None = None
         """What it failed with, also if another answered in the end."""
         self.retries = 0
         self.served_by = ""
+
+    def answer(self, reply: Message) -> None:
+        """The call has its reply, of which the beginning is kept."""
+        self._said = _Said.of(reply)
+
+    @property
+    def answered(self) -> bool:
+        return self._said is not None
 
     def shown(self, most: int) -> dict[str, JSONValue]:
         """The entry with at most `most` characters of what was said."""
@@ -40,8 +86,8 @@ class Entry:
             found["retries"] = self.retries
         if self.served_by:
             found["served_by"] = self.served_by
-        if self.reply is not None:
-            found.update(_shown(self.reply, most))
+        if self._said is not None:
+            found.update(self._said.shown(most))
         elif self.error is None:
             found["stopped"] = True
         else:
@@ -73,7 +119,7 @@ class Account:
         """A call has its reply, or its error."""
         self._retries += entry.retries
         error = entry.error
-        if entry.reply is not None:
+        if entry.answered:
             self._answered.add(entry.agent)
             if entry.served_by and error is not None:
                 told = described(error)
@@ -124,18 +170,3 @@ def described(error: AixgoError, most: int = MAX_TEXT) -> dict[str, JSONValue]:
     kind = type(error).__name__
     safe = rebuild_error(kind, error.wire_fields(), agent=error.agent, error_id=error.error_id)
     return {"class": kind, "text": str(safe)[:most]} if most else {"class": kind}
-
-
-def _shown(reply: Message, most: int) -> dict[str, JSONValue]:
-    """A reply's payload: as it is if it is small, else the beginning of its text."""
-    content_type = reply.content_type
-    if content_type == "application/json" and len(reply.encoded) <= most:
-        return {"reply": msgspec.json.decode(reply.encoded)}
-    if content_type.startswith("text/") or content_type == "application/json":
-        text = reply.text if len(reply.encoded) <= 8 * MAX_PARTIAL else _beginning(reply)
-        return {"reply": text} if len(text) <= most else {"reply": text[:most], "cut": True}
-    return {"bytes": len(reply.encoded), "content_type": content_type[:MAX_TEXT]}
-
-
-def _beginning(reply: Message) -> str:
-    return reply.encoded[: 8 * MAX_PARTIAL].decode(errors="ignore")

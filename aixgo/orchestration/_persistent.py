@@ -5,9 +5,9 @@ Below: `_attempts`, and `_caller`, which makes the single attempt. Above: `base`
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller, Outcome, Outcomes
@@ -16,7 +16,7 @@ from aixgo.ledger import Budget
 from aixgo.message import Message, Payload, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.orchestration._attempts import Attempt, Attempts, Plan, ends_run
-from aixgo.orchestration._caller import PatternCaller, Tap
+from aixgo.orchestration._caller import PatternCaller, Tap, all_or_first_failure
 from aixgo.purse import STREAM_SHARE, Share, parallel_shares
 
 __all__ = ["PersistentCaller"]
@@ -65,7 +65,8 @@ class PersistentCaller(PatternCaller):
                         key=attempt.key,
                     )
 
-            reply = attempts.entry.reply = await attempts.run(ask)
+            reply = await attempts.run(ask)
+            attempts.entry.answer(reply)
             return reply
 
     @asynccontextmanager
@@ -110,7 +111,8 @@ class PersistentCaller(PatternCaller):
             chunks = await attempts.run(ask)
             attempts.begun = True
             yield chunks
-            attempts.entry.reply = chunks.final
+            if chunks.final is not None:
+                attempts.entry.answer(chunks.final)
 
     async def call_parallel(
         self,
@@ -141,18 +143,8 @@ class PersistentCaller(PatternCaller):
                     raise
                 return Outcome(target, error=exc)
 
-        shares = parallel_shares(len(targets))
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(one(target, key, share))
-                    for target, key, share in zip(targets, keys, shares, strict=True)
-                ]
-        except* AixgoError as failed:
-            first = failed.exceptions[0]  # the group has stopped the others, and waited for them
-        else:
-            return Outcomes(task.result() for task in tasks)
-        raise first
+        plan = zip(targets, keys, parallel_shares(len(targets)), strict=True)
+        return Outcomes(await all_or_first_failure([partial(one, *call) for call in plan]))
 
     def _single(self, attempts: Attempts) -> PatternCaller:
         """What makes one attempt, and notes that a piece of the reply went out."""

@@ -108,8 +108,8 @@ class Orchestrator(ABC):
     """An agent that answers through other agents. A pattern derives from it and writes `run`.
 
     `pattern` is its kind; `members` are the slots it delivers to, which registering it registers too, and
-    `agent_count` how many they are without those who stand in for others. With an
-    `error_strategy` its calls are asked again, and of others, as that says; without one their errors are the pattern's.
+    `agent_count` how many they are without those who stand in for others. With an `error_strategy` its calls are
+    made again, and others asked, as that says; without one an agent's error is the pattern's to deal with.
     """
 
     pattern: ClassVar[str] = ""
@@ -235,6 +235,8 @@ class Orchestrator(ABC):
         except AixgoError as exc:
             exc.partial = account.partial()
             raise
+        finally:
+            await plan.close()
         return self._conclude(result, account.facts())
 
     def _conclude(self, result: Message, facts: Mapping[str, JSONValue]) -> Message:

@@ -13,9 +13,9 @@ An `aggregator` agent gets the JSON object and answers in their place; a functio
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
@@ -23,6 +23,7 @@ from aixgo.contract import Caller, Outcome, Outcomes
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message, Payload
+from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Limits,
@@ -158,24 +159,14 @@ class Parallel(Orchestrator):
         context = CallContext.current()
         keys = [context.child_key(target) for target in self._targets]
 
-        async def one(target: str, key: str, share: Share) -> Message:
-            return await caller.call(target, message, timeout=self.timeout, key=key, share=share)
-
-        shares = parallel_shares(len(keys))
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(one(target, key, share))
-                    for target, key, share in zip(self._targets, keys, shares, strict=True)
-                ]
-        except* AixgoError as failed:
-            error = failed.exceptions[0]  # the first to fail; the group cancelled the others
-        else:
-            return Outcomes(
-                Outcome(target, task.result())
-                for target, task in zip(self._targets, tasks, strict=True)
+        async def one(target: str, key: str, share: Share) -> Outcome:
+            return Outcome(
+                target,
+                await caller.call(target, message, timeout=self.timeout, key=key, share=share),
             )
-        raise error
+
+        calls = zip(self._targets, keys, parallel_shares(len(keys)), strict=True)
+        return Outcomes(await all_or_first_failure([partial(one, *call) for call in calls]))
 
     def _check(self, outcomes: Outcomes) -> None:
         """Raise unless enough agents answered."""

@@ -15,6 +15,7 @@ from typing import cast
 
 from aixgo.errors import ConfigError, MissingExtra, nearest
 from aixgo.loading import kinds, load
+from aixgo.providers._foreign import rewritten
 from aixgo.providers._vendors import VENDORS, Vendor, vendor_of
 from aixgo.providers.base import Provider
 
@@ -110,6 +111,8 @@ def _parts(model: str) -> tuple[str, str, str]:
 def _unknown(model: str, written: str, others: list[str]) -> str:
     """The error text for a model nobody provides."""
     vendors = [*others, *VENDORS]
+    if likely := rewritten(model):
+        return f"the model {model!r} does not tell its provider; write {' or '.join(map(repr, likely))}"
     if written:
         near = nearest(written, vendors)
         hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(vendors)}"

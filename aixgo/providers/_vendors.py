@@ -103,7 +103,7 @@ _ROWS = (
         base_url="https://api.openai.com/v1",
         base_url_variables=("OPENAI_BASE_URL",),
         key_variables=("OPENAI_API_KEY",),
-        names=r"gpt-|chatgpt-|o\d(-|$)",
+        names=r"gpt-|chatgpt-|o\d(-|$)|text-(davinci|curie)",
         examples=("gpt-5.4", "gpt-5.4-mini", "gpt-4.1", "gpt-4o", "gpt-4o-mini", "o3", "o4-mini"),
         max_tokens_field="max_completion_tokens",
     ),
@@ -216,7 +216,12 @@ VENDORS: Mapping[str, Vendor] = {row.name: row for row in _ROWS}
 
 
 def vendor_of(model: str) -> Vendor | None:
-    """The vendor a model's name stands for by itself, such as Anthropic for `claude-…`."""
+    """The vendor a model's name stands for by itself, such as Anthropic for `claude-…`.
+
+    A name with a slash has its maker in front, which need not be who serves it.
+    """
+    if "/" in model:
+        return None
     return next((row for row in _ROWS if row.names and re.match(row.names, model)), None)
 
 

@@ -15,10 +15,11 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 from aixgo.context import Clock
 from aixgo.errors import ProviderError
 
-__all__ = ["Flight", "Outcome"]
+__all__ = ["Flight", "Flights", "Outcome"]
 
 MAX_JOINED = 1_000  # requests that wait for one; one more goes out for itself
 
+K = TypeVar("K")
 T = TypeVar("T")
 Outcome: TypeAlias = T | ProviderError | Literal["lead", "ask"]
 """What became of a wait: an answer, the leader's error, its place, or nothing, so that one asks for oneself."""
@@ -72,6 +73,28 @@ class Flight(Generic[T]):
         """Tell all who wait."""
         while self._waiting:
             _tell(self._waiting.popleft(), outcome)
+
+
+class Flights(Generic[K, T]):
+    """The requests that are out, each under its key."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._out: dict[K, Flight[T]] = {}
+
+    def find(self, key: K) -> Flight[T] | None:
+        return self._out.get(key)
+
+    def begin(self, key: K) -> Flight[T]:
+        """A new one, in the place of any other."""
+        flight: Flight[T] = Flight(self._clock)
+        self._out[key] = flight
+        return flight
+
+    def end(self, key: K, flight: Flight[T]) -> None:
+        """Forget `flight`, unless another has its place by now."""
+        if self._out.get(key) is flight:
+            del self._out[key]
 
 
 def _tell(waiter: asyncio.Future[Outcome[T]], outcome: Outcome[T]) -> bool:

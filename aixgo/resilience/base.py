@@ -20,8 +20,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, cast
 
+from aixgo import middleware
 from aixgo.context import CallContext, Clock
 from aixgo.errors import ConfigError
 from aixgo.keys import Key, read_keys
@@ -69,19 +70,8 @@ ReplyT = TypeVar("ReplyT")
 T = TypeVar("T")
 
 
-class Pieces(Protocol):
-    """A reply in pieces at either seam; `final` is the whole once the iteration ended."""
-
-    def __aiter__(self) -> Pieces: ...
-
-    async def __anext__(self) -> Delta | StreamChunk: ...
-
-    async def aclose(self) -> None: ...
-
-    @property
-    def final(self) -> Whole | None: ...
-
-
+Pieces: TypeAlias = middleware.Pieces[Delta | StreamChunk, Whole]
+"""A reply in pieces at either seam; `final` is the whole once the iteration ended."""
 Reply: TypeAlias = Whole | Pieces
 
 
@@ -208,60 +198,10 @@ class Policy:
         raise NotImplementedError
 
 
-class StreamLayer:
-    """A stream around a stream, which it passes on as it is."""
-
-    def __init__(self, pieces: Pieces) -> None:
-        self.pieces = pieces
-
-    @property
-    def final(self) -> Whole | None:
-        """The whole reply, once the iteration ended."""
-        return self.pieces.final
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Delta | StreamChunk:
-        return await self.pieces.__anext__()
-
-    async def aclose(self) -> None:
-        """Stop what produces the pieces. Harmless at any time."""
-        await self.pieces.aclose()
-
-
-class Watched(StreamLayer):
-    """A stream that says once how it ended.
-
-    `ended` gets None when it came to its end, the error when it failed, and a CancelledError when it was left,
-    which is the same as a call that was cancelled.
-    """
-
-    def __init__(self, pieces: Pieces, ended: Callable[[BaseException | None], None]) -> None:
-        super().__init__(pieces)
-        self._ended: Callable[[BaseException | None], None] | None = ended
-
-    async def __anext__(self) -> Delta | StreamChunk:
-        try:
-            return await self.pieces.__anext__()
-        except StopAsyncIteration:
-            self._end(None)
-            raise
-        except BaseException as exc:
-            self._end(exc)
-            raise
-
-    async def aclose(self) -> None:
-        """Stop what produces the pieces, and say that the stream was left unless it had ended."""
-        try:
-            await self.pieces.aclose()
-        finally:
-            self._end(asyncio.CancelledError())
-
-    def _end(self, how: BaseException | None) -> None:
-        ended, self._ended = self._ended, None
-        if ended is not None:
-            ended(how)
+StreamLayer: TypeAlias = middleware.StreamLayer[Delta | StreamChunk, Whole]
+"""A stream around a stream of either seam, which it passes on as it is."""
+Watched: TypeAlias = middleware.WatchedStream[Delta | StreamChunk, Whole]
+"""A stream of either seam that says once how it ended."""
 
 
 class Backends(Generic[T]):

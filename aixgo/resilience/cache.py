@@ -6,29 +6,30 @@ text; errors, calls of tools, and what was cut off or left are not.
 
 It stands outermost, so that an answer from here reserves no budget and takes no slot of a limiter.
 
-Below: base, and `_flight`, where equal requests wait for one. Above: whoever puts it into a chain.
+Below: base; `_answers`, which keeps them; `_flight`, where equal requests wait for one; `_lead`, which is that one.
+Above: whoever puts it into a chain.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias, cast
+from typing import ClassVar, cast
 
 import msgspec
 
+from aixgo import telemetry
 from aixgo.context import Clock, SystemClock
 from aixgo.errors import ConfigError, ProviderError
 from aixgo.keys import Key
 from aixgo.ledger import Usage
-from aixgo.message import StreamChunk
-from aixgo.providers import Completion, Delta, ModelCall, Provider
-from aixgo.resilience._flight import Flight
-from aixgo.resilience.base import Call, Pieces, Policy, Reply, Seam, Whole
+from aixgo.providers import Completion, Delta, ModelCall
+from aixgo.resilience._answers import Answer, Answers, Slot
+from aixgo.resilience._flight import Flight, Flights
+from aixgo.resilience._lead import Kept, Lead
+from aixgo.resilience.base import Call, Pieces, Policy, Reply, Seam
 
 __all__ = ["POLICY", "CacheStats", "ResponseCache"]
 
@@ -36,11 +37,6 @@ TTL = 3600.0  # seconds from when an answer was written
 MAX_ENTRIES = 1_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_WAIT = 60.0  # seconds for an equal request that is out, within the call's own deadline
-ENTRY_BYTES = 1_024  # about what an entry takes besides its texts
-
-WHOLE = frozenset({"end", "stop_sequence"})  # stop reasons of an answer nothing is missing from
-
-_Slot: TypeAlias = tuple[int, bytes]  # the provider's identity and a digest of the rest
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -63,17 +59,6 @@ class CacheStats:
     bytes: int
     saved: Usage
     """What the hits would have spent."""
-
-
-@dataclass(slots=True, frozen=True)
-class _Answer:
-    """An answer that can be given again. `provider` is kept so that its identity stays its own."""
-
-    completion: Completion
-    thinking: str
-    provider: Provider
-    size: int
-    written: float
 
 
 class ResponseCache(Policy):
@@ -134,16 +119,14 @@ class ResponseCache(Policy):
             raise ConfigError(
                 f"ResponseCache(max_wait={max_wait!r}): seconds, finite and not negative"
             )
-        self._ttl = ttl
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
         self._max_wait = max_wait
         self._sampled = sampled
         self._clock = clock or SystemClock()
-        self._answers: OrderedDict[_Slot, _Answer] = OrderedDict()
-        self._flights: dict[_Slot, Flight[_Answer]] = {}
-        self._bytes = self._hits = self._joined = self._misses = 0
-        self._passed = self._evictions = self._expired = 0
+        self._answers = Answers(
+            ttl=ttl, max_entries=max_entries, max_bytes=max_bytes, clock=self._clock
+        )
+        self._flights: Flights[Slot, Answer] = Flights(self._clock)
+        self._hits = self._joined = self._misses = self._passed = 0
         self._saved = Usage()
 
     def stats(self) -> CacheStats:
@@ -153,17 +136,16 @@ class ResponseCache(Policy):
             joined=self._joined,
             misses=self._misses,
             passed=self._passed,
-            evictions=self._evictions,
-            expired=self._expired,
+            evictions=self._answers.evictions,
+            expired=self._answers.expired,
             entries=len(self._answers),
-            bytes=self._bytes,
+            bytes=self._answers.bytes,
             saved=replace(self._saved),
         )
 
     def clear(self) -> None:
         """Forget all answers; what is out goes on, and is kept when it comes."""
         self._answers.clear()
-        self._bytes = 0
 
     async def apply(self, call: Call) -> Reply:
         """The answer that is known, or of an equal request that is out, or of what is below.
@@ -181,10 +163,10 @@ class ResponseCache(Policy):
         if slot is None:
             self._passed += 1
             return await call.ask()
-        known = self._known(slot)
+        known = self._answers.find(slot)
         if known is not None:
-            return self._again(call, known)
-        flight = self._flights.get(slot)
+            return self._again(call, request, known)
+        flight = self._flights.find(slot)
         if flight is not None and not self._overdue(flight):
             if flight.full:
                 return await self._ask(call, request, slot, None)
@@ -192,17 +174,16 @@ class ResponseCache(Policy):
                 found = await flight.join(min(self._max_wait, max(0.0, call.remaining)))
             finally:
                 if not flight.led:  # this one was to lead, and is cancelled
-                    self._end(slot, flight)
-            if isinstance(found, _Answer):
+                    self._flights.end(slot, flight)
+            if isinstance(found, Answer):
                 self._joined += 1
-                return self._again(call, found)
+                return self._again(call, request, found)
             if isinstance(found, ProviderError):
                 raise _twin(found)
             return await self._ask(call, request, slot, flight if found == "lead" else None)
-        flight = self._flights[slot] = Flight(self._clock)
-        return await self._ask(call, request, slot, flight)
+        return await self._ask(call, request, slot, self._flights.begin(slot))
 
-    def _slot(self, call: Call, asked: ModelCall) -> _Slot | None:
+    def _slot(self, call: Call, asked: ModelCall) -> Slot | None:
         """Where the answer to `call` is kept; None if it is to be asked each time."""
         request = asked.request
         if request.temperature and not self._sampled:
@@ -214,163 +195,36 @@ class ResponseCache(Policy):
             return None
         return id(asked.provider), hashlib.blake2b(text, digest_size=32).digest()
 
-    def _overdue(self, flight: Flight[_Answer]) -> bool:
+    def _overdue(self, flight: Flight[Answer]) -> bool:
         """Whether a flight is out for so long that nobody waits for it any more."""
         return self._clock.monotonic() - flight.since >= self._max_wait
 
-    def _known(self, slot: _Slot) -> _Answer | None:
-        found = self._answers.get(slot)
-        if found is None:
-            return None
-        if self._clock.monotonic() - found.written >= self._ttl:
-            self._drop(slot)
-            self._expired += 1
-            return None
-        self._answers.move_to_end(slot)
-        return found
-
-    def _again(self, call: Call, known: _Answer) -> Reply:
+    def _again(self, call: Call, asked: ModelCall, known: Answer) -> Reply:
         """A reply of `known` that costs nothing."""
         spent = known.completion.usage
         self._hits += 1
         self._saved.add(spent)
         notes = {"cached": True, "saved_tokens": spent.tokens_total, "saved_usd": spent.cost_usd}
         completion = replace(known.completion, usage=Usage(), notes=notes)
+        if telemetry.on:
+            _tell(call, asked, completion)
         return _Replay(completion, known.thinking) if call.streaming else completion
 
     async def _ask(
-        self, call: Call, request: ModelCall, slot: _Slot, flight: Flight[_Answer] | None
+        self, call: Call, request: ModelCall, slot: Slot, flight: Flight[Answer] | None
     ) -> Reply:
         """Ask, and keep the answer; with `flight`, as the one the others wait for."""
         self._misses += 1
-        lead = _Lead(self, slot, request.provider, flight)
+        lead = Lead(self._answers, self._flights, slot, request.provider, flight)
         try:
             reply = await call.ask()
         except BaseException as exc:
             lead.failed(exc, share=True)
             raise
         if call.streaming:
-            return _Kept(cast("Pieces", reply), lead)
+            return Kept(cast("Pieces", reply), lead)
         lead.answered(cast("Completion", reply), "")
         return reply
-
-    def _keep(self, slot: _Slot, answer: _Answer) -> None:
-        """Keep `answer`, and drop what was used longest ago until there is room."""
-        if answer.size > self._max_bytes:
-            return
-        self._drop(slot)
-        self._answers[slot] = answer
-        self._bytes += answer.size
-        while len(self._answers) > self._max_entries or self._bytes > self._max_bytes:
-            self._drop(next(iter(self._answers)))
-            self._evictions += 1
-
-    def _drop(self, slot: _Slot) -> None:
-        dropped = self._answers.pop(slot, None)
-        if dropped is not None:
-            self._bytes -= dropped.size
-
-    def _end(self, slot: _Slot, flight: Flight[_Answer]) -> None:
-        if self._flights.get(slot) is flight:
-            del self._flights[slot]
-
-
-class _Lead:
-    """A request that went out: what comes of it is kept, and told to those who wait."""
-
-    def __init__(
-        self,
-        cache: ResponseCache,
-        slot: _Slot,
-        provider: Provider,
-        flight: Flight[_Answer] | None,
-    ) -> None:
-        self._cache = cache
-        self._slot = slot
-        self._provider = provider
-        self._flight = flight
-
-    def answered(self, completion: Completion | None, thinking: str) -> None:
-        """Keep a whole answer; for any other, those who wait ask for themselves."""
-        answer: _Answer | None = None
-        if completion is not None and _whole(completion):
-            texts = msgspec.json.encode((completion.text, completion.thinking, thinking))
-            answer = _Answer(
-                replace(completion, usage=replace(completion.usage)),  # its reader may add to it
-                thinking,
-                self._provider,
-                len(texts) + ENTRY_BYTES,
-                self._cache._clock.monotonic(),  # noqa: SLF001 - its other half
-            )
-            self._cache._keep(self._slot, answer)  # noqa: SLF001
-        flight = self._finish()
-        if flight is not None:
-            flight.land("ask" if answer is None else answer)
-
-    def failed(self, error: BaseException, *, share: bool) -> None:
-        """Share the provider's error; what is the caller's own, such as a cancel, hands the lead over."""
-        flight = self._flight
-        if flight is None:
-            return
-        if share and isinstance(error, ProviderError):
-            self._finish()
-            flight.land(error)
-        elif flight.hand_over():
-            self._flight = None
-        else:
-            self._finish()
-
-    def _finish(self) -> Flight[_Answer] | None:
-        flight, self._flight = self._flight, None
-        if flight is not None:
-            self._cache._end(self._slot, flight)  # noqa: SLF001
-        return flight
-
-
-class _Kept:
-    """A stream whose answer is kept if it comes to its end."""
-
-    def __init__(self, pieces: Pieces, lead: _Lead) -> None:
-        self._pieces = pieces
-        self._lead: _Lead | None = lead
-        self._thinking: list[str] = []
-        self._begun = False
-
-    @property
-    def final(self) -> Whole | None:
-        return self._pieces.final
-
-    def __aiter__(self) -> _Kept:
-        return self
-
-    async def __anext__(self) -> Delta | StreamChunk:
-        try:
-            piece = await self._pieces.__anext__()
-        except StopAsyncIteration:
-            lead, self._lead = self._lead, None
-            if lead is not None:
-                lead.answered(
-                    cast("Completion | None", self._pieces.final), "".join(self._thinking)
-                )
-            raise
-        except BaseException as exc:
-            self._failed(exc)
-            raise
-        self._begun = True
-        if isinstance(piece, Delta) and piece.thinking:
-            self._thinking.append(piece.thinking)
-        return piece
-
-    async def aclose(self) -> None:
-        try:
-            await self._pieces.aclose()
-        finally:
-            self._failed(asyncio.CancelledError())
-
-    def _failed(self, error: BaseException) -> None:
-        lead, self._lead = self._lead, None
-        if lead is not None:
-            lead.failed(error, share=not self._begun)
 
 
 class _Replay:
@@ -396,14 +250,13 @@ class _Replay:
         self._pieces = iter(())
 
 
-def _whole(completion: Completion) -> bool:
-    """Whether an answer may be given again."""
-    return (
-        bool(completion.text)
-        and completion.stop_reason in WHOLE
-        and not completion.tool_calls
-        and "served_by" not in completion.notes
+def _tell(call: Call, asked: ModelCall, completion: Completion) -> None:
+    """Tell whoever watches of an answer that nobody below hears of."""
+    work = telemetry.ModelUse(
+        asked.provider.name, asked.request, call.context, streaming=call.streaming, cached=True
     )
+    with telemetry.watch(work):
+        work.completion = completion
 
 
 def _twin(error: ProviderError) -> ProviderError:

@@ -16,6 +16,7 @@ from aixgo.errors import Unavailable
 from aixgo.rpc.addresses import Address, parse_address
 from aixgo.rpc.credentials import PLAIN
 from aixgo.rpc.options import WireSettings
+from aixgo.rpc.symptoms import symptom
 
 __all__ = ["ask_health", "serve_health"]
 
@@ -54,8 +55,14 @@ async def ask_health(text: str, agent: str = "", timeout: float = 3.0) -> str:
         except grpc.aio.AioRpcError as exc:
             if exc.code() is grpc.StatusCode.NOT_FOUND:
                 return "UNKNOWN"
-            raise Unavailable(text, "it answers no health check") from exc
+            raise Unavailable(text, _why(exc)) from exc
         except TimeoutError as exc:
             raise Unavailable(text, "it does not answer") from exc
     response = health_pb2.HealthCheckResponse.FromString(answer)
     return health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)
+
+
+def _why(error: grpc.aio.AioRpcError) -> str:
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return symptom(error.details() or "", name="", refused=None)
+    return "it answers no health check"

@@ -2,6 +2,7 @@
 
 A call descends: `call` (ready, a slot) → `_once` (idempotency) → `_execute` (context, error boundary) →
 `agent.execute`. A local call and one from a peer both enter at `call`, so nothing here asks which it is.
+A stream is begun here and read in `hosted_stream`, which comes back for each step.
 Above: `delivery` resolves names to these. Below: mailboxes.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -26,9 +27,10 @@ from aixgo.middleware import ReplyStream
 from aixgo.runtime.admission import Slots
 from aixgo.runtime.boundary import being_cancelled, leaving, streamed
 from aixgo.runtime.contexts import RECEIVED
+from aixgo.runtime.hosted_stream import HostedStream
 from aixgo.runtime.idempotency import OncePerKey
 
-__all__ = ["HOST_CODES", "DeadLetter", "Hosted", "HostedStream", "Hosting", "Wire"]
+__all__ = ["HOST_CODES", "DeadLetter", "Hosted", "Hosting", "Wire"]
 
 log = logging.getLogger("aixgo.runtime")
 
@@ -403,104 +405,6 @@ class Hosted:
         if consumer is not None and consumer is not stopper:
             consumer.cancel()
             await asyncio.wait((consumer,), timeout=CLOSE_TIMEOUT)
-
-
-class HostedStream:
-    """The reply of a hosted agent in pieces: pulls one step of the agent per chunk."""
-
-    def __init__(
-        self,
-        hosted: Hosted,
-        message: Message,
-        context: CallContext,
-        work: telemetry.Execution | None = None,
-    ) -> None:
-        self._hosted = hosted
-        self._work = work
-        self._context = context
-        self._message = message
-        self._pieces: AsyncIterator[StreamChunk | Message] | None = None
-        self._parts: list[str] = []
-        self._sequence = 0
-        self._open = True
-        self.final: Message | None = None
-
-    def __aiter__(self) -> HostedStream:
-        return self
-
-    async def __anext__(self) -> StreamChunk:
-        if not self._open:
-            raise StopAsyncIteration
-        try:
-            piece = await (self._step() if self._work is None else self._watched(self._work))
-            if not isinstance(piece, Message):
-                return self._number(piece)
-            self.final = await self._hosted.finish(piece, self._context)
-        except StopAsyncIteration:
-            reply = Message("".join(self._parts), type=self._message.type)
-            self.final = await self._hosted.finish(reply, self._context)
-        except BaseException as exc:
-            if self._work is not None:
-                self._work.error = exc
-            await self.aclose()
-            raise
-        await self.aclose()
-        raise StopAsyncIteration
-
-    def _step(self) -> Coroutine[object, object, StreamChunk | Message]:
-        if self._pieces is None:
-            self._pieces = self._hosted.pieces(self._message, self._context)
-        return self._hosted.step(self._pieces, self._context)
-
-    async def _watched(self, work: telemetry.Execution) -> StreamChunk | Message:
-        """A step that observers see as part of the call."""
-        entered = telemetry.enter(work)
-        try:
-            piece = await self._step()
-        finally:
-            telemetry.leave(entered)
-        if not isinstance(piece, Message):
-            work.chunk()
-        return piece
-
-    def _number(self, chunk: StreamChunk) -> StreamChunk:
-        if chunk.type == "content" and not chunk.path:
-            self._parts.append(chunk.content)
-        chunk = replace(
-            chunk,
-            source=chunk.source or self._hosted.name,
-            path=(self._hosted.name, *chunk.path),
-            sequence=self._sequence,
-            timestamp=chunk.timestamp or self._hosted.clock.time(),
-        )
-        self._sequence += 1
-        return self._hosted.outgoing(chunk)
-
-    async def aclose(self) -> None:
-        """Stop the agent where it is, inside its context, and give the slot back."""
-        if not self._open:
-            return
-        self._open = False
-        token = _current.set(self._context)
-        entered = None if self._work is None else telemetry.enter(self._work)
-        try:
-            aclose = getattr(self._pieces, "aclose", None)
-            if aclose is not None:
-                await aclose()
-        except Exception as exc:  # noqa: BLE001 - an agent's cleanup failed; the stream is over all the same
-            leaving(exc, self._hosted.name)
-        finally:
-            if entered is not None:
-                telemetry.leave(entered)
-            _current.reset(token)
-            self._context.ended = True
-            if self._context.purse is not None:
-                self._context.settle()
-            if self._work is not None:
-                self._work.reply = self.final
-                self._work.left = self.final is None and self._work.error is None
-                telemetry.end(self._work)
-            self._hosted.release()
 
 
 # The frames by which the loop watch finds out whose code blocks: each has a Hosted as its `self`.

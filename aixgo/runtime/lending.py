@@ -10,13 +10,12 @@ Below: purse, context, rpc. Above: delivery lends, peers carries.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aixgo.context import CallContext
 from aixgo.errors import AixgoError, BudgetExceeded, InvalidMessage, Unavailable
-from aixgo.message import Message, StreamChunk
-from aixgo.middleware import ReplyStream
+from aixgo.message import Message
+from aixgo.middleware import ReplyStream, WatchedStream
 from aixgo.purse import Held, Purse
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Settling:
         try:
             reply = await link.call(target, message, context)
         except BaseException as exc:
-            self._failed(link, context, purse, held, exc)
+            self._ended(link, context, purse, held, exc)
             raise
         purse.release(held)
         return reply
@@ -58,23 +57,20 @@ class Settling:
         try:
             chunks = await link.stream(target, message, context)
         except BaseException as exc:
-            self._failed(link, context, purse, held, exc)
+            self._ended(link, context, purse, held, exc)
             raise
 
         def ended(exc: BaseException | None) -> None:
-            if exc is None and not context.in_doubt:
-                purse.release(held)
-            else:
-                self._failed(link, context, purse, held, exc)
+            self._ended(link, context, purse, held, exc)
 
-        return _OnLoan(chunks, ended)
+        return WatchedStream(chunks, ended)
 
     async def aclose(self) -> None:
         """Wait for what is being settled; each is bounded."""
         if self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
-    def _failed(
+    def _ended(
         self,
         link: Link,
         context: CallContext,
@@ -82,6 +78,7 @@ class Settling:
         held: Held,
         exc: BaseException | None,
     ) -> None:
+        """Take note of how an attempt ended: well, or with `exc`."""
         if context.in_doubt:
             task = asyncio.create_task(
                 _settle(link, context, purse, held), name=f"aixgo-settle-{context.agent}"
@@ -118,41 +115,3 @@ def _is_unknown(exc: BaseException | None) -> bool:
     return isinstance(exc, InvalidMessage) or (
         isinstance(exc, Unavailable) and exc.outcome == "unknown"
     )
-
-
-class _OnLoan:
-    """A stream from a peer that says once how it ended."""
-
-    def __init__(self, chunks: ReplyStream, ended: Callable[[BaseException | None], None]) -> None:
-        self._chunks = chunks
-        self._ended: Callable[[BaseException | None], None] | None = ended
-
-    @property
-    def final(self) -> Message | None:
-        """The whole reply, once the iteration ended."""
-        return self._chunks.final
-
-    def __aiter__(self) -> _OnLoan:
-        return self
-
-    async def __anext__(self) -> StreamChunk:
-        try:
-            return await self._chunks.__anext__()
-        except StopAsyncIteration:
-            self._end(None)
-            raise
-        except BaseException as exc:
-            self._end(exc)
-            raise
-
-    async def aclose(self) -> None:
-        """Stop the callee, if it has not ended."""
-        try:
-            await self._chunks.aclose()
-        finally:
-            self._end(None)
-
-    def _end(self, exc: BaseException | None) -> None:
-        ended, self._ended = self._ended, None
-        if ended is not None:
-            ended(exc)

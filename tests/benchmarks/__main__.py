@@ -15,6 +15,7 @@ from tests.benchmarks.load import chunk_rows, fan_rows, flood_table, idle_table,
 from tests.benchmarks.local import import_rows, local_rows, model_rows
 from tests.benchmarks.processes import ROOT
 from tests.benchmarks.secured import secured_rows
+from tests.benchmarks.starting import serve_rows
 from tests.benchmarks.vendors import vendor_rows
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -32,6 +33,7 @@ PARTS: dict[str, Callable[[Pace], Iterable[Row | Table]]] = {
     "fan": fan_rows,
     "vendors": vendor_rows,
     "imports": import_rows,
+    "serve": serve_rows,
     "flood": flood_table,
     "idle": idle_table,
 }
@@ -63,7 +65,8 @@ LEGEND = """
 - *token chunk*: the time for each chunk of a streamed reply. *first chunk*: from the call until it is there.
 - *vendor's token*: from a local server that speaks a vendor's API, each token an event, through the vendor's SDK in a
   serving agent, a second serving agent that hands it on, and to the caller: four processes with the server.
-- *import* and `--help`: whole processes, from start to exit.
+- *import* and `--help`: whole processes, from start to exit. *first answer*: from the command until one client, which
+  was there before, has its answer; `aixgo serve` reads and checks the agent's folder on the way.
 """
 
 

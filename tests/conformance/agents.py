@@ -28,6 +28,7 @@ from aixgo.message import StreamChunk
 from tests.conformance.gates import count_line, pass_gate, pass_gate_blocking, tell, write_line
 from tests.conformance.mail_agents import Reader, announces, notes, tells_left, tells_right
 from tests.conformance.samples import OwnRefusal, failing
+from tests.conformance.teams import LEFT_TEAMS, RIGHT_TEAMS
 
 __all__ = ["LEFT", "RIGHT", "Pair"]
 
@@ -377,6 +378,7 @@ LEFT: tuple[Agent, ...] = (
     agent(name="e")(travel),
     agent(name="carry_left")(carry),
     tells_left,
+    *LEFT_TEAMS,
 )
 RIGHT: tuple[Agent, ...] = (
     upper,
@@ -391,4 +393,5 @@ RIGHT: tuple[Agent, ...] = (
     agent(name="d")(travel),
     agent(name="carry_right")(carry),
     tells_right,
+    *RIGHT_TEAMS,
 )

@@ -1,6 +1,8 @@
 """docker-compose.yml with a real engine: what `make test-compose` runs. Not collected with the other tests."""
 
 import os
+import re
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,10 +12,12 @@ import pytest
 from tests.containers.fleet import CALLERS, IMAGE, Fleet, build, image_size, run
 from tests.e2e.commands import ROOT, aixgo
 from tests.e2e.commands import run as run_here
-from tests.services import compose_services
+from tests.services import compose_services, sh_blocks
 
 pytestmark = pytest.mark.timeout(600)
 
+WORKFLOW = "examples/distributed-deployment/workflow.yaml"
+GUIDE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
 TEXT = (ROOT / "LICENSE").read_text(encoding="utf-8")[:2000]
 SERVING = [service for service in compose_services() if service.verb == "serve"]
 
@@ -43,7 +47,7 @@ def fleet() -> Iterator[Fleet]:
 @pytest.fixture
 def answer() -> str:
     """What one process says."""
-    done = run_here(aixgo("run", "examples/distributed-deployment/workflow.yaml", "-i", TEXT))
+    done = run_here(aixgo("run", WORKFLOW, "-i", TEXT))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -121,6 +125,25 @@ def test_killing_a_replica_under_load_loses_no_more_than_what_it_was_working_on(
     assert set(alone.answers) == {answer.rstrip("\n")}
     print(f"\n{soon.failed} of {CALLERS} callers lost their call to the kill, ", end="")
     print(f"and then none of {sum(alone.answers.values())}: {soon.failures}")
+
+
+def test_the_entry_is_asked_from_within_as_the_guide_says_for_kubernetes(
+    fleet: Fleet, answer: str
+) -> None:
+    (command,) = re.findall(r"-- (aixgo call (?:[^\n]|\\\n)*) < README", GUIDE)
+    words = shlex.split(command.replace("\\\n", " "))
+    assert fleet.compose("exec", "-T", "briefing", *words, stdin=TEXT).stdout == answer
+
+
+def test_the_commands_of_the_guide_do_what_it_says() -> None:
+    (commands,) = (block for block in sh_blocks(GUIDE) if "docker compose" in block)
+    guided = Fleet(compose_command(), f"aixgo-guide-{os.getpid()}")
+    words = shlex.join((*compose_command(), "-p", guided.project))
+    done = run("bash", "-ec", commands.replace("docker compose", words))
+    document = ROOT / "README.md"
+    alone = run_here(aixgo("run", WORKFLOW, "--input-file", str(document)))
+    assert done.stdout.endswith(f"{alone.stdout}serving\n")
+    assert guided.leftovers() == {"containers": [], "volumes": [], "networks": []}
 
 
 def test_the_image_names_what_it_is_and_runs_as_a_number() -> None:

@@ -20,7 +20,9 @@ def environment(**changes: str) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **changes}
 
 
-def run(command: Sequence[str | Path], **changes: str) -> subprocess.CompletedProcess[str]:
+def run(
+    command: Sequence[str | Path], *, timeout: float = TIMEOUT, **changes: str
+) -> subprocess.CompletedProcess[str]:
     """Run `command` in the checkout to its end."""
     return subprocess.run(
         command,
@@ -28,7 +30,7 @@ def run(command: Sequence[str | Path], **changes: str) -> subprocess.CompletedPr
         env=environment(**changes),
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=timeout,
         check=False,
     )
 

@@ -1,9 +1,8 @@
-"""Every folder of agents/ is served as it stands, and every folder of services/ serves its agent."""
+"""Every folder of agents/ is served as it stands."""
 
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,21 +65,6 @@ def test_an_agents_folder_is_served_and_answers(name: str, tmp_path: Path) -> No
         done = run(aixgo("call", address, name, "-i", INPUTS[name]))
         assert done.returncode == 0, done.stderr
         check(name, done.stdout)
-
-
-@pytest.mark.parametrize("name", AGENTS)
-def test_a_service_serves_the_agent_of_its_name(name: str, tmp_path: Path) -> None:
-    command = tmp_path / "aixgo"  # what an installation puts on the path
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aixgo "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
-    address = f"unix:{tmp_path}/socket"
-    path = f"{tmp_path}:{environment()['PATH']}"
-    with serving([ROOT / "services" / name / "serve", address], PATH=path) as line:
-        assert line == f"serving {name} at {address}"
-
-
-def test_every_service_has_its_agent() -> None:
-    assert sorted(path.parent.name for path in ROOT.glob("services/*/serve")) == AGENTS
 
 
 def test_the_keywords_agent_refuses_settings_it_cannot_follow(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ PARTS = Path(__file__).with_name("parts.py")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def aixgo(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def aixgo(
+    *arguments: object, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "aixgo", *map(str, arguments)],
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **environment},
         input=stdin,
         capture_output=True,
         text=True,

@@ -70,6 +70,19 @@ def test_a_wrong_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> 
     assert "No such option" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", [["call", "unix:/nowhere", "a"], ["serve", "c.yaml"]])
+def test_a_wrong_transport_is_told_with_those_there_are(
+    verb: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("agents: [{name: a, role: chat}]")
+    assert run_verb([*verb, "--transport", "pigeon"]) == 1
+    assert "--transport 'pigeon': there are stream and unary" in capsys.readouterr().err
+
+
 def test_validate_tells_what_is_there_and_what_is_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,7 +90,7 @@ def test_validate_tells_what_is_there_and_what_is_not(
     file.write_text("agents: [{name: a, role: chat}]\nauth_mode: builtin\nsteps: 3\n")
     assert run_verb(["validate", str(file)]) == 0
     shown = capsys.readouterr()
-    assert "1 agents, 0 orchestrations" in shown.out
+    assert "1 agent, no orchestrations" in shown.out
     assert "steps is no key of aixgo" in shown.err
     assert "security: authentication is not in this version" in shown.err
     assert run_verb(["validate", str(file), "--strict"]) == 1

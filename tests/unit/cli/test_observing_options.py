@@ -95,6 +95,23 @@ def test_run_traces_to_where_it_is_told(file: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "hi\n"
 
 
+def test_a_variable_says_what_the_option_does_and_the_option_stands_over_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["run", str(file), "-i", "hi", "--no-record"]
+    with Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.http)
+        monkeypatch.setenv("AIXGO_OTEL", "otlp")
+        monkeypatch.setenv("AIXGO_LOG_FORMAT", "json")
+        monkeypatch.setenv("AIXGO_LOG_LEVEL", "debug")
+        assert run_verb([*run, "--otel", "none"]) == 0
+        assert receiver.posted == []
+        assert run_verb(run) == 0
+        assert [span.name for span in receiver.spans] == ["invoke_agent a"] * 2
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert "aixgo.agents.logger" in {line["logger"] for line in lines}
+
+
 def test_variables_alone_have_run_contact_nothing(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from aixgo import load_config
+from aixgo.cli import run_verb
 from aixgo.cli.places import places_of
 from aixgo.config import Config
 from aixgo.errors import ConfigError
@@ -99,3 +100,16 @@ def test_a_file_whose_agents_are_all_elsewhere_leaves_nothing_to_serve(tmp_path:
     )
     with pytest.raises(ConfigError, match="there is nothing to serve"):
         places_of(load_config(file), [], [])
+
+
+@pytest.mark.parametrize(("agent", "needed"), [("Whole Flow", "first"), ("last", "second")])
+def test_serving_who_needs_an_agent_that_is_nowhere_is_refused(
+    agent: str, needed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "flow.yaml"
+    last = "  - {name: last, role: chat, depends_on: [second]}\n"
+    file.write_text(FLOW + last, encoding="utf-8")
+    assert run_verb(["serve", str(file), "--agent", agent]) == 1
+    said = capsys.readouterr().err
+    assert f"nor known to be elsewhere: '{needed}' ('{agent}' needs it)" in said
+    assert "--peer 'dns:///{agent}:50051'" in said

@@ -89,6 +89,7 @@ async def test_two_files_may_each_have_their_own_module_of_one_name(tmp_path: Pa
         ("./parts.py:none", "there is no 'none'"),
         ("./none.py:upper", "there is no file"),
         ("no.such.module:agent", "importing it failed"),
+        ("parts:upper", "the file beside this one is './parts.py:…'"),
         ("./parts.py:number", "neither an agent nor callable"),
         ("./parts.py:nothing", "which is no agent"),
         ("./parts.py:marked", "missing a required argument: 'mark'"),

@@ -3,13 +3,30 @@
 No cluster sees these files here. What is checked is the base as it is written, and each overlay as kubectl builds it.
 """
 
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
+import yaml
 
 import aixgo
-from tests.services import DRAIN, KUBERNETES, Service, kubernetes_services, manifests
+from tests.services import (
+    DRAIN,
+    KUBERNETES,
+    ROOT,
+    Service,
+    fleet_environment,
+    kubernetes_services,
+    manifests,
+    sh_blocks,
+)
 from tests.unit.deployment.kustomized import (
     Object,
     built,
@@ -148,9 +165,20 @@ def test_no_secret_is_in_a_file_and_only_the_agent_with_a_model_is_given_its_key
         pod = container(deployment)
         referred = [given["secretRef"]["name"] for given in pod["envFrom"] if "secretRef" in given]
         assert referred == (["models"] if deployment["metadata"]["name"] == "summariser" else [])
-        assert "env" not in pod
+        assert [variable["name"] for variable in pod["env"]] == ["OTEL_SERVICE_NAME"]
     assert of_kind(written(), "Secret") == {}
     assert "models" not in of_kind(objects, "Secret")
+
+
+def test_every_variable_of_a_command_is_in_the_config_map_of_its_pod(
+    objects: list[Object],
+) -> None:
+    maps = of_kind(objects, "ConfigMap") or {"fleet": {"data": fleet_environment()}}
+    for deployment in of_kind(objects, "Deployment").values():
+        pod = container(deployment)
+        (name,) = [r["configMapRef"]["name"] for r in pod["envFrom"] if "configMapRef" in r]
+        used = set(re.findall(r"\$\((\w+)\)", " ".join(pod["args"])))
+        assert used == set(maps[name]["data"]) == {"AIXGO_OTEL"}
 
 
 def test_the_network_lets_through_what_the_workflow_needs_and_nothing_else(
@@ -267,3 +295,56 @@ def test_prod_runs_two_of_everything_and_asks_for_the_models_key() -> None:
         assert over == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
     given = container(of_kind(objects, "Deployment")["summariser"])["envFrom"]
     assert {"secretRef": {"name": "models"}} in given, "and not optional"
+
+
+def test_prod_lets_traces_out_to_where_they_are_sent() -> None:
+    objects = built("prod")
+    (fleet,) = of_kind(objects, "ConfigMap").values()
+    collector = urlsplit(fleet["data"]["AIXGO_OTEL"])
+    (rule,) = of_kind(objects, "NetworkPolicy")["traces"]["spec"]["egress"]
+    assert {"port": collector.port, "protocol": "TCP"} in rule["ports"]
+    (peer,) = rule["to"]
+    namespace = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert str(collector.hostname).split(".")[1] == namespace
+
+
+def test_the_secrets_of_the_guide_are_those_that_prod_refers_to(tmp_path: Path) -> None:
+    """Its commands run as they stand, but for kubectl, which only says what it would create."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("there is no kubectl here")
+    guide = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (commands,) = (block for block in sh_blocks(guide) if "kubectl" in block)
+    python = shlex.quote(sys.executable)
+    stand_ins = (
+        f'aixgo() {{ {python} -m aixgo "$@" >/dev/null; }}\n'
+        'kubectl() { command kubectl "$@" --dry-run=client -o yaml; echo ---; }\n'
+    )
+    done = subprocess.run(
+        ["bash", "-ec", stand_ins + commands],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "a-stand-in"},
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = {
+        (item["metadata"]["namespace"], item["metadata"]["name"], *sorted(item["data"]))
+        for item in yaml.safe_load_all(done.stdout)
+        if item
+    }
+    assert made == {
+        *(("aixgo", f"{service.name}-tls", "ca.crt", "tls.crt", "tls.key") for service in SERVICES),
+        ("aixgo", "models", "AIXGO_MODEL", "OPENAI_API_KEY"),
+    }
+
+
+def test_the_certificates_of_the_guide_are_those_that_dev_takes() -> None:
+    guide = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    given = re.search(
+        r"aixgo certs deploy/k8s/overlays/dev/certs((?:[^\n]|\\\n)*)\n    kubectl", guide
+    )
+    assert given is not None
+    agents = set(re.findall(r"--agent (\w+)", given[1]))
+    assert agents == {service.name for service in SERVICES}

@@ -303,3 +303,16 @@ def test_a_name_that_is_no_text_does_not_keep_a_ledger_from_its_caller() -> None
     usage.ledger.note(Line(("a",), "\ud800"), Usage(calls=1))
     fill_usage(proto, usage)
     assert read_usage(proto).by("model") == {":?": Usage(calls=1)}
+
+
+def test_partial_results_cross_with_an_error_and_what_is_none_does_not() -> None:
+    error = AgentRefused("no")
+    error.partial = [{"agent": "a", "reply": "ä"}, {"agent": "b", "stopped": True}]
+    assert read_error(error_detail(error)).partial == error.partial
+    error.partial = [float("nan")]
+    assert error_detail(error).partial == b""
+
+
+@pytest.mark.parametrize("partial", [b"[", b"{}", b"\xff", b"[" * 3000, b"[1]" + b" " * 5000])
+def test_partial_results_a_peer_made_up_are_none(partial: bytes) -> None:
+    assert read_error(pb.ErrorDetail(kind="AgentFailed", partial=partial)).partial is None
