@@ -21,8 +21,8 @@ from aixgo import telemetry
 from aixgo.errors import AixgoError, ConfigError, MissingExtra
 from aixgo.observability.langfuse import LangfuseAccess, LangfuseSettings
 from aixgo.observability.quality import add_quality_sink, remove_quality_sink
-from aixgo.observability.redaction import redact
-from aixgo.observability.settings import Exporter, Protocol, Settings
+from aixgo.observability.redaction import hide, redact
+from aixgo.observability.settings import Exporter, Protocol, Settings, is_credential
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -162,6 +162,10 @@ def _switch_on(made: Observability, settings: Settings) -> None:
         complaints = Complaints()
         if access is not None:
             complaints.hide(access.credential, access.secret_key, access.public_key)
+            hide(access.credential, access.secret_key)
+        for name, value in (settings.headers or {}).items():
+            if is_credential(name):
+                hide(value.rpartition(" ")[2])  # what stands behind Bearer, if that is there
         resource = _resource(settings)
         complaints.open()
         made.on_close(complaints.close)
