@@ -182,8 +182,10 @@ class _Lines:
 
         found = MessageToDict(request, use_integers_for_enums=True)
         _hex_ids(found)
-        line = json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n"
-        self._file.write(line.encode(errors="surrogatepass"))  # at once: spans and metrics share it
+        text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+        line = memoryview(text.encode(errors="replace") + b"\n")
+        while line:  # in one write, so that the lines of several processes do not mix; unless the disk is full
+            line = line[self._file.write(line) :]
 
     def close(self) -> None:
         self._file.close()
