@@ -287,7 +287,7 @@ class Hosted:
             given = message if wire is None else wire.message(message)
             if not self._streams or context.idempotency_key:
                 return self._whole(given, context)
-            stream: Callable[[Message], AsyncIterator[StreamChunk | Message]] = self.agent.stream  # type: ignore[attr-defined]
+            stream: Callable[[Message], AsyncIterator[StreamChunk | Message]] = self.agent.stream  # type: ignore[attr-defined]  # `_streams` says so
             return aiter(stream(given))
         except BaseException as exc:  # the boundary, as in `_execute`
             raise self._boundary(exc) from exc
