@@ -157,9 +157,7 @@ class ServiceFleet:
 
     def _local(self, command: Sequence[str]) -> list[str]:
         """A command with the folder its certificates have here, and ports for names that mean nothing here."""
-        traced = f"--otel={self._variables.get('AIXGO_OTEL', '')}"  # as ${AIXGO_OTEL} in the file
-        parts = [traced if part == "--otel=" else part for part in command]
-        parts = [part.replace("/certs", str(self._certs)) for part in parts]
+        parts = [part.replace("/certs", str(self._certs)) for part in command]
         if self._hosts is None:
             parts = [new for part in parts for new in self._with_ports(part)]
         return [sys.executable, "-m", *parts]
