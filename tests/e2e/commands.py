@@ -1,12 +1,14 @@
 """Commands as a user gives them: real processes in a checkout, with `aixgo` on the path."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "examples" / "demo"
 TIMEOUT = 28  # seconds: a test has 30
 
 
@@ -19,6 +21,15 @@ def environment(**changes: str) -> dict[str, str]:
     }
     own = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", "COLUMNS": "120"}
     return {**inherited, **own, **changes}
+
+
+def demo_of(folder: Path, config: str, code: str = "") -> Path:
+    """The demo in `folder`, with fewer agents and so fewer processes, and with more code if there is any."""
+    shutil.copytree(DEMO, folder)
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    with (folder / "agents.py").open("a", encoding="utf-8") as agents:
+        agents.write(code)
+    return folder
 
 
 def run(
