@@ -1,6 +1,9 @@
 """Traces and logs of real commands and the processes they start: from a file, and as the command line says."""
 
 import json
+import re
+import socket
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -77,3 +80,26 @@ def test_a_developed_fleet_is_traced_to_one_file(tmp_path: Path) -> None:
     exported = [json.loads(line) for line in traces.read_text().splitlines()]
     assert sum(len(request["resourceSpans"]) for request in exported) >= 2
     assert "HI" not in traces.read_text()
+
+
+def test_a_served_process_is_scraped_where_the_option_says(tmp_path: Path) -> None:
+    address, more = f"unix:{tmp_path}/socket", ("--prometheus", "0")
+    with started("serve", written(tmp_path, "upper"), "--address", address, *more) as server:
+        (scraped,) = re.findall(
+            r"http://(127\.0\.0\.1:\d+)/metrics", until_line(server, "metrics are at")
+        )
+        assert server.stdout is not None
+        server.stdout.readline()
+        assert aixgo("call", address, "flow", "-i", "hi").stdout == "HI\n"
+        with urllib.request.urlopen(f"http://{scraped}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+    assert 'aixgo_agent_duration_seconds_count{gen_ai_agent_name="upper"} 1.0' in text
+
+
+def test_the_processes_of_a_run_do_not_fight_for_the_address_of_prometheus(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    more = f"observability: {{prometheus: '127.0.0.1:{port}'}}\n"
+    file = written(tmp_path, "upper", more)
+    done = aixgo("run", file, "-i", "hi", "--distributed", "--no-record")
+    assert (done.stdout, done.returncode) == ("HI\n", 0), done.stderr
