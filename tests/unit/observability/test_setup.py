@@ -181,3 +181,30 @@ def test_an_import_loads_nothing_of_metrics() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == {package!r}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Absent())
+from aixgo.errors import MissingExtra
+from aixgo.observability import setup
+
+try:
+    setup(prometheus="127.0.0.1:0")
+except MissingExtra as exc:
+    print(exc)
+"""
+
+
+@pytest.mark.parametrize("package", ["prometheus_client", "opentelemetry.sdk"])
+def test_without_their_packages_metrics_say_what_to_install(package: str) -> None:
+    code = WITHOUT.format(package=package)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "metrics needs a package" in done.stdout, done.stderr
+    assert "pip install 'aixgo[otel]'" in done.stdout
