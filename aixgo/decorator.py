@@ -227,7 +227,7 @@ def _convert(message: Message, wanted: object) -> object:
         except (
             ValueError
         ) as exc:  # pydantic's ValidationError is one; its text would quote the payload
-            fields = [".".join(map(str, error["loc"])) for error in exc.errors()]  # type: ignore[attr-defined]
+            fields = [".".join(map(str, error["loc"])) for error in exc.errors()]  # type: ignore[attr-defined]  # pydantic's
             path = f"payload.{fields[0]}".rstrip(".")
             raise InvalidMessage(path=path, expected=_type_name(wanted)) from exc
     try:

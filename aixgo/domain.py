@@ -58,7 +58,7 @@ def label(text: str, path: str) -> str:
 
 def plain(value: object, path: str, depth: int = 0) -> JSONValue:
     """`value` as plain JSON types, or InvalidMessage naming where it is not."""
-    kind = value.__class__
+    kind = value.__class__  # faster than isinstance, and what no type checker follows
     if kind is str:
         text_size(value, path)  # type: ignore[arg-type]
         return value  # type: ignore[return-value]

@@ -100,5 +100,5 @@ def create_agent_team(
     made: dict[str, ChatAgent] = {}
     for entry in members:
         settings = cast("dict[str, str]", {"session_id": session_id, **entry})
-        made[settings["agent_id"]] = create_simple_agent(**settings)  # type: ignore[arg-type]
+        made[settings["agent_id"]] = create_simple_agent(**settings)  # type: ignore[arg-type]  # known keys
     return made

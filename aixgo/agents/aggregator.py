@@ -133,7 +133,7 @@ class AggregatorAgent:
         """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys."""
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
         settings |= cast("dict[str, object]", settings.pop("aggregator_config", {}))
-        return cls(name, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]
+        return cls(name, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
 
     @property
     def model(self) -> str:

@@ -137,7 +137,7 @@ class ChatAgent:
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
         tools = cast("list[object]", entry.get("tools") or [])
         bound = [tool for tool in tools if isinstance(tool, Tool)]
-        return cls(name, tools=bound, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]
+        return cls(name, tools=bound, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
 
     @property
     def model(self) -> str:

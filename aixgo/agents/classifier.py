@@ -141,7 +141,7 @@ class ClassifierAgent:
             [Category(**item) for item in listed],
             few_shot_examples=[FewShot(**item) for item in shots],
             **model_options(entry),
-            **cast("dict[str, str]", settings),  # type: ignore[arg-type]
+            **cast("dict[str, str]", settings),  # type: ignore[arg-type]  # checked by their keys
         )
 
     @property

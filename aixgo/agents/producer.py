@@ -67,7 +67,7 @@ class ProducerAgent:
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
         """The agent of a YAML entry."""
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
-        return cls(name, **cast("dict[str, str]", settings))  # type: ignore[arg-type]
+        return cls(name, **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
 
     @property
     def producing(self) -> bool:

@@ -1,4 +1,4 @@
-"""From a checked file to a Config: names, edges, slots and deployment.
+"""From a checked file to a Config: names, edges and slots; what stands for itself is read beside it.
 
 Inline agents and orchestrations are lifted out of their slots, so that afterwards a slot is a name and
 every entry stands in one of two lists. Below: config.check. Above: `load_config`.
@@ -12,27 +12,25 @@ from pathlib import Path
 from typing import cast
 
 from aixgo.config.check import Findings, check_agent, check_orchestration, check_root
+from aixgo.config.deployment import check_address, read_deployment
 from aixgo.config.folder import AGENT_FILE, one_agent, take_folder
 from aixgo.config.keys import ORCHESTRATION_KEYS
 from aixgo.config.listening import check_listening
 from aixgo.config.model import (
     AgentEntry,
     Config,
-    Deployment,
-    ModelService,
     OrchestrationEntry,
 )
 from aixgo.config.observing import read_logging, read_observability
 from aixgo.config.prices import read_prices
-from aixgo.config.protection import read_tls, read_token
-from aixgo.config.read import Block, Items, read_file
+from aixgo.config.read import Block, Items, block_of, read_file, text_of
 from aixgo.config.roles import agent_keys, has_pattern, root_keys
+from aixgo.config.services import read_services
 from aixgo.config.typos import typo_of
 from aixgo.errors import ConfigError, nearest
 from aixgo.keys import Key
 from aixgo.message import JSONValue
 from aixgo.names import invalid_name
-from aixgo.rpc.addresses import parse_address
 from aixgo.runtime.binding import start_levels
 
 __all__ = ["load_config"]
@@ -78,13 +76,15 @@ class _Parser:
         supervisor = self._supervisor(block)
         if supervisor is not None:
             self._orchestrations.append(supervisor)
-        deployment = self._deployment(block)
+        deployment = read_deployment(
+            block, self._path.resolve().parent, self._addresses, self._findings
+        )
         folder = self._path.resolve().parent
         check_listening(
             self._agents,
             self._orchestrations,
             deployment,
-            _block(block, "deployment"),
+            block_of(block, "deployment"),
             self._findings,
         )
         prices = read_prices(block, folder, self._findings)
@@ -101,9 +101,9 @@ class _Parser:
             orchestrations=tuple(self._with_outputs(self._orchestrations)),
             supervisor=supervisor.name if supervisor is not None else "",
             deployment=deployment,
-            default_model=_text(block, "default_model"),
-            model_services=_services(self._list(block, "model_services")),
-            resilience=_block(block, "resilience"),
+            default_model=text_of(block, "default_model"),
+            model_services=read_services(self._list(block, "model_services")),
+            resilience=block_of(block, "resilience"),
             prices=prices,
             observability=observability,
             logging=logging,
@@ -125,23 +125,23 @@ class _Parser:
             return ""
         folders = take_folder(item, path, self._path, self._findings)
         if folders is None:
-            return self._take_name(_text(item, "name"), item, path)
+            return self._take_name(text_of(item, "name"), item, path)
         check_agent(item, path, self._findings)
-        name = self._take_name(_text(item, "name"), item, path)
+        name = self._take_name(text_of(item, "name"), item, path)
         known = agent_keys()
         entry = AgentEntry(
             name=name,
-            role=_text(item, "role"),
+            role=text_of(item, "role"),
             settings=item,
             extras={key: value for key, value in item.items() if key not in known},
-            code=_text(item, "code"),
+            code=text_of(item, "code"),
             inputs=_names(item, "inputs", "source"),
             outputs=_names(item, "outputs", "target"),
             depends_on=tuple(cast("list[str]", self._list(item, "depends_on"))),
-            model=_text(item, "model"),
-            description=_text(item, "description"),
-            version=_text(item, "version"),
-            listen=_text(item, "listen"),
+            model=text_of(item, "model"),
+            description=text_of(item, "description"),
+            version=text_of(item, "version"),
+            listen=text_of(item, "listen"),
             fallback=self._fallback(item, path),
             folders=folders,
             line=item.line,
@@ -149,26 +149,26 @@ class _Parser:
         for needed in entry.depends_on:
             self._references.append((needed, item.lines["depends_on"], f"{path}.depends_on"))
         for edge in self._list(item, "outputs"):
-            if isinstance(edge, Block) and (address := _text(edge, "addr")):
-                self._check_address(address, edge.lines["addr"], f"{path}.outputs.addr")
-                self._addresses[_text(edge, "target")] = (address,)
+            if isinstance(edge, Block) and (address := text_of(edge, "addr")):
+                check_address(self._findings, address, edge.lines["addr"], f"{path}.outputs.addr")
+                self._addresses[text_of(edge, "target")] = (address,)
         if entry.listen:
-            self._check_address(entry.listen, item.lines["listen"], f"{path}.listen")
+            check_address(self._findings, entry.listen, item.lines["listen"], f"{path}.listen")
         self._agents.append(entry)
         return name
 
     def _orchestration(self, item: Block, path: str, parent: str) -> str:
         keys = check_orchestration(item, ORCHESTRATION_KEYS, path, self._findings)
-        pattern = _text(item, "pattern")
-        given = _text(item, "name")
+        pattern = text_of(item, "pattern")
+        given = text_of(item, "name")
         name = self._take_name(given or self._free_name(parent, pattern), item, path)
         place = len(self._orchestrations)  # an outer orchestration stands before its inner ones
         entry = OrchestrationEntry(
             name=name,
             pattern=pattern,
             limits=cast("Mapping[str, JSONValue]", item.get("limits") or {}),
-            description=_text(item, "description"),
-            version=_text(item, "version"),
+            description=text_of(item, "description"),
+            version=text_of(item, "version"),
             fallback=self._fallback(item, path),
             within=parent,
             line=item.line,
@@ -187,7 +187,7 @@ class _Parser:
         listed = [name for name in self._list(item, "fallback") if isinstance(name, str)]
         for name in listed:
             self._references.append((name, item.lines["fallback"], f"{path}.fallback"))
-            if name == _text(item, "name"):
+            if name == text_of(item, "name"):
                 text = "an agent cannot stand in for itself"
                 self._findings.fault(item.lines["fallback"], f"{path}.fallback", text)
         return tuple(listed)
@@ -248,7 +248,7 @@ class _Parser:
                 "supervisor"
             )
             return None
-        name = self._take_name(_text(given, "name") or "supervisor", given, "supervisor")
+        name = self._take_name(text_of(given, "name") or "supervisor", given, "supervisor")
         if not has_pattern("supervisor"):
             self._notices.append(
                 f"supervisor {name!r}: in this version a router that has each input answered once, "
@@ -265,45 +265,6 @@ class _Parser:
             agents=tuple(members),
             config=settings,
             line=given.line,
-        )
-
-    def _deployment(self, block: Block) -> Deployment:
-        given = block.get("deployment")
-        if not isinstance(given, Block):
-            return Deployment(peers=dict(self._addresses))
-        peers: dict[str, tuple[str, ...]] = dict(self._addresses)
-        listed = given.get("peers", Block())
-        if not isinstance(listed, Block):
-            self._findings.fault(
-                given.lines.get("peers", given.line),
-                "deployment.peers",
-                "must be a mapping of agents to an address or a list of addresses",
-            )
-            listed = Block()
-        for name, value in listed.items():
-            addresses = value if isinstance(value, list) else [value]
-            if not addresses or not all(isinstance(item, str) for item in addresses):
-                self._findings.fault(
-                    listed.lines[name],
-                    f"deployment.peers.{name}",
-                    "must be an address such as 10.0.0.7:50051, or a list of addresses",
-                )
-                continue
-            for address in addresses:
-                self._check_address(str(address), listed.lines[name], f"deployment.peers.{name}")
-            peers[name] = tuple(str(item) for item in addresses)
-        for key in ("listen", "health"):
-            if address := _text(given, key):
-                self._check_address(address, given.lines[key], f"deployment.{key}")
-        return Deployment(
-            mode=_text(given, "mode") or "local",
-            peers=peers,
-            listen=_text(given, "listen"),
-            health=_text(given, "health"),
-            transport=_text(given, "transport") or "stream",
-            tls=read_tls(given, self._path.resolve().parent, self._findings),
-            external_tls=given.get("external_tls") is True,
-            **read_token(given, self._path.resolve().parent, self._findings),
         )
 
     # -- names and edges ------------------------------------------------------------------------------
@@ -336,13 +297,6 @@ class _Parser:
                 near = nearest(name, known)
                 hint = f"; did you mean {near!r}?" if near else f"; agents: {', '.join(known)}"
                 self._findings.fault(line, path, f"no agent is called {name!r}{hint}")
-
-    def _check_address(self, address: str, line: int, path: str) -> None:
-        """An address parses; `:port` is Go's way to write a port of this machine."""
-        try:
-            parse_address(f"localhost{address}" if address.startswith(":") else address)
-        except ConfigError as exc:
-            self._findings.fault(line, path, str(exc))
 
     def _check_order(self, peers: Mapping[str, tuple[str, ...]]) -> None:
         """Agents can be started in the order their `depends_on` asks for."""
@@ -396,16 +350,6 @@ class _Parser:
         return value
 
 
-def _text(block: Block, name: str) -> str:
-    value = block.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _block(block: Block, name: str) -> Block:
-    value = block.get(name)
-    return value if isinstance(value, Block) else Block()
-
-
 def _names(block: Block, key: str, inner: str) -> tuple[str, ...]:
     """The agents an entry's `inputs` or `outputs` name, each once."""
     listed = block.get(key)
@@ -415,38 +359,3 @@ def _names(block: Block, key: str, inner: str) -> tuple[str, ...]:
         if isinstance(item, dict) and isinstance(item.get(inner), str)
     ]
     return tuple(dict.fromkeys(cast("list[str]", found)))
-
-
-def _address(service: Block) -> str:
-    """The URL a model service is reached at, or ""."""
-    inner = service.get("config")
-    found = _text(service, "address")
-    if not found and isinstance(inner, Block):
-        found = _text(inner, "address") or _text(inner, "endpoint")
-    return found if not found or "://" in found else f"http://{found}"
-
-
-def _api_key(service: Block) -> str:
-    """The key of a model service, or ""."""
-    inner = service.get("config")
-    found = _text(service, "api_key")
-    if not found and isinstance(inner, Block):
-        found = _text(inner, "api_key") or _text(inner, "token")
-    return found
-
-
-def _services(listed: list[JSONValue]) -> dict[str, ModelService]:
-    """What each model service's name stands for."""
-    found: dict[str, ModelService] = {}
-    for item in listed:
-        if isinstance(item, Block):
-            provider = _text(item, "provider") or _text(item, "runtime")
-            model = _text(item, "model") or _text(item, "name")
-            name = f"{provider}:{model}" if provider else model
-            address = _address(item)
-            found[_text(item, "name")] = ModelService(
-                model=f"{name}@{address}" if address else name,
-                api_key=_api_key(item),
-                resilience=_block(item, "resilience"),
-            )
-    return found

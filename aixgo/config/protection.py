@@ -1,7 +1,7 @@
 """`deployment.tls` and `deployment.auth`: what a file says about certificates and tokens.
 
 Files are named relative to the configuration and read when a runtime is made, so that a configuration can be
-checked where its secrets are not. Below: security, config.check. Above: config.parse.
+checked where its secrets are not. Below: security, config.check. Above: config.deployment.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from aixgo.config.check import Findings
-from aixgo.config.read import Block
+from aixgo.config.read import Block, text_of
 from aixgo.errors import ConfigError
 from aixgo.security.auth import Token
 from aixgo.security.tls import Tls
@@ -36,7 +36,7 @@ def read_tls(deployment: Block, folder: Path, findings: Findings) -> Tls | None:
             ca=_path(given, "ca", folder),
             cert=_path(given, "cert", folder),
             key=_path(given, "key", folder),
-            server_name=_text(given, "server_name"),
+            server_name=text_of(given, "server_name"),
             mutual=mutual if isinstance(mutual, bool) else None,
         )
     except ConfigError as exc:
@@ -57,17 +57,12 @@ def read_token(deployment: Block, folder: Path, findings: Findings) -> TokenOpti
     found["token_file"] = _path(given, "token_file", folder)
     if "token" in given:
         try:
-            found["token"] = Token(_text(given, "token"))
+            found["token"] = Token(text_of(given, "token"))
         except ConfigError as exc:
             findings.fault(given.lines["token"], "deployment.auth.token", str(exc))
     return found
 
 
 def _path(block: Block, name: str, folder: Path) -> str:
-    found = _text(block, name)
+    found = text_of(block, name)
     return str(folder / Path(found).expanduser()) if found else ""
-
-
-def _text(block: Block, name: str) -> str:
-    value = block.get(name)
-    return value if isinstance(value, str) else ""

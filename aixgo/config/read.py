@@ -31,11 +31,13 @@ __all__ = [
     "Block",
     "Items",
     "Line",
+    "block_of",
     "in_file",
     "position",
     "problem",
     "read_file",
     "read_text",
+    "text_of",
 ]
 
 MAX_FILE_BYTES = 10 * 1024 * 1024
@@ -61,6 +63,18 @@ class Block(dict[str, JSONValue]):
         super().__init__()
         self.line = line
         self.lines: dict[str, int] = {}
+
+
+def text_of(block: Block, name: str) -> str:
+    """The text that stands under `name`, or ""."""
+    value = block.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def block_of(block: Block, name: str) -> Block:
+    """The mapping that stands under `name`, or an empty one."""
+    value = block.get(name)
+    return value if isinstance(value, Block) else Block()
 
 
 class Items(list[JSONValue]):

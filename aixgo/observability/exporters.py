@@ -133,7 +133,7 @@ class FileSpanExporter(SpanExporter):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as exc:
             raise ConfigError(f"observability.file: {path}: {exc.strerror}") from exc
-        self._file = os.fdopen(descriptor, "a", encoding="utf-8")
+        self._file = os.fdopen(descriptor, "ab", buffering=0)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         from google.protobuf.json_format import MessageToDict
@@ -141,8 +141,10 @@ class FileSpanExporter(SpanExporter):
 
         request = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
         _hex_ids(request)
-        self._file.write(json.dumps(request, ensure_ascii=False, separators=(",", ":")) + "\n")
-        self._file.flush()
+        text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+        line = memoryview(text.encode(errors="replace") + b"\n")
+        while line:  # in one write, so that the lines of several processes do not mix; unless the disk is full
+            line = line[self._file.write(line) :]
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "check_headers",
     "check_url",
     "current_endpoint",
+    "is_credential",
 ]
 
 Exporter: TypeAlias = Literal["none", "otlp", "console", "file"]
@@ -125,6 +126,11 @@ def check_headers(headers: Mapping[str, str], where: str) -> None:
             raise ConfigError(
                 f"{where}: the value of {name!r} holds characters a header cannot have"
             )
+
+
+def is_credential(header: str) -> bool:
+    """Whether a header of that name holds a secret."""
+    return re.search(r"auth|key|token|secret|password|cookie", header, re.IGNORECASE) is not None
 
 
 def current_endpoint(url: str) -> tuple[str, bool]:

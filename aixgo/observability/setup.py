@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from aixgo import telemetry
-from aixgo.errors import ConfigError, MissingExtra
+from aixgo.errors import AixgoError, ConfigError, MissingExtra
 from aixgo.observability.langfuse import LangfuseAccess, LangfuseSettings
 from aixgo.observability.quality import add_quality_sink, remove_quality_sink
-from aixgo.observability.settings import Exporter, Protocol, Settings
+from aixgo.observability.redaction import hide, redact
+from aixgo.observability.settings import Exporter, Protocol, Settings, is_credential
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -161,6 +162,10 @@ def _switch_on(made: Observability, settings: Settings) -> None:
         complaints = Complaints()
         if access is not None:
             complaints.hide(access.credential, access.secret_key, access.public_key)
+            hide(access.credential, access.secret_key)
+        for name, value in (settings.headers or {}).items():
+            if is_credential(name):
+                hide(value.rpartition(" ")[2])  # what stands behind Bearer, if that is there
         resource = _resource(settings)
         complaints.open()
         made.on_close(complaints.close)
@@ -174,6 +179,10 @@ def _switch_on(made: Observability, settings: Settings) -> None:
         if access is not None:
             raise MissingExtra("Langfuse", "langfuse") from exc
         raise MissingExtra("tracing", "otel") from exc
+    except AixgoError:
+        raise
+    except Exception as exc:  # of a variable whose value OpenTelemetry cannot use
+        raise ConfigError(f"OpenTelemetry cannot be set up: {redact(str(exc))}") from exc
 
 
 def _trace(

@@ -229,14 +229,18 @@ class Orchestrator(ABC):
             return self._conclude(await self.run(message, inner), {})
         plan = Plan(self.error_strategy, self._stand_ins)
         account = plan.account
+        left = False
         try:
             result = await self.run(message, PersistentCaller(caller, context, most, plan, tap))
             self._check_answered(account)
+        except asyncio.CancelledError:
+            left = True
+            raise
         except AixgoError as exc:
             exc.partial = account.partial()
             raise
         finally:
-            await plan.close()
+            await plan.close(wait=not left)
         return self._conclude(result, account.facts())
 
     def _conclude(self, result: Message, facts: Mapping[str, JSONValue]) -> Message:

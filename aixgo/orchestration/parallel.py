@@ -134,7 +134,7 @@ class Parallel(Orchestrator):
     ) -> Self:
         """The pattern as YAML states it."""
         settings = cls.settings(config, f"parallel {name!r}")
-        return cls(name, agents, limits=limits, **cast("dict[str, bool]", settings))  # type: ignore[arg-type]
+        return cls(name, agents, limits=limits, **cast("dict[str, bool]", settings))  # type: ignore[arg-type]  # checked by their keys
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Call all agents, then aggregate."""

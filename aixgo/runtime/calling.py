@@ -6,6 +6,7 @@ Below: deadlines, context. Above: `base.Runtime` puts a route at the end of this
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import math
 from collections.abc import Awaitable, Callable
@@ -15,12 +16,21 @@ from aixgo import telemetry
 from aixgo.context import CallContext, _current
 from aixgo.deadlines import Deadlines, Guard
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, RuntimeClosed
-from aixgo.ledger import Ledger, Usage
+from aixgo.ledger import Budget, Ledger, Usage
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.runtime.lending import tell_spent
 
-__all__ = ["CallStream", "InFlight", "check_timeout", "guard_call", "leave_guard", "parent_call"]
+__all__ = [
+    "CallStream",
+    "InFlight",
+    "check_agent",
+    "check_budget",
+    "check_timeout",
+    "guard_call",
+    "leave_guard",
+    "parent_call",
+]
 
 T = TypeVar("T")
 
@@ -93,11 +103,41 @@ def check_timeout(timeout: float) -> float:
     Raises:
         ConfigError: negative or not a number.
     """
-    if not timeout >= 0 or math.isinf(timeout):
+    try:
+        if 0 <= timeout < math.inf:
+            return timeout
+    except TypeError:  # a text, perhaps: what it may be is said below
+        pass
+    raise ConfigError(f"timeout={timeout!r}: a timeout is a finite number of seconds, not negative")
+
+
+def check_agent(agent: object) -> None:
+    """Refuse what a runtime cannot host, and say what would make an agent of it.
+
+    Raises:
+        ConfigError: it has no name or cannot be executed.
+    """
+    if isinstance(agent, type):
+        raise ConfigError(f"the class {agent.__name__!r} is no agent; give an object of it")
+    if hasattr(agent, "name") and hasattr(agent, "execute"):
+        return
+    if inspect.isfunction(agent):
+        raise ConfigError(f"the function {agent.__name__!r} is no agent; decorate it with @agent")
+    raise ConfigError(
+        f"{agent!r} is no agent: give a function under @agent, or an object with name, role and execute"
+    )
+
+
+def check_budget(budget: object) -> None:
+    """Refuse what is no budget.
+
+    Raises:
+        ConfigError: it is something else, such as a bare number.
+    """
+    if not isinstance(budget, Budget):
         raise ConfigError(
-            f"timeout={timeout!r}: a timeout is a finite number of seconds, not negative"
+            f"budget={budget!r}: give a Budget, such as Budget(usd=0.10) or Budget(tokens=1000)"
         )
-    return timeout
 
 
 def guard_call(

@@ -197,6 +197,8 @@ class Delivery:
         source: str = "",
     ) -> Outcomes:
         """Call all targets at once; see `Caller.call_parallel`."""
+        if isinstance(targets, str):
+            raise ConfigError(f"targets={targets!r}: give a list of names, such as [{targets!r}]")
         given = Message.of(message)
         parent = parent_call()
         if timeout is not None:

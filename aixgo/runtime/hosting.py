@@ -214,19 +214,21 @@ class Hosted:
         context.executing = self.agent
         context.caller = self.caller
         token = _current.set(context)
+        left = False
         try:
             result = await self.agent.execute(message if wire is None else wire.message(message))
             if not isinstance(result, Message):
                 result = Message(result)
         except asyncio.CancelledError as exc:
-            if being_cancelled():
+            left = being_cancelled()
+            if left:
                 raise
             raise self._boundary(exc) from exc
         except BaseException as exc:  # the boundary: even SystemExit must not end the host
             raise self._boundary(exc) from exc
         finally:
             _current.reset(token)
-            if context.purse is not None and not being_cancelled():
+            if context.purse is not None and not left:  # nobody waits for what is not told in time
                 await context.purse.returned()
             context.ended = True
             if context.purse is not None:
@@ -287,7 +289,7 @@ class Hosted:
             given = message if wire is None else wire.message(message)
             if not self._streams or context.idempotency_key:
                 return self._whole(given, context)
-            stream: Callable[[Message], AsyncIterator[StreamChunk | Message]] = self.agent.stream  # type: ignore[attr-defined]
+            stream: Callable[[Message], AsyncIterator[StreamChunk | Message]] = self.agent.stream  # type: ignore[attr-defined]  # `_streams` says so
             return aiter(stream(given))
         except BaseException as exc:  # the boundary, as in `_execute`
             raise self._boundary(exc) from exc

@@ -83,4 +83,4 @@ class RemoteInbox:
             async for message in messages:
                 await self._box.put(Posted(message=message), math.inf)
         finally:
-            await messages.aclose()  # type: ignore[attr-defined]
+            await messages.aclose()  # type: ignore[attr-defined]  # it is an async generator

@@ -91,7 +91,7 @@ class Signature:
         try:
             return cast(
                 "type[BaseModel]",
-                create_model("Arguments", __config__=config, **fields),  # type: ignore[call-overload]
+                create_model("Arguments", __config__=config, **fields),  # type: ignore[call-overload]  # no overload takes **fields
             )
         except (PydanticUserError, PydanticSchemaGenerationError, TypeError) as exc:
             reason = str(exc).partition("\n")[0]

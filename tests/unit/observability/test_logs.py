@@ -178,6 +178,15 @@ def test_on_whose_behalf_a_call_is_made_is_told_only_when_asked_for(told: bool) 
     )
 
 
+async def test_a_file_s_wish_to_tell_it_reaches_the_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with no_handlers(), setup_logs(format="json", include_identity=True):
+        async with LocalRuntime(leaf, principal="ann") as rt:
+            await rt.call("leaf", "apples")
+    assert json.loads(capsys.readouterr().err)["principal"] == "ann"
+
+
 async def test_a_format_of_one_s_own_can_use_the_fields() -> None:
     with written(logging.Formatter("%(agent)s %(path)s %(message)s")) as output:
         logging.getLogger().handlers[-1].addFilter(CallFields())

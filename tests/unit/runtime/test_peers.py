@@ -13,7 +13,8 @@ from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.base import PeerInfo
 from aixgo.runtime import peers
-from aixgo.runtime.peers import Peer, Replicas
+from aixgo.runtime.peers import Peer
+from aixgo.runtime.replicas import FIRST_PENALTY, MAX_PENALTY, Replicas
 from aixgo.testing import FakeClock
 
 
@@ -182,7 +183,7 @@ async def test_a_replica_that_failed_is_passed_over_for_a_while(
     tried = two.links[ONE].calls
     assert tried == 1
     two.links[ONE].failure = None
-    await two.clock.advance(peers.MAX_PENALTY)
+    await two.clock.advance(MAX_PENALTY)
     assert {await two.ask() for _ in range(4)} == {ONE, TWO}
 
 
@@ -257,7 +258,7 @@ async def test_a_name_that_does_not_resolve_is_told_and_looked_up_again(
     with pytest.raises(Unavailable, match=r"'a' is unavailable: dns:///agents.internal:1 does not"):
         await named.ask()
     known.set()
-    await named.clock.advance(peers.FIRST_PENALTY)
+    await named.clock.advance(FIRST_PENALTY)
     assert await named.ask() == ONE
 
 
