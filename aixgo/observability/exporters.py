@@ -151,7 +151,7 @@ def metric_exporter(settings: Settings) -> tuple[MetricExporter, str]:
         from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as over_grpc
 
         return over_grpc.OTLPMetricExporter(
-            endpoint=url, headers=headers, timeout=settings.timeout
+            endpoint=url, headers=headers or NO_HEADERS, timeout=settings.timeout
         ), url
     from opentelemetry.exporter.otlp.proto.http import metric_exporter as over_http
 

@@ -59,6 +59,7 @@ class Metrics:
             _watch(meter, made, _kept)
         self.observer = Metering(meter)
         self._closing: threading.Thread | None = None
+        self._closed = False
 
     def flush(self, timeout: float) -> bool:
         """Export all numbers as they are now; False if that took longer than `timeout` seconds."""
@@ -78,13 +79,17 @@ class Metrics:
             self._closing.start()
 
     def close(self, ends: float) -> None:
-        """Wait for that until `ends`."""
+        """Wait for that, at most until `ends`. Doing it twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
         self.begin_close()
+        ends -= LAST / 2  # the rest is for ending what is closed after this
         if self._closing is not None:
             self._closing.join(max(0.0, ends - time.monotonic()))
         for reader in self._readers:
             if isinstance(reader, Periodic):
-                reader.exporter.over()
+                reader.exporter.over(ends)
 
 
 class Periodic(PeriodicExportingMetricReader):
@@ -155,7 +160,8 @@ class _Told(MetricExporter):
         self._exporter = exporter
         self._where = where
         self._complaints = complaints
-        self._exporting = False
+        self._idle = threading.Event()
+        self._idle.set()
 
     def export(
         self,
@@ -163,21 +169,20 @@ class _Told(MetricExporter):
         timeout_millis: float = 10_000,
         **kwargs: object,  # noqa: ARG002 - the SDK's signature
     ) -> MetricExportResult:
-        self._exporting = True
+        self._idle.clear()
         try:
             result = self._exporter.export(metrics_data, timeout_millis)
         except Exception as exc:  # noqa: BLE001 - an exporter may fail as it likes
             self._complaints.note(f"{type(exc).__name__}: {exc}")
             result = MetricExportResult.FAILURE
-        finally:
-            self._exporting = False
         if result is not MetricExportResult.SUCCESS:
             self._complain(self._complaints.last or "it does not take them")
+        self._idle.set()
         return result
 
-    def over(self) -> None:
-        """Nobody waits for it any longer."""
-        if self._exporting:
+    def over(self, ends: float) -> None:
+        """Wait until `ends` for an export that was cut off; afterwards nobody does."""
+        if not self._idle.wait(max(0.0, ends - time.monotonic())):
             self._complain("it did not take the last of them in time")
 
     def _complain(self, why: str) -> None:

@@ -323,8 +323,10 @@ async def test_a_collector_that_refuses_is_one_warning(
 
 
 async def test_closing_takes_no_longer_than_its_bound_when_the_collector_takes_neither(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module in ("backlog", "metrics"):
+        monkeypatch.setattr(f"aixgo.observability.{module}.CLOSE_TIMEOUT", 1.0)
     with Receiver() as receiver:
         receiver.release.clear()
         on = setup(exporter="otlp", metrics="otlp", endpoint=receiver.http, timeout=60)
@@ -332,7 +334,7 @@ async def test_closing_takes_no_longer_than_its_bound_when_the_collector_takes_n
             await rt.call("upper", "x")
         began = time.monotonic()
         await on.aclose()
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 3  # one second, and what a busy machine adds
         assert not telemetry.on
     warned = sorted(record.getMessage() for record in caplog.records)
     assert [text.partition(" ")[0] for text in warned] == ["metrics", "traces"]
