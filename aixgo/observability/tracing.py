@@ -111,7 +111,8 @@ class Tracing:
         attributes = _of_call(context, work.target)
         attributes[names.HOP] = len(context.hops) + 1
         attributes.update(_of_agent(work.agent))
-        parent = set_value(AGENT_VERSION, attributes.get(names.AGENT_VERSION), parent)
+        if version := attributes.get(names.AGENT_VERSION):
+            parent = set_value(AGENT_VERSION, version, parent)
         kind = SpanKind.CONSUMER if work.posted else SpanKind.SERVER
         span = self._start(f"{names.INVOKE_AGENT} {work.target}", kind, parent, attributes)
         note(context, span.get_span_context())

@@ -62,6 +62,8 @@ class Delivery:
     ) -> None:
         if max_in_flight < 1 or mailbox_capacity < 1:
             raise ConfigError("max_in_flight and mailbox_capacity are at least 1")
+        if not isinstance(middleware, Sequence):
+            raise ConfigError(f"middleware={middleware!r}: give a list, the first outermost")
         self.instance = new_id()[-16:]
         self.clock: Clock = clock or SystemClock()
         self.dead_letters: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS)
