@@ -200,8 +200,11 @@ class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
         request: metrics_service_pb2.ExportMetricsServiceRequest,
         context: grpc.ServicerContext,
     ) -> metrics_service_pb2.ExportMetricsServiceResponse:
+        self._receiver.release.wait(PATIENCE)
         sent = {key: str(value) for key, value in context.invocation_metadata()}
         self._receiver.headers.append(sent)
+        if self._receiver.status != 200:
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "not you")
         self._receiver.take_metrics(request.SerializeToString())
         return metrics_service_pb2.ExportMetricsServiceResponse()
 

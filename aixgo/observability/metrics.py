@@ -37,7 +37,7 @@ from aixgo.observability.instruments import KEPT, Instrument
 from aixgo.observability.metering import Metering, Series
 from aixgo.observability.settings import Settings
 
-__all__ = ["Metrics", "periodic"]
+__all__ = ["Metrics", "Periodic"]
 
 log = logging.getLogger("aixgo.observability")
 
@@ -49,7 +49,8 @@ class Metrics:
     """All instruments on a provider of their own; `observer` is to be told of work."""
 
     def __init__(self, resource: Resource, readers: Iterable[MetricReader]) -> None:
-        self.provider = MeterProvider(list(readers), resource, shutdown_on_exit=False)
+        self._readers = tuple(readers)
+        self.provider = MeterProvider(self._readers, resource, shutdown_on_exit=False)
         meter = self.provider.get_meter(conventions.SCOPE, schema_url=conventions.SCHEMA_URL)
         readings = Readings()
         for made in COUNTED:
@@ -58,6 +59,7 @@ class Metrics:
             _watch(meter, made, _kept)
         self.observer = Metering(meter)
         self._closing: threading.Thread | None = None
+        self._closed = False
 
     def flush(self, timeout: float) -> bool:
         """Export all numbers as they are now; False if that took longer than `timeout` seconds."""
@@ -77,25 +79,33 @@ class Metrics:
             self._closing.start()
 
     def close(self, ends: float) -> None:
-        """Wait for that until `ends`."""
+        """Wait for that, at most until `ends`. Doing it twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
         self.begin_close()
+        ends -= LAST / 2  # the rest is for ending what is closed after this
         if self._closing is not None:
             self._closing.join(max(0.0, ends - time.monotonic()))
+        for reader in self._readers:
+            if isinstance(reader, Periodic):
+                reader.exporter.over(ends)
 
 
-def periodic(settings: Settings, complaints: Complaints) -> MetricReader:
-    """What exports every so often to where `settings` say.
+class Periodic(PeriodicExportingMetricReader):
+    """Exports every so often to where `settings` say.
 
     Raises:
         ConfigError: an address, a header, a file or the interval cannot be used.
     """
-    from aixgo.observability.exporters import metric_exporter  # Prometheus needs none of it
 
-    exporter, where = metric_exporter(settings)
-    interval = settings.metrics_export_interval or _interval()
-    return PeriodicExportingMetricReader(
-        _Told(exporter, where, complaints), interval * 1000, settings.timeout * 1000
-    )
+    def __init__(self, settings: Settings, complaints: Complaints) -> None:
+        from aixgo.observability.exporters import metric_exporter  # Prometheus needs none of it
+
+        exporter, where = metric_exporter(settings)
+        interval = settings.metrics_export_interval or _interval()
+        self.exporter = _Told(exporter, where, complaints)
+        super().__init__(self.exporter, interval * 1000, settings.timeout * 1000)
 
 
 def _interval() -> float:
@@ -150,6 +160,8 @@ class _Told(MetricExporter):
         self._exporter = exporter
         self._where = where
         self._complaints = complaints
+        self._idle = threading.Event()
+        self._idle.set()
 
     def export(
         self,
@@ -157,19 +169,27 @@ class _Told(MetricExporter):
         timeout_millis: float = 10_000,
         **kwargs: object,  # noqa: ARG002 - the SDK's signature
     ) -> MetricExportResult:
+        self._idle.clear()
         try:
             result = self._exporter.export(metrics_data, timeout_millis)
         except Exception as exc:  # noqa: BLE001 - an exporter may fail as it likes
             self._complaints.note(f"{type(exc).__name__}: {exc}")
             result = MetricExportResult.FAILURE
-        if result is not MetricExportResult.SUCCESS and self._complaints.first(
-            f"metrics {self._where}"
-        ):
-            why = self._complaints.last or "does not take them"
+        if result is not MetricExportResult.SUCCESS:
+            self._complain(self._complaints.last or "it does not take them")
+        self._idle.set()
+        return result
+
+    def over(self, ends: float) -> None:
+        """Wait until `ends` for an export that was cut off; afterwards nobody does."""
+        if not self._idle.wait(max(0.0, ends - time.monotonic())):
+            self._complain("it did not take the last of them in time")
+
+    def _complain(self, why: str) -> None:
+        if self._complaints.first(f"metrics {self._where}"):
             log.warning(
                 "metrics do not reach %s; the work goes on without them: %s", self._where, why
             )
-        return result
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         return self._exporter.force_flush(timeout_millis)

@@ -270,7 +270,7 @@ def _score(
 def _meter(
     made: Observability, settings: Settings, resource: Resource, complaints: Complaints
 ) -> None:
-    from aixgo.observability.metrics import Metrics, periodic
+    from aixgo.observability.metrics import Metrics, Periodic
 
     readers: list[MetricReader] = []
     if settings.prometheus:
@@ -282,7 +282,7 @@ def _meter(
         log.info("metrics are at http://%s/metrics", endpoint.address)
         readers.append(endpoint.reader)
     if settings.metrics != "none":
-        readers.append(periodic(settings, complaints))
+        readers.append(Periodic(settings, complaints))
     metrics = Metrics(resource, readers)
     made.on_close(made.deliver)
     made.on_close_deliver(metrics)
