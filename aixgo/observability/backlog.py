@@ -207,5 +207,9 @@ def bounded(work: Callable[[], object], timeout: float) -> None:
             log.debug("closing failed", exc_info=exc)
 
     thread = threading.Thread(target=run, name="aixgo-closing", daemon=True)
-    thread.start()
-    thread.join(timeout)
+    try:
+        thread.start()
+    except RuntimeError:  # Python 3.12 begins none while the interpreter ends
+        run()
+    else:
+        thread.join(timeout)

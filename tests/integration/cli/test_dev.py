@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.commands import aixgo, alive, children_of, started, until_line
+from tests.integration.cli.commands import alive, children_of, inside, started, until_line
 
 pytestmark = pytest.mark.slow
 
@@ -40,15 +40,15 @@ def test_a_change_starts_the_fleet_again_and_a_fault_in_the_file_does_not(folder
     front = f"unix:{folder}/front"
     with started("dev", folder / "c.yaml", "--offline", "--address", front) as dev:
         until_line(dev, "files are watched")
-        assert aixgo("call", front, "flow", "-i", "x").stdout == "x1\n"
+        assert inside("call", front, "flow", "-i", "x").stdout == "x1\n"
         change(folder / "c.yaml", "sequential", "sequentail")
         assert "sequentail" in until_line(dev, "error:")
-        assert aixgo("call", front, "flow", "-i", "x").stdout == "x1\n"  # what ran goes on
+        assert inside("call", front, "flow", "-i", "x").stdout == "x1\n"  # what ran goes on
         change(folder / "c.yaml", "sequentail", "sequential")
         change(folder / "parts.py", '"1"', '"22"')
         until_line(dev, "starting again")
         until_line(dev, "files are watched")
-        assert aixgo("call", front, "flow", "-i", "x").stdout == "x22\n"
+        assert inside("call", front, "flow", "-i", "x").stdout == "x22\n"
 
 
 def test_code_that_does_not_load_is_reported_and_waited_for(
@@ -66,7 +66,7 @@ def test_code_that_does_not_load_is_reported_and_waited_for(
         until_line(dev, "waiting for a change")
         change(away / "parts.py", "async deaf", "async def")
         until_line(dev, "files are watched")
-        assert aixgo("call", front, "flow", "-i", "x").stdout == "x1\n"
+        assert inside("call", front, "flow", "-i", "x").stdout == "x1\n"
 
 
 def test_one_ctrl_c_ends_every_process(folder: Path) -> None:
@@ -94,10 +94,10 @@ def test_a_process_that_dies_is_named_and_the_rest_waits_for_a_change(folder: Pa
 
 
 def test_wrong_options_are_told_before_anything_starts(folder: Path) -> None:
-    nowhere = aixgo("dev", folder / "c.yaml", "--watch", folder / "none")
+    nowhere = inside("dev", folder / "c.yaml", "--watch", folder / "none")
     assert nowhere.returncode == 1
     assert "there is no such folder to watch" in nowhere.stderr
-    assert aixgo("dev", folder / "none.yaml").returncode == 1
-    refused = aixgo("dev", folder / "c.yaml", "--address", "127.0.0.1:99999")
+    assert inside("dev", folder / "none.yaml").returncode == 1
+    refused = inside("dev", folder / "c.yaml", "--address", "127.0.0.1:99999")
     assert refused.returncode == 1
     assert "99999 is no port" in refused.stderr

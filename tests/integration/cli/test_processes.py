@@ -11,9 +11,9 @@ import pytest
 
 from tests.integration.cli.commands import (
     PARTS,
-    aixgo,
     alive,
     children_of,
+    inside,
     started,
     until_line,
 )
@@ -56,13 +56,13 @@ def test_served_agents_are_called_and_a_signal_ends_the_server(file: Path, tmp_p
     with started("serve", file, "--offline", "--address", address) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == f"serving chat, dies, flow, upper, waits at {address}\n"
-        assert aixgo("call", address, "upper", "-i", "hi").stdout == "HI\n"
-        assert aixgo("call", address, "flow", "-i", "-", stdin="hi").stdout == "HI\n"
-        streamed = aixgo("call", address, "chat", "-i", "One. Two words here.", "--stream")
-        whole = aixgo("call", address, "chat", "-i", "One. Two words here.", "--json")
+        assert inside("call", address, "upper", "-i", "hi").stdout == "HI\n"
+        assert inside("call", address, "flow", "-i", "-", stdin="hi").stdout == "HI\n"
+        streamed = inside("call", address, "chat", "-i", "One. Two words here.", "--stream")
+        whole = inside("call", address, "chat", "-i", "One. Two words here.", "--json")
         assert streamed.stdout == json.loads(whole.stdout)["payload"] + "\n"
-        assert aixgo("call", address, "uper", "-i", "hi").returncode == 2
-        late = aixgo("call", address, "waits", "-i", "hi", "--timeout", "200ms")
+        assert inside("call", address, "uper", "-i", "hi").returncode == 2
+        late = inside("call", address, "waits", "-i", "hi", "--timeout", "200ms")
         assert late.returncode == 3
         server.send_signal(signal.SIGTERM)
         assert server.wait(10) == 0
@@ -73,7 +73,7 @@ def test_only_the_named_agents_are_served(file: Path, tmp_path: Path) -> None:
     with started("serve", file, "--agent", "upper", "--address", address) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == f"serving upper at {address}\n"
-        assert "no agent is called 'chat'" in aixgo("call", address, "chat", "-i", "x").stderr
+        assert "no agent is called 'chat'" in inside("call", address, "chat", "-i", "x").stderr
 
 
 def test_a_call_goes_over_the_transport_that_is_named(file: Path, tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_a_call_goes_over_the_transport_that_is_named(file: Path, tmp_path: Path
     with started("serve", file, "--agent", "upper", "--address", address) as server:
         assert server.stdout is not None
         assert server.stdout.readline()
-        framed = aixgo(*call, "stream", AIXGO_WIRE="debug")
-        plain = aixgo(*call, "unary", AIXGO_WIRE="debug")
+        framed = inside(*call, "stream", AIXGO_WIRE="debug")
+        plain = inside(*call, "unary", AIXGO_WIRE="debug")
     assert (framed.stdout, plain.stdout) == ("HI\n", "HI\n")
     assert "hello" in framed.stderr
     assert plain.stderr == ""
@@ -94,14 +94,14 @@ def test_health_is_asked_at_an_address_of_its_own(file: Path, tmp_path: Path) ->
     with started("serve", file, "--offline", "--address", address, "--health", probes) as server:
         assert server.stdout is not None
         assert server.stdout.readline()
-        asked = aixgo("health", probes)
+        asked = inside("health", probes)
         assert (asked.stdout, asked.returncode) == ("serving\n", 0)
-        assert aixgo("health", probes, "--agent", "upper").returncode == 0
-        unknown = aixgo("health", probes, "--agent", "uper")
+        assert inside("health", probes, "--agent", "upper").returncode == 0
+        unknown = inside("health", probes, "--agent", "uper")
         assert (unknown.stdout, unknown.returncode) == ("no agent 'uper' there\n", 2)
         server.send_signal(signal.SIGTERM)
         assert server.wait(10) == 0
-    gone = aixgo("health", probes, "--timeout", "1s")
+    gone = inside("health", probes, "--timeout", "1s")
     assert gone.returncode == 2
     assert "unreachable: no such socket" in gone.stderr
 
@@ -113,7 +113,7 @@ def test_a_folder_of_one_agent_is_served(tmp_path: Path) -> None:
     with started("serve", folder, "--address", f"unix:{tmp_path}/s") as server:
         assert server.stdout is not None
         assert server.stdout.readline().startswith("serving shouter at ")
-        assert aixgo("call", f"unix:{tmp_path}/s", "shouter", "-i", "hi").stdout == "HI\n"
+        assert inside("call", f"unix:{tmp_path}/s", "shouter", "-i", "hi").stdout == "HI\n"
 
 
 def test_a_port_in_use_is_told(file: Path) -> None:
@@ -121,27 +121,27 @@ def test_a_port_in_use_is_told(file: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = aixgo("serve", file, "--agent", "upper", "--address", f"127.0.0.1:{port}")
+        done = inside("serve", file, "--agent", "upper", "--address", f"127.0.0.1:{port}")
     assert done.returncode == 1
     assert "in use" in done.stderr
 
 
 @pytest.mark.parametrize("address", ["nowhere", "host:port", "127.0.0.1", "127.0.0.1:99999", ""])
 def test_an_address_that_does_not_parse_is_told(address: str) -> None:
-    done = aixgo("call", address, "a", "-i", "x")
+    done = inside("call", address, "a", "-i", "x")
     assert done.returncode == 1
     assert "error: " in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_plaintext_does_not_leave_the_machine_unasked(file: Path) -> None:
-    done = aixgo("serve", file, "--agent", "upper", "--address", "0.0.0.0:0")
+    done = inside("serve", file, "--agent", "upper", "--address", "0.0.0.0:0")
     assert done.returncode == 1
     assert "insecure" in done.stderr
 
 
 def test_nobody_at_the_address_is_told_at_once() -> None:
-    done = aixgo("call", "127.0.0.1:1", "a", "-i", "x")
+    done = inside("call", "127.0.0.1:1", "a", "-i", "x")
     assert done.returncode == 2
     assert "Unavailable" in done.stderr
 
@@ -176,7 +176,7 @@ def test_children_end_when_their_run_is_killed(spread: Path) -> None:
 def test_a_child_that_is_killed_ends_the_run_with_its_reason(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(f'agents: [{{name: dies, code: "{PARTS}:dies"}}]')
-    done = aixgo("run", file, "-i", "x", "--distributed")
+    done = inside("run", file, "-i", "x", "--distributed")
     assert done.returncode == 2
     assert "'dies' is unavailable: its process ended with signal SIGKILL" in done.stderr
 

@@ -14,9 +14,9 @@ from aixgo.cli import run_verb
 from tests.integration.cli.commands import (
     ENVIRONMENT,
     PARTS,
-    aixgo,
     alive,
     children_of,
+    inside,
     started,
     until_line,
 )
@@ -78,7 +78,7 @@ def recorded(state: Path) -> str:
 def test_a_run_can_be_shown_with_what_agents_called_themselves(
     file: Path, state: Path, way: list[str]
 ) -> None:
-    done = aixgo("run", file, "-i", "Sesame opens. It does.", "--offline", "--json", *way)
+    done = inside("run", file, "-i", "Sesame opens. It does.", "--offline", "--json", *way)
     assert done.returncode == 0, done.stderr
     outcome, run = json.loads(done.stdout), shown()
     assert run["run_id"] == outcome["run_id"]
@@ -105,7 +105,7 @@ def test_a_run_can_be_shown_with_what_agents_called_themselves(
 def test_what_was_said_is_recorded_if_somebody_asks(
     tmp_path: Path, state: Path, way: list[str]
 ) -> None:
-    aixgo("run", one("upper", tmp_path), "-i", "Sesame opens", "--record-content", *way)
+    inside("run", one("upper", tmp_path), "-i", "Sesame opens", "--record-content", *way)
     run = shown()
     assert (run["prompt"], run["answer"]) == ("Sesame opens", "SESAME OPENS")
     assert recorded(state).count('"content":"SESAME OPENS"') == (3 if way else 2)
@@ -115,7 +115,7 @@ def test_what_was_said_is_recorded_if_somebody_asks(
 def test_a_failure_is_recorded_with_class_and_id_and_no_secret(
     tmp_path: Path, state: Path, way: list[str]
 ) -> None:
-    done = aixgo("run", one("fails", tmp_path), "-i", "x", "--json", *way)
+    done = inside("run", one("fails", tmp_path), "-i", "x", "--json", *way)
     error = json.loads(done.stdout)["error"]
     run = shown()
     assert run["status"] == "failed"
@@ -174,7 +174,7 @@ agents:
 def test_a_flow_shows_each_message_where_it_was_worked_on(tmp_path: Path, way: list[str]) -> None:
     file = tmp_path / "flow.yaml"
     file.write_text(PRODUCED)
-    assert aixgo("run", file, "--count", "3", *way).returncode == 0
+    assert inside("run", file, "--count", "3", *way).returncode == 0
     run = shown()
     names = [(call["kind"], call["name"]) for call in run["calls"] if call["parent"] is not None]
     assert sorted(names) == [("message", "done")] * 3 + [("message", "upper")] * 3
@@ -185,7 +185,7 @@ def test_a_state_directory_that_cannot_be_used_is_one_warning_and_no_failure(
     tmp_path: Path, state: Path
 ) -> None:
     state.write_text("")
-    done = aixgo("run", one("upper", tmp_path), "-i", "hello")
+    done = inside("run", one("upper", tmp_path), "-i", "hello")
     assert (done.returncode, done.stdout) == (0, "HELLO\n")
     assert done.stderr.count("not recorded") == 1
     assert f"this run is not recorded: {state}/runs: Not a directory" in done.stderr
@@ -195,7 +195,7 @@ def test_a_run_need_not_be_recorded(
     tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = one("upper", tmp_path)
-    assert aixgo("run", file, "-i", "x", "--no-record").returncode == 0
+    assert inside("run", file, "-i", "x", "--no-record").returncode == 0
     assert not state.exists()
     assert run_verb(["run", str(file), "-i", "x", "--no-record", "--record-content"]) == 1
     assert "--no-record and --record-content" in capsys.readouterr().err
@@ -204,5 +204,5 @@ def test_a_run_need_not_be_recorded(
 def test_a_run_that_could_not_begin_is_recorded_as_failed(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("agents:\n- {name: a, code: './none.py:a'}")
-    assert aixgo("run", file, "-i", "x").returncode == 1
+    assert inside("run", file, "-i", "x").returncode == 1
     assert shown()["calls"][0]["error"]["class"] == "ConfigError"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.commands import PARTS, aixgo
+from tests.integration.cli.commands import PARTS, aixgo, inside
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def test_the_answer_is_all_that_standard_output_has(flow: Path, way: list[str]) 
 
 @BOTH_WAYS
 def test_json_tells_the_answer_and_how_it_came_about(flow: Path, way: list[str]) -> None:
-    done = aixgo("run", flow, "-i", "-", "--json", *way, stdin="hello")
+    done = inside("run", flow, "-i", "-", "--json", *way, stdin="hello")
     result = json.loads(done.stdout)
     assert result["payload"] == ANSWER
     assert result["pattern"] == "sequential"
@@ -63,7 +63,7 @@ def test_each_agent_runs_in_its_own_process_if_the_file_or_the_user_says_so(tmp_
         ("distributed", [], 2),
     ):
         file.write_text(f"agents: [{', '.join(agents)}]\n{both}\ndeployment: {{mode: {mode}}}")
-        done = aixgo("run", file, "-i", "x", *way)
+        done = inside("run", file, "-i", "x", *way)
         assert len(set(json.loads(done.stdout).values())) == processes
 
 
@@ -74,7 +74,7 @@ def test_whom_a_file_names_answers_when_an_agent_fails(tmp_path: Path, way: list
         f'agents: [{{name: fails, code: "{PARTS}:fails", fallback: [upper]}}, '
         f'{{name: upper, code: "{PARTS}:upper"}}]\nresilience: {{retry: {{max_retries: 1}}}}'
     )
-    done = aixgo("run", file, "-i", "hello", "--agent", "fails", "--json", *way)
+    done = inside("run", file, "-i", "hello", "--agent", "fails", "--json", *way)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["payload"] == "HELLO"
@@ -87,7 +87,7 @@ def test_a_failure_shows_the_agents_traceback_by_its_error_id(
 ) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(f'agents: [{{name: fails, code: "{PARTS}:fails"}}]')
-    done = aixgo("run", file, "-i", "x", "--json", *way)
+    done = inside("run", file, "-i", "x", "--json", *way)
     assert done.returncode == 2
     error = json.loads(done.stdout)["error"]
     assert error["class"] == "AgentFailed"
@@ -100,7 +100,7 @@ def test_a_failure_shows_the_agents_traceback_by_its_error_id(
 def test_a_deadline_that_passes_is_exit_code_3(tmp_path: Path, way: list[str]) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(f'agents: [{{name: waits, code: "{PARTS}:waits"}}]')
-    done = aixgo("run", file, "-i", "x", "--timeout", "300ms", *way)
+    done = inside("run", file, "-i", "x", "--timeout", "300ms", *way)
     assert done.returncode == 3, done.stderr
     assert "DeadlineExceeded" in done.stderr
 
@@ -120,7 +120,7 @@ def test_a_deadline_that_passes_is_exit_code_3(tmp_path: Path, way: list[str]) -
 )
 def test_a_wrong_command_is_exit_code_1(flow: Path, arguments: list[str], complaint: str) -> None:
     given = [str(flow) if item == "FLOW" else item for item in arguments]
-    done = aixgo("run", *given)
+    done = inside("run", *given)
     assert done.returncode == 1
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
@@ -132,7 +132,7 @@ def test_code_that_cannot_be_imported_is_a_configuration_error(
 ) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("agents:\n- {name: a, code: './none.py:a'}")
-    done = aixgo("run", file, "-i", "x", *way)
+    done = inside("run", file, "-i", "x", *way)
     assert done.returncode == 1, done.stderr
     assert "there is no file" in done.stderr
 
@@ -141,7 +141,7 @@ def test_a_file_that_asks_for_protection_is_refused_by_run_and_serve(tmp_path: P
     file = tmp_path / "c.yaml"
     file.write_text("agents: [{name: a, role: logger}]\nauth_mode: builtin\n")
     for verb in (["run", file, "-i", "x"], ["serve", file]):
-        done = aixgo(*verb)
+        done = inside(*verb)
         assert done.returncode == 1
         assert "authentication is not in this version" in done.stderr
 
@@ -159,7 +159,7 @@ agents:
 def test_a_flow_delivers_from_producer_to_exit_and_logger(tmp_path: Path, way: list[str]) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(PRODUCED)
-    done = aixgo("run", file, "--count", "3", *way)
+    done = inside("run", file, "--count", "3", *way)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["TICK 1", "TICK 2", "TICK 3"]
     assert done.stderr.count("log: 'message' from 'upper'") == 3
@@ -171,7 +171,7 @@ def test_a_flow_ends_after_its_time_and_finishes_what_it_began(
 ) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(PRODUCED)
-    done = aixgo("run", file, "--for", "500ms", "--json", *way)
+    done = inside("run", file, "--for", "500ms", "--json", *way)
     assert done.returncode == 0, done.stderr
     payload = json.loads(done.stdout)["payload"]
     assert payload[:2] == ["TICK 1", "TICK 2"]
@@ -199,7 +199,7 @@ agents:
   - {{name: bang, code: "{PARTS}:marked", mark: "!", outputs: [{{target: result}}]}}
 """
     )
-    done = aixgo("run", file, "-i", "hello", "--agent", "upper", *way)
+    done = inside("run", file, "-i", "hello", "--agent", "upper", *way)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "HELLO!\n"
 
@@ -211,6 +211,6 @@ SHARED = Path(__file__).resolve().parents[4] / "shared" / "configs"
 @pytest.mark.parametrize("name", ["classifier", "config__agents", "rag-agent", "session-react"])
 def test_files_of_users_run_offline(name: str) -> None:
     file = next(SHARED.glob(f"{name}*.yaml"))
-    done = aixgo("run", file, "--offline", "-i", "My invoice was charged twice. Please refund me.")
+    done = inside("run", file, "--offline", "-i", "My invoice was charged twice. Please refund me.")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

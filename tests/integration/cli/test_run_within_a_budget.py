@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.commands import aixgo
+from tests.integration.cli.commands import inside
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def flow(tmp_path: Path) -> Path:
 def test_a_run_within_its_budget_says_what_it_and_each_step_cost(
     flow: Path, way: list[str]
 ) -> None:
-    done = aixgo("run", flow, "-i", TEXT, "--json", "--budget", "1", *way)
+    done = inside("run", flow, "-i", TEXT, "--json", "--budget", "1", *way)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     total = result["metadata"]
@@ -64,7 +64,7 @@ def test_a_run_within_its_budget_says_what_it_and_each_step_cost(
 def test_a_run_that_would_go_over_its_budget_ends_with_3_and_says_where(
     flow: Path, way: list[str]
 ) -> None:
-    done = aixgo("run", flow, "-i", TEXT, "--json", "--budget", "0.07", *way)
+    done = inside("run", flow, "-i", TEXT, "--json", "--budget", "0.07", *way)
     assert done.returncode == 3, done.stderr
     result = json.loads(done.stdout)
     assert result["error"]["class"] == "BudgetExceeded"
@@ -75,13 +75,13 @@ def test_a_run_that_would_go_over_its_budget_ends_with_3_and_says_where(
 
 
 def test_a_negative_budget_is_refused(flow: Path) -> None:
-    done = aixgo("run", flow, "-i", TEXT, "--budget", "-1")
+    done = inside("run", flow, "-i", TEXT, "--budget", "-1")
     assert done.returncode == 1
     assert "not negative" in done.stderr
 
 
 def test_a_budget_of_the_file_holds_too(flow: Path) -> None:
     flow.write_text(FLOW + "  limits: {budget: {calls: 1}}\n", encoding="utf-8")
-    done = aixgo("run", flow, "-i", TEXT)
+    done = inside("run", flow, "-i", TEXT)
     assert done.returncode == 3
     assert "model calls" in done.stderr

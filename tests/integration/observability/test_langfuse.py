@@ -276,19 +276,18 @@ async def test_a_score_in_a_step_of_a_stream_is_about_that_call(server: Langfuse
     assert server.score()["observationId"] == span.span_id
 
 
-@pytest.mark.parametrize("transport", ["stream", "unary"])
 async def test_what_another_process_sends_is_part_of_its_callers_trace(
-    server: LangfuseServer, transport: str
+    server: LangfuseServer,
 ) -> None:
     keys = {"host": server.http, "public_key": PUBLIC_KEY, "secret_key": SECRET_KEY}
     process = TracedProcess(
-        "p", ["judged"], peers={}, transport=transport, observability={"langfuse": keys}
+        "p", ["judged"], peers={}, transport="stream", observability={"langfuse": keys}
     )
     try:
         peers = {"judged": process.address}
         async with (
             setup(langfuse=ours(server)),
-            DistributedRuntime(peers=peers, transport=transport, principal="ann") as rt,  # type: ignore[arg-type]
+            DistributedRuntime(peers=peers, principal="ann") as rt,
         ):
             await rt.call("judged", "x", session="s-1")
     finally:
@@ -352,6 +351,22 @@ async def test_another_receiver_gets_the_same_spans_without_langfuses_names(
         assert collector.headers[0]["x-other-vendor"] == "canary-of-theirs"
         assert server.credential not in repr(collector.headers)
     assert "canary-of-theirs" not in repr(server.headers)
+
+
+async def test_spans_of_others_arrive_as_they_are_and_their_own_names_for_langfuse_hold(
+    server: LangfuseServer,
+) -> None:
+    with setup(langfuse=ours(server, tags=["ours"])) as on:
+        assert on.tracer_provider is not None
+        tracer = on.tracer_provider.get_tracer("theirs")
+        theirs = {"gen_ai.input.messages": "[]", "langfuse.trace.tags": ["theirs"], "n": 7}
+        tracer.start_span("plain", attributes=theirs).end()
+        chat = {"gen_ai.operation.name": "chat", "langfuse.observation.type": "evaluator"}
+        tracer.start_span("chat", attributes=chat).end()
+
+    plain, asked = server.spans
+    assert plain.attributes == theirs
+    assert asked.attributes["langfuse.observation.type"] == "evaluator"
 
 
 async def test_the_context_of_a_call_is_what_langfuse_shows_as_session_and_user(

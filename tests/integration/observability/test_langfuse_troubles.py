@@ -87,7 +87,7 @@ async def test_a_host_that_is_down_is_one_warning_and_no_error(
     await calls(20)
     began = time.monotonic()
     await on.aclose()
-    assert time.monotonic() - began < 5.5
+    assert time.monotonic() - began < 6
     assert len(shown(caplog)) == 1
 
 
@@ -104,7 +104,7 @@ async def test_a_host_that_hangs_holds_no_run_and_closing_keeps_its_bound(
         assert server.spans == []
         began = time.monotonic()
         await on.aclose()
-        assert time.monotonic() - began < 5.5, "both hang, and share the five seconds"
+        assert time.monotonic() - began < 6, "both hang, and share the five seconds"
         assert len(shown(caplog)) == 2, "one for each place"
 
 

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import logging
+import socket
 import subprocess
 import sys
 import time
@@ -99,6 +100,19 @@ async def test_work_does_not_wait_for_a_collector_that_hangs_and_closing_is_boun
         await on.aclose()
         assert time.monotonic() - began < 2.0
         receiver.release.set()
+
+
+async def test_a_port_where_nobody_listens_is_told_as_that(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though what the exporter says last is that it has given up."""
+    monkeypatch.setattr("aixgo.observability.backlog.CLOSE_TIMEOUT", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with setup(exporter="otlp", endpoint=f"http://127.0.0.1:{port}", timeout=9):
+        await work()
+    (warned,) = warnings(caplog.records)
+    assert "Connection refused" in warned
 
 
 async def test_a_collector_that_comes_back_gets_what_happens_from_then_on(

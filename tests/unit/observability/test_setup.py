@@ -4,6 +4,7 @@ import logging
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -99,6 +100,23 @@ async def test_messages_are_in_spans_only_when_asked_for_and_without_secrets(
         assert len(receiver.spans) == 2
         assert len(shown) == found
         assert "abcdefgh12345678" not in repr(receiver.spans)
+
+
+def test_closing_as_the_interpreter_ends_delivers_where_no_thread_can_begin_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with Receiver() as receiver:
+        on = setup(exporter="otlp", endpoint=receiver.http)
+        assert on.tracer_provider is not None
+        on.tracer_provider.get_tracer("t").start_span("s").end()
+        assert on.flush()
+        monkeypatch.setattr(threading.Thread, "start", refused)
+        on.close()
+        monkeypatch.undo()
+        assert [span.name for span in receiver.spans] == ["s"]
 
 
 async def test_a_trace_that_is_sampled_out_sends_nothing() -> None:
