@@ -307,7 +307,9 @@ class Budget:
     def __post_init__(self) -> None:
         for side in fields(self):
             value = getattr(self, side.name)
-            if value is not None and not 0 <= value < math.inf:
+            if value is None:
+                continue
+            if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
                 raise ConfigError(
                     f"Budget({side.name}={value!r}): a budget is finite and not negative"
                 )

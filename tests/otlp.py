@@ -55,9 +55,14 @@ class Received:
 
 
 class Receiver:
-    """Listens on two ports; `with Receiver() as receiver:`. `delay` holds answers back until `release` is set."""
+    """Listens on two ports; `with Receiver() as receiver:`. Cleared, `release` holds answers back.
 
-    def __init__(self, *, status: int = 200) -> None:
+    With another `status` than 200 it refuses, over gRPC with `code`.
+    """
+
+    def __init__(
+        self, *, status: int = 200, code: grpc.StatusCode = grpc.StatusCode.PERMISSION_DENIED
+    ) -> None:
         self.spans: list[Received] = []
         self.metrics: dict[str, Metric] = {}
         self.headers: list[Mapping[str, str]] = []
@@ -66,6 +71,7 @@ class Receiver:
         self.release = threading.Event()
         self.release.set()
         self.status = status
+        self.code = code
         self._news = threading.Condition()
 
     def __enter__(self) -> Self:
@@ -180,7 +186,7 @@ class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
         sent = {key: str(value) for key, value in context.invocation_metadata()}
         self._receiver.headers.append(sent)
         if self._receiver.status != 200:
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, "not you")
+            context.abort(self._receiver.code, "not you")
         self._receiver.take_traces(request.SerializeToString())
         return trace_service_pb2.ExportTraceServiceResponse()
 
@@ -194,6 +200,11 @@ class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
         request: metrics_service_pb2.ExportMetricsServiceRequest,
         context: grpc.ServicerContext,
     ) -> metrics_service_pb2.ExportMetricsServiceResponse:
+        self._receiver.release.wait(PATIENCE)
+        sent = {key: str(value) for key, value in context.invocation_metadata()}
+        self._receiver.headers.append(sent)
+        if self._receiver.status != 200:
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "not you")
         self._receiver.take_metrics(request.SerializeToString())
         return metrics_service_pb2.ExportMetricsServiceResponse()
 

@@ -29,7 +29,7 @@ class Service:
     Args:
         name: what others reach it by.
         command: all of it, from `aixgo` on; options are written `--name=value`.
-        environment: what the file itself sets; what it passes through from outside is not here.
+        environment: what the file sets for this service; not what is passed through, or is the same for all.
         replicas: how many of it run.
     """
 
@@ -60,18 +60,13 @@ def compose_services() -> list[Service]:
     return [
         Service(
             name=name,
-            command=(ENTRYPOINT, *(_defaulted(part) for part in service["command"])),
+            command=(ENTRYPOINT, *service["command"]),
             environment={k: v for k, v in service.get("environment", {}).items() if v is not None},
             replicas=service.get("scale", 1),
         )
         for name, service in compose_file()["services"].items()
         if "build" in service
     ]
-
-
-def _defaulted(text: str) -> str:
-    """`${NAME:-default}` as Compose reads it when nobody sets NAME."""
-    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
 def manifests(folder: Path = KUBERNETES / "base") -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -92,21 +87,16 @@ def kubernetes_services() -> list[Service]:
         for document in objects
         if document["kind"] == "HorizontalPodAutoscaler"
     }
-    shared = fleet_environment()
     services = []
     for document in objects:
         if document["kind"] == "Deployment":
             name, pod = document["metadata"]["name"], document["spec"]["template"]
             (container,) = pod["spec"]["containers"]
-            args = [
-                re.sub(r"\$\((\w+)\)", lambda found: shared[found[1]], arg)
-                for arg in container["args"]
-            ]
             labels = pod["metadata"]["labels"]
             services.append(
                 Service(
                     name=name,
-                    command=(ENTRYPOINT, *args),
+                    command=(ENTRYPOINT, *container["args"]),
                     environment={
                         item["name"]: labels[
                             item["valueFrom"]["fieldRef"]["fieldPath"].split("'")[1]

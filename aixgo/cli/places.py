@@ -47,7 +47,8 @@ def places_of(config: Config, only: Sequence[str], given: Iterable[str]) -> Plac
     named, pattern = _parsed(given)
     peers: dict[str, Addresses] = {**config.deployment.peers, **named}
     wanted = config.with_inner(only) if only else config.names
-    here = tuple(name for name in wanted if name in only or name not in peers)
+    ours = set(config.names).difference(peers).union(only).intersection(config.names)
+    here = tuple(name for name in wanted if name in ours)
     if not here:
         raise ConfigError(f"{config.path}: there is nothing to serve: it names no agent of its own")
     if pattern and not only:

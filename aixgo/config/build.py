@@ -22,6 +22,7 @@ from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import JSONValue
 from aixgo.observability.logs import setup_logs
+from aixgo.observability.redaction import hide
 from aixgo.observability.setup import join
 from aixgo.orchestration.base import Limits
 from aixgo.runtime.base import Runtime
@@ -83,6 +84,8 @@ def assemble(
     if config.prices is not None:
         pricing.install(config.prices)
     given = overrides or Overrides()
+    hide(*(service.api_key for service in config.model_services.values()))
+    hide(*(str(entry.settings.get("api_key") or "") for entry in config.agents))
     policies, facts = ModelPolicies(config), Facts()
     wanted = set(config.names) - set(config.deployment.peers) if only is None else set(only)
     placed = []
@@ -127,10 +130,13 @@ def wire_options(deployment: Deployment) -> WireOptions:
     Raises:
         ConfigError: its token file cannot be read.
     """
+    token = deployment.bearer()
+    if token is not None:
+        hide(token.value)
     return {
         "transport": deployment.transport,
         "tls": deployment.tls,
-        "token": deployment.bearer(),
+        "token": token,
         "external_tls": deployment.external_tls,
     }
 

@@ -21,7 +21,7 @@ from aixgo.keys import Key, Secret
 from aixgo.message import JSONValue
 from aixgo.observability.langfuse import LANGFUSE_KEYS, LangfuseSettings
 from aixgo.observability.logs import LOG_KEYS, LogSettings
-from aixgo.observability.settings import KEYS, Settings
+from aixgo.observability.settings import KEYS, Settings, is_credential
 
 __all__ = ["read_logging", "read_observability"]
 
@@ -89,7 +89,7 @@ def _headers(given: Block, findings: Findings) -> dict[str, str]:
         else:
             findings.fault(given.lines[name], where, "must be text")
         _check_secret(value, given.lines[name], where, findings)
-        if _is_credential(name) and not isinstance(value, Secret):
+        if is_credential(name) and not isinstance(value, Secret):
             at = position(findings.file, given.lines[name])
             findings.notices.append(
                 f"{at}: {where}: a key stands in the file; write ${{NAME}} and set the variable"
@@ -149,7 +149,3 @@ def _is_known(url: str, *variables: str) -> bool:
 
 def _is_number(value: JSONValue) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_credential(name: str) -> bool:
-    return re.search(r"auth|key|token|secret", name, re.IGNORECASE) is not None

@@ -17,6 +17,8 @@ __all__ = ["Complaints"]
 
 LOGGERS = ("opentelemetry.exporter",)
 LONGEST = 300  # characters of a reason
+ENDS = ("max retries or shutdown", "Shutdown in progress")
+"""Of messages that say that it is given up, after one that says why."""
 
 
 class Complaints(logging.Handler):
@@ -47,7 +49,10 @@ class Complaints(logging.Handler):
         super().close()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.note(record.getMessage())
+        if not (self.last and any(words in str(record.msg) for words in ENDS)):
+            self.note(record.getMessage())
+        for known in logging.getLogger(record.name).filters:  # it holds back what it heard last,
+            getattr(known, "__dict__", {}).pop("last_log", None)  # and another may fail by the same
 
     @property
     def last(self) -> str:

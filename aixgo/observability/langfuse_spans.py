@@ -103,9 +103,11 @@ class LangfuseSpans(SpanExporter):
 
     def _translated(self, span: ReadableSpan) -> ReadableSpan:
         known = span.attributes or {}
-        attributes = {name: value for name, value in known.items() if name not in SAID}
-        attributes.update(cast("Mapping[str, str]", self._everywhere))
-        attributes.update(cast("Mapping[str, str]", dict(_observation(span, known))))
+        read = dict(_observation(span, known))
+        said_again = SAID if TYPE in read else ()
+        kept = {name: value for name, value in known.items() if name not in said_again}
+        # What somebody put on a span of theirs under Langfuse's own names is what they want there.
+        attributes = cast("dict[str, str]", {**self._everywhere, **read, **kept})
         return ReadableSpan(
             name=span.name,
             context=span.context,
@@ -149,7 +151,8 @@ def _observation(span: ReadableSpan, known: Values) -> Iterator[tuple[str, objec
 
 
 def _generation(span: ReadableSpan, known: Values) -> Iterator[tuple[str, object]]:
-    yield MODEL, known.get(names.RESPONSE_MODEL) or known.get(names.REQUEST_MODEL)
+    if model := known.get(names.RESPONSE_MODEL) or known.get(names.REQUEST_MODEL):
+        yield MODEL, model
     if asked := {name: known[attribute] for name, attribute in ASKED.items() if attribute in known}:
         yield PARAMETERS, _json(asked)
     if names.INPUT_TOKENS in known:

@@ -1,6 +1,8 @@
-"""Secrets stay out of traces and warnings: values that look like one, and those this process's environment holds.
+"""Secrets stay out of traces and the log: values that look like one, and those this process has been given.
 
-Below: nothing of ours. Above: content and complaints, which pass every text through `redact`.
+It is given some by its environment, and others by files and code, which name them to `hide`.
+
+Below: nothing of ours. Above: content, complaints and lines, which pass every text through `redact`.
 """
 
 from __future__ import annotations
@@ -9,10 +11,11 @@ import os
 import re
 from functools import cache
 
-__all__ = ["REDACTED", "forget_environment", "redact"]
+__all__ = ["REDACTED", "forget_environment", "hide", "redact"]
 
 REDACTED = "[redacted]"
-SHORTEST = 8  # characters of a variable's value that is taken for a secret
+SHORTEST = 8  # characters of a value that is taken for a secret
+MOST_TOLD = 1_000
 
 SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$|_HEADERS$")
 SECRET_SHAPES = re.compile(
@@ -29,9 +32,20 @@ SECRET_SHAPES = re.compile(
 )
 
 
+_told: set[str] = set()
+
+
+def hide(*secrets: str) -> None:
+    """Let no text that is redacted from now on show any of `secrets`; those below 8 characters are no secrets."""
+    new = {secret for secret in secrets if len(secret) >= SHORTEST} - _told
+    if new and len(_told) < MOST_TOLD:
+        _told.update(new)
+        _known.cache_clear()
+
+
 def redact(text: str) -> str:
     """`text` with every secret in it replaced."""
-    known = _environment()
+    known = _known()
     if known is not None:
         text = known.sub(REDACTED, text)
     return SECRET_SHAPES.sub(_hidden, text)
@@ -39,7 +53,7 @@ def redact(text: str) -> str:
 
 def forget_environment() -> None:
     """Look at the environment again; for whoever changes it while running."""
-    _environment.cache_clear()
+    _known.cache_clear()
 
 
 def _hidden(found: re.Match[str]) -> str:
@@ -48,9 +62,9 @@ def _hidden(found: re.Match[str]) -> str:
 
 
 @cache
-def _environment() -> re.Pattern[str] | None:
-    """The values of variables that are named like a secret, longest first."""
-    values = {
+def _known() -> re.Pattern[str] | None:
+    """What was told, and the values of variables that are named like a secret, longest first."""
+    values = _told | {
         value
         for name, value in os.environ.items()
         if SECRET_NAME.search(name.upper()) and len(value) >= SHORTEST

@@ -81,9 +81,13 @@ class Plan:
             key or context.child_key(target),
             context,
         )
+        left = False
         try:
             await attempts.lend(share, budget)
             yield attempts
+        except asyncio.CancelledError:
+            left = True
+            raise
         except AixgoError as exc:
             entry.error = exc
             self.account.end(entry)
@@ -91,15 +95,15 @@ class Plan:
         else:
             self.account.end(entry)
         finally:
-            if attempts.is_out and _being_cancelled():
+            if attempts.is_out and left:
                 self._unsettled.append(attempts)  # its caller does not wait; the run does
             else:
                 await attempts.settle()
 
-    async def close(self) -> None:
-        """Settle what was stopped; once, at the end of the run."""
+    async def close(self, *, wait: bool) -> None:
+        """Settle what was stopped; once, at the end of the run. Nobody waits at the end of one that was left."""
         for attempts in self._unsettled:
-            await attempts.settle()
+            await attempts.settle(wait=wait)
 
 
 class Attempts:
@@ -204,11 +208,11 @@ class Attempts:
         """Whether something of what they were lent has not come back."""
         return self._purse is not None and self._purse.is_out
 
-    async def settle(self) -> None:
+    async def settle(self, *, wait: bool = True) -> None:
         """Count what was spent, once what was lent has come back, and return the rest."""
         purse = self._purse
         try:
-            if purse is not None and not _being_cancelled():
+            if purse is not None and wait:
                 await purse.returned()
         finally:
             for part, _ in self._parts:
@@ -221,9 +225,3 @@ class Attempts:
                 self._context.absorb(part.spent)
             if purse is not None:
                 purse.give_back()
-
-
-def _being_cancelled() -> bool:
-    """Whether somebody cancelled the current task."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -14,7 +14,7 @@ from aixgo.rpc.base import Link
 from aixgo.rpc.credentials import PLAIN, Credentials
 from aixgo.rpc.options import WireSettings
 
-__all__ = ["TRANSPORTS", "open_link"]
+__all__ = ["TRANSPORTS", "check_transport", "open_link"]
 
 TRANSPORTS = {"stream": "aixgo.rpc.stream", "unary": "aixgo.rpc.unary"}
 """The module of each transport; it has an `open_link` of the shape below."""
@@ -30,6 +30,19 @@ class _Opener(Protocol):
         credentials: Credentials,
         name: str,
     ) -> Link: ...
+
+
+def check_transport(name: str) -> str:
+    """`name`, if there is a transport of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in TRANSPORTS:
+        near = nearest(name, TRANSPORTS)
+        hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(TRANSPORTS)}"
+        raise ConfigError(f"there is no transport {name!r}; {hint}")
+    return name
 
 
 def open_link(
@@ -54,12 +67,7 @@ def open_link(
     Raises:
         ConfigError: no such transport, not an address, or plaintext would leave the machine.
     """
-    module = TRANSPORTS.get(transport)
-    if module is None:
-        near = nearest(transport, TRANSPORTS)
-        hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(TRANSPORTS)}"
-        raise ConfigError(f"there is no transport {transport!r}; {hint}")
-    opener = cast("_Opener", import_module(module).open_link)
+    opener = cast("_Opener", import_module(TRANSPORTS[check_transport(transport)]).open_link)
     return opener(
         address,
         clock or SystemClock(),

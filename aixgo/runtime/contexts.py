@@ -13,7 +13,7 @@ from aixgo.errors import DeadlineExceeded
 from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
 from aixgo.purse import Purse
-from aixgo.runtime.calling import check_timeout
+from aixgo.runtime.calling import check_budget, check_timeout
 from aixgo.runtime.options import Route
 
 __all__ = ["DEFAULT_TIMEOUT", "LONG_TIMEOUT", "Contexts"]
@@ -63,6 +63,8 @@ class Contexts:
             label(key, "key")
         if timeout is not None:
             check_timeout(timeout)
+        if budget is not None:
+            check_budget(budget)
         if parent is None:
             limit = self.default_timeout(target) if timeout is None else timeout
             context = CallContext(target, now + limit, self._clock, key or target)

@@ -21,7 +21,7 @@ from aixgo.rpc.base import Link
 from aixgo.rpc.credentials import Credentials
 from aixgo.rpc.options import WireSettings
 from aixgo.rpc.server import Server
-from aixgo.rpc.transports import open_link
+from aixgo.rpc.transports import check_transport, open_link
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.hosting import Hosted
 from aixgo.runtime.options import Health, Metrics, RuntimeOptions
@@ -79,7 +79,7 @@ class DistributedRuntime(Runtime):
         self._credentials = Credentials(
             tls=tls, token=token, insecure=insecure, external_tls=external_tls
         )
-        self._transport = transport
+        self._transport = check_transport(transport)
         self._peer_addresses: dict[str, tuple[str, ...]] = {}
         self._peers: dict[str, Peer] = {}
         self._server: Server | None = None
@@ -96,6 +96,8 @@ class DistributedRuntime(Runtime):
                 raise ConfigError(
                     f"health_address {health_address!r}: the agents are served there; give it another port"
                 )
+        if not isinstance(peers or {}, Mapping):
+            raise ConfigError(f"peers={peers!r}: give a mapping of name → address or addresses")
         for name, addresses in (peers or {}).items():
             self._peer_addresses[check_name(name, "a peer's name")] = self._checked(addresses)
         super().__init__(**options)

@@ -11,6 +11,7 @@ from aixgo.contract import Agent, Caller
 from aixgo.errors import AgentExists, AgentNotFound
 from aixgo.names import check_name, slug
 from aixgo.runtime.binding import check_orchestration, objects_below
+from aixgo.runtime.calling import check_agent
 from aixgo.runtime.hosting import Hosted, Hosting
 from aixgo.runtime.options import Route
 
@@ -54,6 +55,7 @@ class Registry:
         depends_on: Iterable[str] | None = None,
     ) -> list[Hosted]:
         """Host `agent` and the objects below it, all or none; what is hosted already is left alone."""
+        check_agent(agent)
         added: list[Hosted] = []
         try:
             own = agent.name if name is None else name

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Phoenix", "Seen", "phoenix"]
+__all__ = ["Phoenix", "Seen", "phoenix", "shown"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / ".cache" / "phoenix-venv" / "bin" / "phoenix"
@@ -44,6 +44,11 @@ class Seen:
         sides = ("llm.token_count.prompt", "llm.token_count.completion")
         return sum(int(self.attributes.get(side, 0)) for side in sides)
 
+    @property
+    def counted(self) -> str:
+        """The same as text, empty without any."""
+        return f"{self.tokens} tokens" if self.tokens else ""
+
 
 class Phoenix:
     """A running Phoenix."""
@@ -59,26 +64,26 @@ class Phoenix:
             "PHOENIX_TELEMETRY_ENABLED": "false",
             "PHOENIX_ALLOW_EXTERNAL_RESOURCES": "false",
         }
-        self._process = subprocess.Popen(
-            [PROGRAM, "serve"],
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+        self._said = folder / "log"
+        with self._said.open("wb") as log:
+            self._process = subprocess.Popen(
+                [PROGRAM, "serve"], env={**os.environ, **environment}, stdout=log, stderr=log
+            )
+        began = time.monotonic()
+        self._until(
+            lambda: b"Uvicorn running" in self._said.read_bytes(), START, "it does not start"
         )
-        self.started_in = self._until_it_serves()
+        self.started_in = time.monotonic() - began
 
     def spans(self, project: str, count: int) -> list[Seen]:
         """The spans of a project, once there are `count`."""
-        ends = time.monotonic() + PATIENCE
         found: list[Seen] = []
-        while len(found) < count:
-            assert time.monotonic() < ends, f"{len(found)} of {count} spans: {shown(found)}"
-            try:
-                self._process.wait(PAUSE)
-            except subprocess.TimeoutExpired:
-                found = self._ask(project)
-            else:
-                pytest.fail("Phoenix ended")
+
+        def are_there() -> bool:
+            found[:] = self._ask(project)
+            return len(found) >= count
+
+        self._until(are_there, PATIENCE, f"there are no {count} spans in {project}")
         return found
 
     def end(self) -> None:
@@ -88,20 +93,17 @@ class Phoenix:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
     def _ask(self, project: str) -> list[Seen]:
+        url = f"{self.http}/v1/projects/{project}/spans?limit=1000"
         try:
-            with urllib.request.urlopen(
-                f"{self.http}/v1/projects/{project}/spans?limit=1000", timeout=10
-            ) as answer:
+            with urllib.request.urlopen(url, timeout=10) as answer:
                 rows = json.load(answer)["data"]
         except urllib.error.HTTPError as error:
-            with error:
-                if error.code != 404:  # which says that nothing has arrived yet
-                    raise
-            return []
+            error.close()
+            if error.code == 404:  # nothing has arrived yet
+                return []
+            raise
         return [
             Seen(
                 name=row["name"],
@@ -115,33 +117,40 @@ class Phoenix:
             for row in rows
         ]
 
-    def _until_it_serves(self) -> float:
-        """Seconds until it said that it does."""
-        began = time.monotonic()
-        said = b""
-        pipe = self._process.stdout
-        assert pipe is not None
-        while b"Uvicorn running" not in said:
-            left = began + START - time.monotonic()
-            ready = select.select([pipe], [], [], max(0.0, left))[0]
-            more = os.read(pipe.fileno(), 65_536) if ready else b""
-            assert more, f"Phoenix does not start:\n{said.decode(errors='replace')}"
-            said += more
-        return time.monotonic() - began
+    def _until(self, holds: Callable[[], bool], patience: float, else_: str) -> None:
+        ends = time.monotonic() + patience
+        while not holds():
+            assert time.monotonic() < ends, else_
+            try:
+                self._process.wait(PAUSE)
+            except subprocess.TimeoutExpired:
+                continue
+            pytest.fail(f"Phoenix ended:\n{self._said.read_text(errors='replace')[-2000:]}")
 
 
 def shown(spans: list[Seen], *more: Callable[[Seen], str]) -> list[str]:
-    """The traces as sorted text, a line per span with its path of names from the root and Phoenix's kind."""
+    """The traces as text: a line per span below its parent, children by name, with Phoenix's kind and errors."""
     by_id = {span.span_id: span for span in spans}
+    roots = []
+    for span in sorted(spans, key=lambda span: (span.name, span.kind)):
+        parent = by_id.get(span.parent_id)
+        if parent is None:
+            roots.append(span)
+        else:
+            assert parent.trace_id == span.trace_id
+            parent.children.append(span)
+    lines: list[str] = []
 
-    def path(span: Seen) -> str:
-        above = by_id.get(span.parent_id)
-        orphan = "?/" if span.parent_id and above is None else ""
-        return f"{path(above)}/{span.name}" if above is not None else f"{orphan}{span.name}"
+    def show(span: Seen, depth: int) -> None:
+        orphan = "? " if not depth and span.parent_id else ""
+        words = [span.kind, "!" if span.status == "ERROR" else "", *(each(span) for each in more)]
+        lines.append(f"{'  ' * depth}{orphan}{span.name} {' '.join(filter(None, words))}")
+        for child in span.children:
+            show(child, depth + 1)
 
-    return sorted(
-        " ".join([path(span), span.kind, *(each(span) for each in more)]) for span in spans
-    )
+    for root in roots:
+        show(root, 0)
+    return lines
 
 
 def _free_ports(count: int) -> list[int]:

@@ -154,9 +154,15 @@ async def test_attempts_share_what_their_call_was_lent(world: World, file: Path)
     assert (reply.usage.calls, reply.usage.unsettled) == (5, False)
 
 
-async def test_who_was_stopped_costs_what_it_spent(world: World, file: Path, gates: Gates) -> None:
+async def test_who_was_stopped_costs_what_it_spent(
+    world: World, file: Path, gates: Gates, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if world.place.transport == "unary":
         pytest.skip("a cancelled RPC brings no report: see docs/sameness.md")
+    if world.place.kind == "processes":
+        pytest.skip("on a busy machine the report may be late, and there it cannot be waited for")
+    monkeypatch.setattr("aixgo.purse.SETTLE_TIMEOUT", HANG)
+    monkeypatch.setattr("aixgo.rpc.stream.STATUS_GRACE", HANG)
     task = {"file": str(file), "gates": gates.path, "one": ["wait"], "two": ["refuse late"]}
     call = asyncio.create_task(world.rt.call("shelter", task, budget=Budget(calls=9)))
     await gates.arrival("one")

@@ -28,15 +28,20 @@ def compose_command() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Iterator[Fleet]:
-    seconds = build()
+def image() -> float:
+    """The seconds it took to build it."""
+    return build()
+
+
+@pytest.fixture(scope="module")
+def fleet(image: float) -> Iterator[Fleet]:
     fleet = Fleet(compose_command(), f"aixgo-test-{os.getpid()}")
     try:
         began = time.time()
         fleet.compose("up", "-d", "--no-build")
         serving = {c for service in SERVING for c in fleet.containers(service.name)}
         healthy = fleet.wait_until_healthy(began, serving)
-        print(f"\nimage {image_size() / 1e6:.0f} MB, built in {seconds:.0f} s; ", end="")
+        print(f"\nimage {image_size() / 1e6:.0f} MB, built in {image:.0f} s; ", end="")
         print(f"{len(SERVING)} services healthy {healthy:.0f} s after they were started")
         yield fleet
     finally:
@@ -50,6 +55,20 @@ def answer() -> str:
     done = run_here(aixgo("run", WORKFLOW, "-i", TEXT))
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_commands_of_the_guide_do_what_it_says(image: float) -> None:
+    (commands,) = (block for block in sh_blocks(GUIDE) if "docker compose" in block)
+    guided = Fleet(compose_command(), f"aixgo-guide-{os.getpid()}")
+    words = shlex.join((*compose_command(), "-p", guided.project))
+    try:
+        done = run("bash", "-ec", commands.replace("docker compose", words))
+    finally:
+        guided.compose("down", "-v", "-t", "5", check=False)
+    document = ROOT / "README.md"
+    alone = run_here(aixgo("run", WORKFLOW, "--input-file", str(document)))
+    assert done.stdout.endswith(f"{alone.stdout}serving\n")
+    assert guided.leftovers() == {"containers": [], "volumes": [], "networks": []}
 
 
 def test_the_fleet_answers_as_one_process_does(fleet: Fleet, answer: str) -> None:
@@ -133,17 +152,6 @@ def test_the_entry_is_asked_from_within_as_the_guide_says_for_kubernetes(
     (command,) = re.findall(r"-- (aixgo call (?:[^\n]|\\\n)*) < README", GUIDE)
     words = shlex.split(command.replace("\\\n", " "))
     assert fleet.compose("exec", "-T", "briefing", *words, stdin=TEXT).stdout == answer
-
-
-def test_the_commands_of_the_guide_do_what_it_says() -> None:
-    (commands,) = (block for block in sh_blocks(GUIDE) if "docker compose" in block)
-    guided = Fleet(compose_command(), f"aixgo-guide-{os.getpid()}")
-    words = shlex.join((*compose_command(), "-p", guided.project))
-    done = run("bash", "-ec", commands.replace("docker compose", words))
-    document = ROOT / "README.md"
-    alone = run_here(aixgo("run", WORKFLOW, "--input-file", str(document)))
-    assert done.stdout.endswith(f"{alone.stdout}serving\n")
-    assert guided.leftovers() == {"containers": [], "volumes": [], "networks": []}
 
 
 def test_the_image_names_what_it_is_and_runs_as_a_number() -> None:

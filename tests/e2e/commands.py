@@ -17,13 +17,14 @@ TIMEOUT = 28  # seconds: a test has 30
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Ours without what would choose a model, and with this checkout's package."""
+    """Ours without what would choose a model, and with this checkout's package, compiled once for all processes."""
     inherited = {
         name: value
         for name, value in os.environ.items()
         if "AIXGO" not in name or name == "AIXGO_STATE_DIR"
     }
-    return {**inherited, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **changes}
+    own = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", "COLUMNS": "120"}
+    return {**inherited, **own, **changes}
 
 
 def demo_of(folder: Path, config: str, code: str = "") -> Path:

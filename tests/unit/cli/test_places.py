@@ -100,6 +100,16 @@ def test_a_file_whose_agents_are_all_elsewhere_leaves_nothing_to_serve(tmp_path:
     )
     with pytest.raises(ConfigError, match="there is nothing to serve"):
         places_of(load_config(file), [], [])
+    assert places_of(load_config(file), ["a"], []).here == ("a",)
+
+
+def test_an_agent_that_a_file_only_calls_cannot_be_served(tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text(
+        "agents: [{name: a, role: chat}]\ndeployment: {peers: {b: 'x:1'}}", encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match="there is nothing to serve"):
+        places_of(load_config(file), ["b"], [])
 
 
 @pytest.mark.parametrize(("agent", "needed"), [("Whole Flow", "first"), ("last", "second")])

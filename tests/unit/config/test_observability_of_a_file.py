@@ -13,15 +13,17 @@ from pathlib import Path
 import pytest
 
 from aixgo import load_config, telemetry
-from aixgo.config import Config, assemble, open_runtime
+from aixgo.config import Config, assemble, open_runtime, wire_options
 from aixgo.errors import ConfigError
-from aixgo.observability import LangfuseSettings, LogSettings, Settings, setup
+from aixgo.observability import LangfuseSettings, LogSettings, Settings, TextFormatter, setup
 from aixgo.observability.langfuse import LANGFUSE_KEYS
 from aixgo.observability.logs import LOG_KEYS
 from aixgo.observability.settings import KEYS
+from aixgo.observability.tracing import prompt_hash
 from tests.langfuse_server import PUBLIC_KEY, SECRET_KEY, LangfuseServer
 from tests.otlp import Receiver
 
+CANARIES = [f"canary-of-{what}" for what in ("a-token", "an-agent", "a-service", "a-header")]
 AGENTS = "agents: [{name: a, role: logger}]\n"
 CODE = """
 import logging
@@ -76,6 +78,9 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
     given = {
         "enabled": False,
         "exporter": "otlp",
+        "metrics": "otlp",
+        "metrics_export_interval": "30s",
+        "prometheus": "127.0.0.1:9464",
         "protocol": "grpc",
         "endpoint": "https://collector:4317",
         "headers": {"x-team": "blue"},
@@ -89,7 +94,12 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
     assert set(given) == set(KEYS)
     config = loaded(tmp_path, f"observability: {json.dumps(given)}")
     langfuse = LangfuseSettings(host="http://localhost:3000", tags=["a"])
-    changed = {"timeout": 1.5, "file": f"{tmp_path}/t.jsonl", "langfuse": langfuse}
+    changed = {
+        "timeout": 1.5,
+        "metrics_export_interval": 30.0,
+        "file": f"{tmp_path}/t.jsonl",
+        "langfuse": langfuse,
+    }
     assert config.observability == Settings(**{**given, **changed})  # type: ignore[arg-type]
     assert not config.warnings
 
@@ -331,6 +341,27 @@ async def test_a_file_that_switches_it_off_is_not_traced(tmp_path: Path) -> None
         assert not telemetry.on
 
 
+def test_no_line_shows_what_a_file_holds_of_keys_and_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aixgo.observability.redaction._told", set())
+    (tmp_path / "token").write_text("canary-of-a-token")
+    config = loaded(
+        tmp_path,
+        "agents: [{name: a, role: chat, model: 'openai:m', api_key: canary-of-an-agent}]\n"
+        "model_services: [{name: s, provider: openai, model: m, api_key: canary-of-a-service}]\n"
+        "observability:\n  exporter: console\n"
+        "  headers: {authorization: Bearer canary-of-a-header, x-team: engineering}\n"
+        "deployment: {auth: {token_file: token}}\n",
+    )
+    assemble(config)
+    wire_options(config.deployment)
+    with setup(config.observability):
+        record = logging.makeLogRecord({"msg": "%s", "args": (repr(CANARIES),)})
+        assert "canary" not in TextFormatter().format(record)
+    assert "engineering" in TextFormatter().format(logging.makeLogRecord({"msg": "engineering"}))
+
+
 async def test_a_file_sets_its_log_as_long_as_it_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -393,6 +424,22 @@ def test_an_entry_states_version_and_description_of_any_kind_of_agent(
     (placed,) = assemble(loaded(tmp_path, f"agents: [{entry}]"))
     assert getattr(placed.agent, "version", "") == "v2"
     assert getattr(placed.agent, "description", "") == "speaks"
+
+
+async def test_a_trace_tells_version_and_prompt_of_a_file_s_agent(tmp_path: Path) -> None:
+    text = (
+        "agents: [{name: a, role: chat, model: offline, version: v2, description: speaks, prompt: Be brief.}]\n"
+        "observability: {exporter: otlp, endpoint: '%s', service_name: shop}\n"
+    )
+    with Receiver() as receiver:
+        config = loaded(tmp_path, text % receiver.http)
+        async with open_runtime(config) as runtime:
+            await runtime.call("a", "hi")
+        (span,) = [span for span in receiver.spans if span.kind == "server"]
+    assert span.service == "shop"
+    assert span.attributes["gen_ai.agent.version"] == "v2"
+    assert span.attributes["gen_ai.agent.description"] == "speaks"
+    assert span.attributes["aixgo.agent.prompt_hash"] == prompt_hash("Be brief.")
 
 
 def test_an_orchestration_has_a_version_too(tmp_path: Path) -> None:

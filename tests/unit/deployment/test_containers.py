@@ -8,7 +8,7 @@ import pytest
 
 from aixgo import load_config
 from aixgo.keys import duration_seconds
-from tests.services import DRAIN, ROOT, Service, compose_file, compose_services, kubernetes_services
+from tests.services import DRAIN, ROOT, Service, compose_file, compose_services
 
 DOCKERFILE = (ROOT / "services" / "Dockerfile").read_text(encoding="utf-8")
 WORKFLOW = "examples/distributed-deployment/workflow.yaml"
@@ -94,12 +94,6 @@ def test_every_agent_of_the_workflow_has_a_service_of_its_name() -> None:
     assert {service.command[2] for service in SERVING} == {WORKFLOW}
     assert [service.name for service in SERVING if service.option("peer")] == [entry]
     assert [service.name for service in SERVING if service.replicas == 2] == ["keywords"]
-
-
-def test_kubernetes_runs_the_same_services() -> None:
-    assert {service.name: service for service in kubernetes_services()} == {
-        service.name: service for service in SERVING
-    }
 
 
 def test_everybody_has_a_certificate_of_its_own() -> None:

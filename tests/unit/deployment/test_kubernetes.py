@@ -170,15 +170,14 @@ def test_no_secret_is_in_a_file_and_only_the_agent_with_a_model_is_given_its_key
     assert "models" not in of_kind(objects, "Secret")
 
 
-def test_every_variable_of_a_command_is_in_the_config_map_of_its_pod(
-    objects: list[Object],
-) -> None:
+def test_every_pod_is_told_how_to_log_and_prod_where_traces_go(objects: list[Object]) -> None:
     maps = of_kind(objects, "ConfigMap") or {"fleet": {"data": fleet_environment()}}
     for deployment in of_kind(objects, "Deployment").values():
-        pod = container(deployment)
-        (name,) = [r["configMapRef"]["name"] for r in pod["envFrom"] if "configMapRef" in r]
-        used = set(re.findall(r"\$\((\w+)\)", " ".join(pod["args"])))
-        assert used == set(maps[name]["data"]) == {"AIXGO_OTEL"}
+        given = container(deployment)["envFrom"]
+        (name,) = [item["configMapRef"]["name"] for item in given if "configMapRef" in item]
+        assert maps[name]["data"]["AIXGO_LOG_FORMAT"] == "json"
+        image = container(deployment)["image"]
+        assert ("AIXGO_OTEL" in maps[name]["data"]) == image.startswith("registry.example.com/")
 
 
 def test_the_network_lets_through_what_the_workflow_needs_and_nothing_else(

@@ -150,6 +150,11 @@ def test_a_line_is_one_line_and_an_object_whatever_is_logged() -> None:
     assert len(str(logged("x" * 100_000)["message"])) == 16 * 1024
 
 
+def test_a_secret_at_the_end_of_a_long_line_is_not_cut_in_half() -> None:
+    begun = "x" * (16 * 1024 - 20)
+    assert "sk-" not in str(logged(f"{begun} sk-abcdefghijklmnopqrstuvwxyz")["message"])
+
+
 def test_what_was_given_as_extra_stands_apart() -> None:
     line = logged("x", order=7, who="Bearer abcdefgh12345678", ratio=float("nan"), deep={"a": 1})
     assert line["extra"] == {"order": 7, "who": "Bearer [redacted]", "ratio": "nan"}
@@ -176,6 +181,15 @@ def test_on_whose_behalf_a_call_is_made_is_told_only_when_asked_for(told: bool) 
     assert (line.get("principal"), line.get("tenant")) == (
         ("ann", "shop") if told else (None, None)
     )
+
+
+async def test_a_file_s_wish_to_tell_it_reaches_the_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with no_handlers(), setup_logs(format="json", include_identity=True):
+        async with LocalRuntime(leaf, principal="ann") as rt:
+            await rt.call("leaf", "apples")
+    assert json.loads(capsys.readouterr().err)["principal"] == "ann"
 
 
 async def test_a_format_of_one_s_own_can_use_the_fields() -> None:

@@ -1,6 +1,7 @@
 """Budgets in one process: who gets how much, what is refused before it is spent, and what a cut-off call costs."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -286,3 +287,32 @@ async def test_an_agent_sees_its_pressure_and_finishes_early() -> None:
     async with LocalRuntime(chat(), boss) as rt:
         reply = await rt.call("boss", "", budget=Budget(calls=10))
     assert reply.payload == 7
+
+
+async def test_a_task_group_that_failed_inside_an_agent_makes_no_call_unsettled() -> None:
+    """Before Python 3.13 such a task counts as being cancelled from then on."""
+    at_work, gate = asyncio.Event(), asyncio.Event()
+
+    @agent
+    async def worker(context: CallContext) -> str:
+        at_work.set()
+        await gate.wait()
+        context.charge(Usage(tokens_prompt=7))
+        return "worked"
+
+    async def fails() -> None:
+        raise ValueError
+
+    @agent
+    async def boss(caller: Caller) -> str:
+        out = asyncio.create_task(caller.call("worker", ""))
+        await at_work.wait()
+        with contextlib.suppress(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fails())
+        out.get_loop().call_soon(gate.set)
+        return "done"
+
+    async with LocalRuntime(worker, boss) as rt:
+        reply = await rt.call("boss", "", budget=Budget(tokens=100))
+    assert (reply.usage.tokens_total, reply.usage.unsettled) == (7, False)

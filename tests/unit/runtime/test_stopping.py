@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -162,9 +163,11 @@ async def test_an_agent_that_ignores_its_cancellation_does_not_keep_the_runtime_
 
 
 async def test_a_runtime_that_cannot_begin_holds_no_thread_and_takes_no_calls() -> None:
-    rt = DistributedRuntime(peers={"far": "127.0.0.1:1"}, transport="pigeons")
-    with pytest.raises(ConfigError, match="pigeons"):
-        await rt.start()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        rt = DistributedRuntime(peers={"far": "127.0.0.1:1"}, address=address)
+        with pytest.raises(ConfigError, match=address):
+            await rt.start()
     assert rt.state == "stopped"
     with pytest.raises(RuntimeClosed):
         await rt.call("far", "hello")

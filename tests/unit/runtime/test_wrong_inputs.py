@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import Any
 
 import pytest
 
-from aixgo import Agent, CallContext, LocalRuntime, Message, agent
+from aixgo import (
+    Agent,
+    Budget,
+    CallContext,
+    DistributedRuntime,
+    LocalRuntime,
+    Message,
+    agent,
+)
 from aixgo.errors import (
     AgentExists,
     AgentNotFound,
@@ -20,6 +30,7 @@ from aixgo.errors import (
     RuntimeClosed,
 )
 from aixgo.orchestration import Limits, Sequential
+from aixgo.resilience import Retry
 
 
 @agent
@@ -185,7 +196,7 @@ async def test_a_path_may_be_ten_agents_deep_below_an_orchestrator(below: int, f
                 await rt.call("flow", below)
 
 
-@pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, math.inf])
+@pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, math.inf, "5s"])
 async def test_a_timeout_that_is_none_is_refused_wherever_one_is_taken(timeout: float) -> None:
     async with LocalRuntime(upper) as rt:
         for failing in (
@@ -222,6 +233,59 @@ async def test_the_same_key_with_another_payload_is_a_conflict() -> None:
 def test_a_bound_below_one_is_refused(option: str) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         LocalRuntime(**{option: 0})  # type: ignore[arg-type]
+
+
+class NotMade:
+    name, role = "not made", "agent"
+
+    async def execute(self, message: Message) -> Message: ...
+
+
+@pytest.mark.parametrize(
+    ("thing", "says"),
+    [
+        (upper.function, "the function 'upper' is no agent; decorate it with @agent"),
+        (NotMade, "the class 'NotMade' is no agent; give an object of it"),
+        ("upper", "'upper' is no agent: give a function under @agent"),
+    ],
+)
+async def test_what_is_no_agent_is_refused_with_what_would_make_one(thing: Any, says: str) -> None:
+    for hosting in (LocalRuntime, DistributedRuntime):
+        with pytest.raises(ConfigError, match=re.escape(says)):
+            hosting(thing)
+    async with LocalRuntime() as rt:
+        with pytest.raises(ConfigError, match=re.escape(says)):
+            await rt.register(thing)
+
+
+async def test_a_bare_number_is_no_budget() -> None:
+    budget: Any = 5
+    async with LocalRuntime(upper) as rt:
+        with pytest.raises(ConfigError, match=re.escape("give a Budget, such as Budget(usd=0.10)")):
+            await rt.call("upper", "x", budget=budget)
+    side: Any = "much"
+    with pytest.raises(ConfigError, match=re.escape("Budget(usd='much')")):
+        Budget(usd=side)
+
+
+async def test_one_name_in_place_of_a_list_of_them_is_refused() -> None:
+    async with LocalRuntime(upper) as rt:
+        with pytest.raises(ConfigError, match=re.escape("such as ['upper']")):
+            await rt.call_parallel("upper", "x")
+
+
+def test_middleware_that_is_no_list_is_refused() -> None:
+    alone: Any = Retry()
+    with pytest.raises(ConfigError, match="give a list, the first outermost"):
+        LocalRuntime(upper, middleware=alone)
+
+
+def test_peers_and_transport_are_checked_when_a_runtime_is_made() -> None:
+    peers: Any = ["127.0.0.1:1"]
+    with pytest.raises(ConfigError, match="a mapping of name → address"):
+        DistributedRuntime(peers=peers)
+    with pytest.raises(ConfigError, match="did you mean 'stream'"):
+        DistributedRuntime(transport="streem")
 
 
 async def test_as_many_keys_as_targets_are_needed() -> None:
