@@ -14,6 +14,7 @@ VENDORS ?=
 BASE ?=
 BUILD ?=
 export DOC MODEL BASE BUILD
+unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which would compile everything again
 
 .PHONY: help demo test test-live test-backends test-compose check proto bench docs build venv format lint types layers proto-check proto-baseline constraints clean
 

@@ -18,6 +18,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from aixgo.context import CallContext
+from aixgo.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from aixgo.contract import Agent
@@ -39,6 +40,7 @@ __all__ = [
     "begin",
     "end",
     "enter",
+    "error_type",
     "leave",
     "observe",
     "remove_observer",
@@ -46,6 +48,9 @@ __all__ = [
 ]
 
 log = logging.getLogger("aixgo.telemetry")
+
+CANCELLED = "cancelled"
+"""What `error_type` calls a cancel."""
 
 T_Work = TypeVar("T_Work", bound="Work")
 
@@ -200,6 +205,14 @@ class ToolUse(Work):
         self.arguments = arguments
         self.call_id = call_id
         self.result: ToolResult | None = None
+
+
+def error_type(error: BaseException, context: CallContext | None) -> str:
+    """`error` in a word: its class, or for a cancel whether the deadline was the reason."""
+    if not isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return type(error).__name__
+    late = context is not None and context.remaining <= 0
+    return DeadlineExceeded.__name__ if late else CANCELLED
 
 
 # -- observers ------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ from aixgo.config.roles import pattern_class, role_class
 from aixgo.errors import AixgoError, error_classes
 from aixgo.keys import Key
 from aixgo.loading import kinds
+from aixgo.observability.counted import COUNTED
+from aixgo.observability.instruments import KEPT, OBSERVED, Instrument
 from aixgo.observability.langfuse import LANGFUSE_KEYS
 from aixgo.orchestration.base import LIMIT_KEYS, STRATEGY_KEYS
 from aixgo.providers import VENDORS
@@ -115,6 +117,19 @@ def vendors() -> str:
     return table(head, rows)
 
 
+def instruments(known: Iterable[Instrument]) -> str:
+    """Instruments with what they show; those over a runtime also with the keys of `rt.metrics()`."""
+    listed = list(known)
+    keyed = any(made.keys for made in listed)
+    rows = []
+    for made in listed:
+        kind = "level" if made.kind in ("gauge", "updowncounter") else made.kind
+        row = [f"`{made.name}`", kind, made.help, ", ".join(f"`{name}`" for name in made.labels)]
+        rows.append([*row, ", ".join(f"`{key}`" for key in made.keys)] if keyed else row)
+    head = ("instrument", "kind", "what it is", "labels", "`rt.metrics()`")
+    return table(head if keyed else head[:-1], rows)
+
+
 def absent() -> str:
     """The keys that are read and have no effect, by the feature they wait for."""
     features: dict[str, list[str]] = {}
@@ -155,6 +170,9 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "patterns": patterns,
     "policies": policies,
     "vendors": vendors,
+    "counted": lambda: instruments(COUNTED),
+    "kept": lambda: instruments(KEPT),
+    "observed": lambda: instruments(OBSERVED),
     "deployment": lambda: keys(DEPLOYMENT_KEYS),
     "tls": lambda: keys(TLS_KEYS),
     "auth": lambda: keys(AUTH_KEYS),

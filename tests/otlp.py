@@ -200,6 +200,8 @@ class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
         request: metrics_service_pb2.ExportMetricsServiceRequest,
         context: grpc.ServicerContext,
     ) -> metrics_service_pb2.ExportMetricsServiceResponse:
+        sent = {key: str(value) for key, value in context.invocation_metadata()}
+        self._receiver.headers.append(sent)
         self._receiver.take_metrics(request.SerializeToString())
         return metrics_service_pb2.ExportMetricsServiceResponse()
 

@@ -23,7 +23,7 @@ from aixgo.cli.changes import Changes
 from aixgo.cli.fleet import Fleet
 from aixgo.cli.invocation import explain, run_loop
 from aixgo.cli.logs import log_to_stderr, say
-from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
+from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel, Prometheus
 from aixgo.cli.running import Exit
 from aixgo.cli.serve import DEFAULT_ADDRESS
 from aixgo.config import Config, load_config
@@ -54,11 +54,12 @@ def command(
         bool, typer.Option("--offline", help="Answer by rule, without any model.")
     ] = False,
     otel: Otel = "",
+    prometheus: Prometheus = "",
     log_format: LogFormat = "",
     log_level: LogLevel = "",
 ) -> int:
     """Run the whole fleet in this terminal and restart it on change."""
-    told = Observing(otel=otel, log_format=log_format, log_level=log_level)
+    told = Observing(otel=otel, prometheus=prometheus, log_format=log_format, log_level=log_level)
     log_to_stderr(settings=told.log())
     if address:
         _front_address(address)  # what no change of a file can mend is an error at once

@@ -16,9 +16,9 @@ from aixgo.errors import ConfigError
 from aixgo.observability import LogSettings, Settings
 from aixgo.observability.logs import LOG_KEYS, Level
 from aixgo.observability.logs import LogFormat as Form
-from aixgo.observability.settings import Exporter, check_url
+from aixgo.observability.settings import Exporter, check_url, prometheus_address
 
-__all__ = ["LogFormat", "LogLevel", "Observing", "Otel"]
+__all__ = ["LogFormat", "LogLevel", "Observing", "Otel", "Prometheus"]
 
 Otel: TypeAlias = Annotated[
     str,
@@ -27,6 +27,14 @@ Otel: TypeAlias = Annotated[
         envvar="AIXGO_OTEL",
         metavar="WHERE",
         help="Where traces go: otlp, a collector's URL, console, file:PATH, or none.",
+    ),
+]
+Prometheus: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--prometheus",
+        metavar="HOST:PORT",
+        help="Where Prometheus finds the metrics; a port alone is one of this machine.",
     ),
 ]
 LogFormat: TypeAlias = Annotated[
@@ -53,6 +61,7 @@ class Observing:
     """What those options say; an empty text says nothing."""
 
     otel: str = ""
+    prometheus: str = ""
     log_format: str = ""
     log_level: str = ""
 
@@ -61,6 +70,7 @@ class Observing:
         """The same options, for the processes a command starts."""
         given = {"--log-format": self.log_format, "--log-level": self.log_level}
         given["--otel"] = _with_whole_path(self.otel)
+        given["--prometheus"] = self.prometheus
         return [part for name, value in given.items() if value for part in (name, value)]
 
     def over(self, config: Config) -> Config:
@@ -73,12 +83,15 @@ class Observing:
         return replace(config, observability=traces, logging=log)
 
     def traces(self, settings: Settings | None = None) -> Settings:
-        """`settings` with traces going where `--otel` says. Headers go to no other collector than they were for.
+        """`settings` with what `--otel` and `--prometheus` say. Headers go to no other collector than they were for.
 
         Raises:
-            ConfigError: it names nothing one could send to.
+            ConfigError: one names nothing that could be sent to, or listened at.
         """
         found, otel = settings or Settings(), self.otel
+        if self.prometheus:
+            prometheus_address(self.prometheus, "--prometheus")
+            found = replace(found, enabled=True, prometheus=self.prometheus)
         if not otel:
             return found
         if otel == "none":

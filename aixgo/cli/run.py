@@ -14,7 +14,7 @@ from aixgo.cli.answer import error_object, outcome_object, print_json, print_pay
 from aixgo.cli.given import read_input
 from aixgo.cli.invocation import exit_code, explain, run_loop
 from aixgo.cli.logs import Tracebacks, in_json, log_to_stderr, say
-from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
+from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel, Prometheus
 from aixgo.cli.running import RunOptions, run_config
 from aixgo.cli.view import show_costs, show_progress
 from aixgo.config import Config, Overrides, load_config
@@ -59,12 +59,13 @@ def command(
         typer.Option("--record-content", help="Keep inputs, answers and tool results among them."),
     ] = False,
     otel: Otel = "",
+    prometheus: Prometheus = "",
     log_format: LogFormat = "",
     log_level: LogLevel = "",
 ) -> int:
     """Run a configuration."""
     tracebacks, costs = Tracebacks(), Ledger()
-    told = Observing(otel=otel, log_format=log_format, log_level=log_level)
+    told = Observing(otel=otel, prometheus=prometheus, log_format=log_format, log_level=log_level)
     log_to_stderr(tracebacks, told.log())
     if offline:
         os.environ["AIXGO_OFFLINE"] = "1"

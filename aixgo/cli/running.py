@@ -243,6 +243,10 @@ async def run_config(
         raise ConfigError(
             f"{config.path}: there is no input, and no producer to make one; use -i TEXT, -i - or --input-file"
         )
+    if text is not None and (given.duration is not None or given.overrides.count is not None):
+        raise ConfigError(
+            f"{config.path}: --count and --for are for producers, which make no messages when there is an input"
+        )
     entries = config.entries(given.agent) if text is not None else ()
     began = time.monotonic()
     with Record(

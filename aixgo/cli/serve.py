@@ -16,7 +16,7 @@ import typer
 
 from aixgo.cli.invocation import run_loop
 from aixgo.cli.logs import log_to_stderr, say
-from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel
+from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel, Prometheus
 from aixgo.cli.places import AGENT, Places, places_of
 from aixgo.cli.record import record_part
 from aixgo.cli.secured import (
@@ -84,6 +84,7 @@ def command(
     ] = "",
     count: Annotated[int | None, typer.Option(min=0, help="Messages each producer sends.")] = None,
     otel: Otel = "",
+    prometheus: Prometheus = "",
     log_format: LogFormat = "",
     log_level: LogLevel = "",
     follow_stdin: Annotated[
@@ -93,7 +94,7 @@ def command(
     record_content: Annotated[bool, typer.Option("--record-content", hidden=True)] = False,
 ) -> int:
     """Serve the agents of a configuration."""
-    told = Observing(otel=otel, log_format=log_format, log_level=log_level)
+    told = Observing(otel=otel, prometheus=prometheus, log_format=log_format, log_level=log_level)
     log_to_stderr(settings=told.log())
     if offline:
         os.environ["AIXGO_OFFLINE"] = "1"
@@ -112,7 +113,10 @@ def command(
     loaded = dataclasses.replace(loaded, deployment=deployment)
     for warning in loaded.warnings if not follow_stdin else ():
         say(warning, logging.WARNING)
-    with setup(loaded.observability), record_part(record, content=record_content):
+    observability = loaded.observability
+    if follow_stdin:  # the address is one process's, and this one is one of many
+        observability = observability.on_a_free_port()
+    with setup(observability), record_part(record, content=record_content):
         run_loop(
             _serve(
                 loaded,

@@ -243,7 +243,6 @@ OBSERVABILITY_KEYS: Mapping[str, Key] = {
     "log_confidence_scores": Key("boolean", "log how sure classifiers are", absent=ALERTS),
     "alert_threshold": Key("number", "alert when a classifier is less sure", absent=ALERTS),
     "latency_threshold_ms": Key("number", "alert when a call takes longer", absent=ALERTS),
-    "metrics_export_interval": Key("any", "time between two exports of metrics", absent=ALERTS),
     **TRACE_KEYS,
 }
 
@@ -399,7 +398,7 @@ ROOT_KEYS: Mapping[str, Key] = {
         absent=RETRIEVAL,
     ),
     "observability": Key(
-        "mapping", "where traces go; nothing is traced without", fields=OBSERVABILITY_KEYS
+        "mapping", "where traces and metrics go; nothing is seen without", fields=OBSERVABILITY_KEYS
     ),
     "logging": Key("mapping", "what is logged, and how", fields=LOG_KEYS),
     "server": Key("mapping", "ports", absent=SERVER),

@@ -4,23 +4,29 @@ A receiver that is dead or slow costs what should have been sent, never time: wh
 new is dropped and counted. The first failure is a warning, those after it are silent until something arrives
 again. Closing delivers what is left within its bound, whatever the receiver does.
 
-Below: complaints. Above: outbound (spans) and langfuse_scores (scores).
+Below: complaints. Above: outbound (spans), langfuse_scores (scores) and metrics.
 """
 
 from __future__ import annotations
 
 import logging
+import operator
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
+from aixgo.measures import Gauge, Labels
 from aixgo.observability.complaints import Complaints
 
-__all__ = ["CLOSE_TIMEOUT", "Backlog", "Delivery", "bounded", "close_all"]
+__all__ = ["CLOSE_TIMEOUT", "LAST", "Backlog", "Delivery", "bounded", "close_all"]
 
 log = logging.getLogger("aixgo.observability")
+
+EXPORTS: Gauge[Backlog[object]] = Gauge(
+    "aixgo.exports", lambda backlog: backlog.counts(), operator.add
+)
 
 T = TypeVar("T")
 
@@ -75,6 +81,14 @@ class Backlog(Generic[T]):
         """What nobody will see: the queue was full, or sending it failed."""
         self._thread = threading.Thread(target=self._work, name=f"aixgo-{what}", daemon=True)
         self._thread.start()
+        EXPORTS.watch(cast("Backlog[object]", self))
+
+    def counts(self) -> dict[Labels, float]:
+        """What was delivered and what was dropped so far."""
+        return {
+            (self._what, "delivered"): self.delivered,
+            (self._what, "dropped"): self.dropped,
+        }
 
     def put(self, item: T) -> None:
         """Queue `item`, if there is room and nothing is being closed; never waits."""

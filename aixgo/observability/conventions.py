@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from aixgo import telemetry
+
 __all__ = ["SCHEMA_URL", "SCOPE", "VERSION"]
 
 VERSION: Final = "1.41.0"
@@ -28,7 +30,7 @@ ORCHESTRATION: Final = "orchestration"
 ERROR_TYPE: Final = "error.type"
 ERROR_ID: Final = "aixgo.error.id"
 """What finds the error's traceback in the log of the process it happened in."""
-CANCELLED: Final = "cancelled"
+CANCELLED: Final = telemetry.CANCELLED
 LEFT: Final = "aixgo.stream.left"
 """True on a stream that its reader left before the end, which is no error."""
 CHUNKS: Final = "aixgo.stream.chunks"
@@ -78,6 +80,9 @@ TREE_OUTPUT: Final = "aixgo.total.output_tokens"
 TREE_COST: Final = "aixgo.total.cost_usd"
 TREE_CALLS: Final = "aixgo.total.model_calls"
 
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - no secret
+"""In metrics: `input` or `output`."""
+
 TOOL_NAME: Final = "gen_ai.tool.name"
 TOOL_TYPE: Final = "gen_ai.tool.type"
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
@@ -104,3 +109,6 @@ WAIT: Final = "aixgo.orchestration.wait_seconds"
 """How long the first of several simultaneous replies waited for the last."""
 CLASSIFY: Final = "aixgo.orchestration.classify_seconds"
 ROUTE: Final = "aixgo.orchestration.route_seconds"
+CATEGORY: Final = f"{ORCHESTRATION_PREFIX}category"
+STOPPED_BY: Final = f"{ORCHESTRATION_PREFIX}stopped_by"
+USED_FALLBACK: Final = f"{ORCHESTRATION_PREFIX}used_fallback"

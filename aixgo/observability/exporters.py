@@ -1,4 +1,4 @@
-"""Where spans go: OTLP over HTTP or gRPC, the console, a file.
+"""Where spans and metrics go: OTLP over HTTP or gRPC, the console, a file.
 
 What the settings leave open is read from the OTEL_* variables, as their specification says. Everything that can
 be wrong about an address or a header is found here, before anything is sent.
@@ -14,17 +14,32 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 import requests
+from opentelemetry.sdk.metrics.export import (
+    ConsoleMetricExporter,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+)
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 
 from aixgo.errors import ConfigError
 from aixgo.observability.settings import Settings, check_headers, check_url, current_endpoint
 
-__all__ = ["FileSpanExporter", "only_these_headers", "span_exporter"]
+__all__ = [
+    "FileMetricExporter",
+    "FileSpanExporter",
+    "metric_exporter",
+    "only_these_headers",
+    "span_exporter",
+]
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 log = logging.getLogger("aixgo.observability")
 
@@ -60,13 +75,13 @@ def span_exporter(settings: Settings) -> tuple[SpanExporter, str]:
     ), url
 
 
-def only_these_headers(headers: Mapping[str, str]) -> requests.Session:
+def only_these_headers(headers: Mapping[str, str], signal: str = "traces") -> requests.Session:
     """A session for an exporter over HTTP that sends `headers` and none of the environment's beside them.
 
     The exporter adds what OTEL_EXPORTER_OTLP_HEADERS names to what it is given, and that may be a key to
     another receiver.
     """
-    foreign = [name for name in _headers(None, "traces") if name not in headers]
+    foreign = [name for name in _headers(None, signal) if name not in headers]
 
     def strip(request: requests.PreparedRequest) -> requests.PreparedRequest:
         for name in foreign:
@@ -91,7 +106,7 @@ def _otlp(settings: Settings, signal: str) -> tuple[str, str, dict[str, str]]:
         check_url(url, "observability.endpoint" if settings.endpoint else name)
     )
     if moved:
-        log.warning("Jaeger's collector for Thrift takes no OTLP; traces go to %s", url)
+        log.warning("Jaeger's collector for Thrift takes no OTLP; %s go to %s", signal, url)
         protocol = "http/protobuf"
     path = f"/v1/{signal}"
     if protocol == "http/protobuf" and not of_signal and not url.endswith(path):
@@ -121,7 +136,34 @@ def _variable(what: str, signal: str) -> tuple[str, str]:
     return name, os.environ.get(name, "").strip()
 
 
-class FileSpanExporter(SpanExporter):
+def metric_exporter(settings: Settings) -> tuple[MetricExporter, str]:
+    """The exporter of metrics, and the name of its receiver.
+
+    Raises:
+        ConfigError: an address, a header or a file cannot be used.
+    """
+    if settings.metrics == "console":
+        return ConsoleMetricExporter(out=sys.stderr), "standard error"
+    if settings.metrics == "file":
+        return FileMetricExporter(Path(settings.file).expanduser()), settings.file
+    protocol, url, headers = _otlp(settings, "metrics")
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as over_grpc
+
+        return over_grpc.OTLPMetricExporter(
+            endpoint=url, headers=headers or NO_HEADERS, timeout=settings.timeout
+        ), url
+    from opentelemetry.exporter.otlp.proto.http import metric_exporter as over_http
+
+    return over_http.OTLPMetricExporter(
+        endpoint=url,
+        headers=headers,
+        timeout=settings.timeout,
+        session=only_these_headers(headers, "metrics"),
+    ), url
+
+
+class _Lines:
     """Appends OTLP JSON to a file only we can read, one export request per line, as collectors read it.
 
     Raises:
@@ -135,20 +177,59 @@ class FileSpanExporter(SpanExporter):
             raise ConfigError(f"observability.file: {path}: {exc.strerror}") from exc
         self._file = os.fdopen(descriptor, "ab", buffering=0)
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def append(self, request: Message) -> None:
         from google.protobuf.json_format import MessageToDict
-        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-        request = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
-        _hex_ids(request)
-        text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+        found = MessageToDict(request, use_integers_for_enums=True)
+        _hex_ids(found)
+        text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
         line = memoryview(text.encode(errors="replace") + b"\n")
         while line:  # in one write, so that the lines of several processes do not mix; unless the disk is full
             line = line[self._file.write(line) :]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FileSpanExporter(SpanExporter):
+    """Appends spans to a file as OTLP JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = _Lines(path)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+        self._lines.append(encode_spans(spans))
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        self._file.close()
+        self._lines.close()
+
+
+class FileMetricExporter(MetricExporter):
+    """Appends metrics to a file as OTLP JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._lines = _Lines(path)
+
+    def export(
+        self,
+        metrics_data: MetricsData,
+        timeout_millis: float = 10_000,  # noqa: ARG002 - a file is not waited for
+        **kwargs: object,  # noqa: ARG002
+    ) -> MetricExportResult:
+        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+
+        self._lines.append(encode_metrics(metrics_data))
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:  # noqa: ARG002
+        self._lines.close()
 
 
 def _hex_ids(value: object) -> None:

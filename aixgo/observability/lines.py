@@ -29,6 +29,9 @@ __all__ = [
 
 LONGEST_MESSAGE = 16 * 1024  # characters
 LONGEST_TRACEBACK = 64 * 1024
+MARGIN = (
+    4096  # characters beyond that in which secrets are looked for: half of one is none to look at
+)
 
 ERROR_ID = re.compile(r"error id ([0-9a-f]+)")
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -112,13 +115,14 @@ def shown_message(record: logging.LogRecord) -> str:
         text = record.getMessage()
     except Exception:  # noqa: BLE001 - arguments that do not fit must not cost the line
         text = f"{record.msg} (its arguments do not fit)"
-    return redact(text[:LONGEST_MESSAGE])
+    return redact(text[: LONGEST_MESSAGE + MARGIN])[:LONGEST_MESSAGE]
 
 
 def shown_traceback(record: logging.LogRecord) -> str:
     """The record's traceback without secrets, its end when it is long, or ""."""
     if record.exc_info and record.exc_info[0] is not None:
-        return redact(_PLAIN.formatException(record.exc_info)[-LONGEST_TRACEBACK:])
+        text = _PLAIN.formatException(record.exc_info)
+        return redact(text[-LONGEST_TRACEBACK - MARGIN :])[-LONGEST_TRACEBACK:]
     return ""
 
 

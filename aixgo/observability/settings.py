@@ -1,4 +1,4 @@
-"""What can be set about traces, and what is wrong with it.
+"""What can be set about traces and metrics, and what is wrong with it.
 
 Nothing here imports OpenTelemetry, and nothing is contacted. The OTEL_* variables of the environment complete
 what is set here; alone they switch nothing on.
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self, TypeAlias
 
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.observability.langfuse import LANGFUSE_KEYS, LangfuseSettings
 from aixgo.observability.urls import check_url
+from aixgo.rpc.addresses import parse_address
 
 __all__ = [
     "KEYS",
@@ -27,6 +28,7 @@ __all__ = [
     "check_url",
     "current_endpoint",
     "is_credential",
+    "prometheus_address",
 ]
 
 Exporter: TypeAlias = Literal["none", "otlp", "console", "file"]
@@ -36,6 +38,7 @@ HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 JAEGER_THRIFT = re.compile(r"(https?://[^/:]+):14268/api/traces/?")
 OTLP_HTTP_PORT = 4318
+LOOPBACK = "127.0.0.1"
 CHECKED_BELOW = ("headers", "langfuse")  # they check themselves, and show no value
 
 KEYS: Mapping[str, Key] = {
@@ -70,6 +73,21 @@ KEYS: Mapping[str, Key] = {
     "capture_content": Key(
         "boolean", "record messages, prompts, arguments and results", default=False
     ),
+    "metrics": Key(
+        "text",
+        "where metrics go, every `metrics_export_interval`",
+        default="none",
+        choices=("none", "otlp", "console", "file"),
+    ),
+    "metrics_export_interval": Key(
+        "duration",
+        "time between two exports; else OTEL_METRIC_EXPORT_INTERVAL, else 60 s",
+        minimum=0.01,
+    ),
+    "prometheus": Key(
+        "text",
+        "`host:port` where Prometheus finds the metrics; a port alone is one of this machine",
+    ),
     "langfuse": Key("mapping", "traces and scores go to Langfuse too", fields=LANGFUSE_KEYS),
 }
 
@@ -93,6 +111,9 @@ class Settings:
     service_name: str = ""
     sampling: float | None = None
     capture_content: bool = False
+    metrics: Exporter = "none"
+    metrics_export_interval: float | None = None
+    prometheus: str = ""
     langfuse: LangfuseSettings | None = None
 
     def __post_init__(self) -> None:
@@ -104,13 +125,46 @@ class Settings:
         if self.endpoint:
             check_url(self.endpoint, f"{where}.endpoint")
         check_headers(self.headers or {}, f"{where}.headers")
-        if self.exporter == "file" and not self.file:
-            raise ConfigError(f"{where}.exporter is 'file', and {where}.file names none")
+        for name, exporter in (("exporter", self.exporter), ("metrics", self.metrics)):
+            if exporter == "file" and not self.file:
+                raise ConfigError(f"{where}.{name} is 'file', and {where}.file names none")
+        if self.prometheus:
+            prometheus_address(self.prometheus, f"{where}.prometheus")
 
     @property
     def asks_for_something(self) -> bool:
         """Whether anything is to be switched on."""
-        return self.enabled and (self.exporter != "none" or self.langfuse is not None)
+        return self.enabled and (
+            self.exporter != "none" or self.langfuse is not None or self.asks_for_metrics
+        )
+
+    @property
+    def asks_for_metrics(self) -> bool:
+        """Whether metrics are among it."""
+        return self.enabled and (self.metrics != "none" or bool(self.prometheus))
+
+    def on_a_free_port(self) -> Self:
+        """The same, with Prometheus at a port that is free: for one of several processes of a machine."""
+        if not self.prometheus:
+            return self
+        host, _ = prometheus_address(self.prometheus, "observability.prometheus")
+        return replace(self, prometheus=f"[{host}]:0" if ":" in host else f"{host}:0")
+
+
+def prometheus_address(text: str, where: str) -> tuple[str, int]:
+    """Host and port of `text`; a port alone is one of this machine.
+
+    Raises:
+        ConfigError: it is neither `host:port` nor a port.
+    """
+    try:
+        address = parse_address(f"{LOOPBACK}:{text}" if text.isdigit() else text)
+    except ConfigError as exc:
+        hint = f"; {LOOPBACK}{text} is this machine's, 0.0.0.0{text} everybody's"
+        raise ConfigError(f"{where}: {exc}{hint if text.startswith(':') else ''}") from exc
+    if address.by_name or not address.host:
+        raise ConfigError(f"{where} must be host:port, such as {LOOPBACK}:9464, not {text[:80]!r}")
+    return address.host, address.port
 
 
 def check_headers(headers: Mapping[str, str], where: str) -> None:

@@ -1,4 +1,4 @@
-"""Switch tracing on, and off again.
+"""Switch tracing and metrics on, and off again.
 
 Nothing is on until `setup` is called. Closing what it gives delivers what is left within five seconds and leaves
 the process as it was.
@@ -22,9 +22,17 @@ from aixgo.errors import AixgoError, ConfigError, MissingExtra
 from aixgo.observability.langfuse import LangfuseAccess, LangfuseSettings
 from aixgo.observability.quality import add_quality_sink, remove_quality_sink
 from aixgo.observability.redaction import hide, redact
-from aixgo.observability.settings import Exporter, Protocol, Settings, is_credential
+from aixgo.observability.settings import (
+    Exporter,
+    Protocol,
+    Settings,
+    is_credential,
+    prometheus_address,
+)
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -55,6 +63,9 @@ class SetupOptions(TypedDict, total=False):
     service_name: str
     sampling: float | None
     capture_content: bool
+    metrics: Exporter
+    metrics_export_interval: float | None
+    prometheus: str
     langfuse: LangfuseSettings | None
 
 
@@ -65,6 +76,10 @@ class Observability:
         self.settings = settings
         self.tracer_provider: TracerProvider | None = None
         """What makes the spans, None without traces; give it to OpenTelemetry to have other libraries' too."""
+        self.meter_provider: MeterProvider | None = None
+        """What the metrics are on, None without; give it to OpenTelemetry to have other libraries' too."""
+        self.prometheus_address = ""
+        """Where Prometheus finds the metrics, with the port that was got."""
         self._ends: list[Callable[[], object]] = []
         self._deliveries: list[Delivery] = []
 
@@ -79,7 +94,7 @@ class Observability:
         await asyncio.to_thread(self.close)
 
     def flush(self) -> bool:
-        """Deliver the spans and scores there are so far, now; False if that took longer than 5 seconds."""
+        """Deliver the spans, scores and metrics there are so far, now; False if that took longer than 5 seconds."""
         ends = time.monotonic() + FLUSH_TIMEOUT
         done = True
         for delivery in self._deliveries:
@@ -129,10 +144,10 @@ def setup(settings: Settings | None = None, /, **options: Unpack[SetupOptions]) 
     if not chosen.asks_for_something:
         return made
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        log.info("OTEL_SDK_DISABLED is true: nothing is traced")
+        log.info("OTEL_SDK_DISABLED is true: nothing is traced or measured")
         return made
     if _active:
-        raise ConfigError("tracing is on already in this process; close the other one first")
+        raise ConfigError("another setup() is in force in this process; close that one first")
     try:
         _switch_on(made, chosen)
     except BaseException:
@@ -169,16 +184,20 @@ def _switch_on(made: Observability, settings: Settings) -> None:
         resource = _resource(settings)
         complaints.open()
         made.on_close(complaints.close)
-        _trace(made, settings, resource, complaints, access)
+        if settings.asks_for_metrics:
+            _meter(made, settings, resource, complaints)
+        if settings.exporter != "none" or access is not None:
+            _trace(made, settings, resource, complaints, access)
         if access is not None:
             _score(made, settings, complaints, access)
     except ModuleNotFoundError as exc:
         missing = (exc.name or "").partition(".")[0]
-        if missing not in ("opentelemetry", "requests", "langfuse", "httpx"):
+        if missing not in ("opentelemetry", "prometheus_client", "requests", "langfuse", "httpx"):
             raise
         if access is not None:
             raise MissingExtra("Langfuse", "langfuse") from exc
-        raise MissingExtra("tracing", "otel") from exc
+        feature = "metrics" if settings.exporter == "none" else "tracing"
+        raise MissingExtra(feature, "otel") from exc
     except AixgoError:
         raise
     except Exception as exc:  # of a variable whose value OpenTelemetry cannot use
@@ -246,6 +265,30 @@ def _score(
     made.on_close_deliver(scores.backlog)
     add_quality_sink(scores)
     made.on_close(lambda: remove_quality_sink(scores))
+
+
+def _meter(
+    made: Observability, settings: Settings, resource: Resource, complaints: Complaints
+) -> None:
+    from aixgo.observability.metrics import Metrics, periodic
+
+    readers: list[MetricReader] = []
+    if settings.prometheus:
+        from aixgo.observability.prometheus import Endpoint
+
+        endpoint = Endpoint(*prometheus_address(settings.prometheus, "observability.prometheus"))
+        made.on_close(endpoint.close)
+        made.prometheus_address = endpoint.address
+        log.info("metrics are at http://%s/metrics", endpoint.address)
+        readers.append(endpoint.reader)
+    if settings.metrics != "none":
+        readers.append(periodic(settings, complaints))
+    metrics = Metrics(resource, readers)
+    made.on_close(made.deliver)
+    made.on_close_deliver(metrics)
+    made.meter_provider = metrics.provider
+    telemetry.add_observer(metrics.observer)
+    made.on_close(lambda: telemetry.remove_observer(metrics.observer))
 
 
 class _Pace(TypedDict, total=False):

@@ -25,14 +25,23 @@ from opentelemetry.trace import (
 
 from aixgo.context import CallContext
 from aixgo.contract import Agent
-from aixgo.errors import AixgoError, DeadlineExceeded
+from aixgo.errors import AixgoError
 from aixgo.ledger import Usage
 from aixgo.observability import conventions as names
 from aixgo.observability.content import Content
 from aixgo.observability.headers import current_or, note, remote_parent, span_context_of
 from aixgo.observability.patterns import pattern_attributes
 from aixgo.observability.quality import QualityScore
-from aixgo.telemetry import Call, Execution, ModelUse, Orchestration, Span, ToolUse, Work
+from aixgo.telemetry import (
+    Call,
+    Execution,
+    ModelUse,
+    Orchestration,
+    Span,
+    ToolUse,
+    Work,
+    error_type,
+)
 
 __all__ = ["Attributes", "Tracing", "prompt_hash", "score_span"]
 
@@ -102,7 +111,8 @@ class Tracing:
         attributes = _of_call(context, work.target)
         attributes[names.HOP] = len(context.hops) + 1
         attributes.update(_of_agent(work.agent))
-        parent = set_value(AGENT_VERSION, attributes.get(names.AGENT_VERSION), parent)
+        if version := attributes.get(names.AGENT_VERSION):
+            parent = set_value(AGENT_VERSION, version, parent)
         kind = SpanKind.CONSUMER if work.posted else SpanKind.SERVER
         span = self._start(f"{names.INVOKE_AGENT} {work.target}", kind, parent, attributes)
         note(context, span.get_span_context())
@@ -203,13 +213,12 @@ class Tracing:
         self, work: Work, error: BaseException, span: trace.Span, attributes: Attributes
     ) -> None:
         """The error of a span: its class and our text; a foreign one's text may hold anything."""
-        context = work.context
+        kind = attributes[names.ERROR_TYPE] = error_type(error, work.context)
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            late = context is not None and context.remaining <= 0
-            attributes[names.ERROR_TYPE] = DeadlineExceeded.__name__ if late else names.CANCELLED
-            span.set_status(Status(StatusCode.ERROR, "deadline" if late else names.CANCELLED))
+            span.set_status(
+                Status(StatusCode.ERROR, kind if kind == names.CANCELLED else "deadline")
+            )
             return
-        attributes[names.ERROR_TYPE] = type(error).__name__
         text = str(error)[:MAX_ERROR] if isinstance(error, AixgoError) else type(error).__name__
         if isinstance(error, AixgoError) and error.error_id:
             attributes[names.ERROR_ID] = error.error_id

@@ -92,8 +92,12 @@ class Limits:
     def __post_init__(self) -> None:
         for name in LIMIT_KEYS:
             value = getattr(self, name)
-            if name != "budget" and not value >= 0:
-                raise ConfigError(f"Limits({name}={value!r}): a limit is not negative")
+            if name == "budget":
+                continue
+            if not isinstance(value, (int, float)) or not value >= 0:
+                raise ConfigError(
+                    f"Limits({name}={value!r}): a limit is a number that is not negative"
+                )
 
     @classmethod
     def from_config(cls, given: Mapping[str, object], where: str = "limits") -> Self:
@@ -130,7 +134,9 @@ class Orchestrator(ABC):
     ) -> None:
         self.name = check_name(name, "an orchestrator's name")
         self.description = description
-        self.limits = limits or Limits()
+        self.limits = Limits() if limits is None else limits
+        if not isinstance(self.limits, Limits):
+            raise ConfigError(f"orchestrator {name!r}: limits={limits!r}: give Limits(…)")
         self.members = _unique(members, self.name)
         self.agent_count = len(self.members)
         self.error_strategy = ErrorStrategy.of(error_strategy)
@@ -310,6 +316,8 @@ def slot_name(slot: Slot, where: str) -> str:
 
 def _unique(slots: Iterable[Slot], owner: str) -> tuple[Slot, ...]:
     """The slots without repetitions; an object and its name are the same slot."""
+    if isinstance(slots, str) or not isinstance(slots, Iterable):
+        raise ConfigError(f"orchestrator {owner!r}: give a list of agents, not one")
     found: dict[str, Slot] = {}
     for slot in slots:
         name = slot_name(slot, f"orchestrator {owner!r}")

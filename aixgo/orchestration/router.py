@@ -55,6 +55,8 @@ class Router(Orchestrator):
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
+        if not isinstance(routes, Mapping):
+            raise ConfigError(f"router {name!r}: routes is a mapping of category → agent")
         slots = [classifier, *routes.values(), *([fallback] if fallback is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy

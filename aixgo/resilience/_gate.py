@@ -43,7 +43,7 @@ class LimiterStats:
 class Permit:
     """What a call in here holds. `end` it once, whatever happens; twice is fine."""
 
-    __slots__ = ("_gate", "_open", "request", "slot", "tokens")
+    __slots__ = ("_gate", "_open", "request", "slot", "tokens", "waited")
 
     def __init__(self, gate: Gate, tokens: int, request: Used | None, *, slot: bool) -> None:
         self._gate = gate
@@ -53,6 +53,8 @@ class Permit:
         self.request = request
         """Its place in the window of requests."""
         self.slot = slot
+        self.waited: float | None = None
+        """Seconds in line; None for a call that went in at once."""
 
     def end(self, tokens: int, *, asked: bool = True) -> None:
         """Give back the slot; of the tokens, that many were used. Unless `asked`, no request was made either."""
@@ -92,7 +94,7 @@ class Gate:
         self._max_wait = max_wait
         self._lines: tuple[OrderedDict[_Waiter, None], ...] = (OrderedDict(), OrderedDict())
         self._timer: TimerHandle | None = None
-        self._running = 0
+        self.running = 0
         self._admitted = 0
         self._refused = 0
 
@@ -100,8 +102,8 @@ class Gate:
     def stats(self) -> LimiterStats:
         self._expire()
         return LimiterStats(
-            running=self._running,
-            waiting=self._waiting,
+            running=self.running,
+            waiting=self.waiting,
             requests_left=None if self._requests is None else self._requests.left,
             tokens_left=None if self._tokens is None else self._tokens.left,
             admitted=self._admitted,
@@ -140,7 +142,7 @@ class Gate:
         """A place at the end of the line, for as long as it has a chance."""
         patience = min(remaining, self._max_wait)
         wait = self._least_wait(tokens)
-        if self._waiting >= self._max_waiting:
+        if self.waiting >= self._max_waiting:
             self._refused += 1
             raise QueueFull(self._max_waiting, agent)
         if wait > patience or patience <= 0:
@@ -167,8 +169,11 @@ class Gate:
         return waiter
 
     async def _wait(self, waiter: _Waiter, line: int) -> Permit:
+        began = self._clock.monotonic()
         try:
-            return await waiter.turn
+            permit = await waiter.turn
+            permit.waited = self._clock.monotonic() - began
+            return permit
         except asyncio.CancelledError:
             if waiter in self._lines[line]:
                 self._step_out(waiter)
@@ -180,7 +185,7 @@ class Gate:
 
     def _admit(self, tokens: int, line: int) -> Permit:
         slot = line == OUTSIDE
-        self._running += slot
+        self.running += slot
         self._admitted += 1
         request = None
         if self._requests is not None:
@@ -193,7 +198,7 @@ class Gate:
 
     def leave(self, permit: Permit, used: int, *, asked: bool) -> None:
         """Take back what a call held; `Permit.end` is how it leaves."""
-        self._running -= permit.slot
+        self.running -= permit.slot
         if self._requests is not None and permit.request is not None and not asked:
             self._requests.void(permit.request)
         if self._tokens is not None:
@@ -203,7 +208,7 @@ class Gate:
     # -- the line -------------------------------------------------------------------------------------
 
     @property
-    def _waiting(self) -> int:
+    def waiting(self) -> int:
         return sum(map(len, self._lines))
 
     @property
@@ -234,7 +239,7 @@ class Gate:
 
     def _fits(self, tokens: int, line: int) -> bool:
         return (
-            (line == INSIDE or self._running < self._slots)
+            (line == INSIDE or self.running < self._slots)
             and (self._requests is None or self._requests.fits(1))
             and (self._tokens is None or self._tokens.fits(tokens))
         )

@@ -225,8 +225,8 @@ class Backends(Generic[T]):
         return found
 
     def items(self) -> Iterator[tuple[str, T]]:
-        """What is kept, by backend."""
-        return iter(self._found.items())
+        """What is kept, by backend, as it is now."""
+        return iter(tuple(self._found.items()))  # whoever shows metrics reads in a thread
 
 
 async def pause(clock: Clock, seconds: float) -> None:

@@ -17,6 +17,7 @@ from typing import ClassVar, Literal, TypeAlias, cast
 from aixgo.context import Clock, SystemClock
 from aixgo.errors import AixgoError, CircuitOpen, ConfigError
 from aixgo.keys import Key
+from aixgo.measures import Counter, Gauge
 from aixgo.resilience.base import Backends, Call, Pieces, Policy, Reply, Watched
 
 __all__ = ["POLICY", "Circuit", "CircuitBreaker", "CircuitState", "Permit"]
@@ -30,6 +31,16 @@ BACKEND_FAULTS = frozenset({"UNAVAILABLE", "INTERNAL", "UNKNOWN", "DATA_LOSS"})
 CircuitState: TypeAlias = Literal["closed", "open", "half_open"]
 
 log = logging.getLogger("aixgo.resilience")
+
+SEVERITY: Mapping[CircuitState, int] = {"closed": 0, "half_open": 1, "open": 2}
+STATES: Gauge[CircuitBreaker] = Gauge(
+    "aixgo.breaker.state",
+    lambda breaker: {(backend,): SEVERITY[state] for backend, state in breaker.states.items()},
+    max,
+)
+"""By backend; of several circuits of one backend, the worst."""
+OPENED = Counter("aixgo.breaker.opened", labels=1)
+REFUSED = Counter("aixgo.breaker.refused", labels=1)
 
 
 class Circuit:
@@ -64,10 +75,12 @@ class Circuit:
         if self.state == "open":
             left = self._opened_at + self._breaker.recovery_timeout - self._breaker.now()
             if left > 0:
+                REFUSED.add(backend)
                 raise CircuitOpen(backend, left)
             self._become("half_open")
         if self.state == "half_open":
             if self._trials >= self._breaker.half_open_attempts:
+                REFUSED.add(backend)
                 raise CircuitOpen(backend)
             self._trials += 1
         return Permit(self, backend)
@@ -83,6 +96,7 @@ class Circuit:
         self._failures += 1
         if self.state == "half_open" or self._failures >= self._breaker.failure_threshold:
             self._become("open")
+            OPENED.add(backend)
             self._opened_at = self._breaker.now()
             seconds = self._breaker.recovery_timeout
             log.warning("%s keeps failing: not asked for %g s", backend, seconds)
@@ -169,6 +183,7 @@ class CircuitBreaker(Policy):
         self.half_open_attempts = half_open_attempts
         self.now = (clock or SystemClock()).monotonic
         self._circuits = Backends(lambda: Circuit(self))
+        STATES.watch(self)
 
     @property
     def states(self) -> dict[str, CircuitState]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
@@ -25,6 +26,7 @@ from aixgo.context import Clock, SystemClock
 from aixgo.errors import ConfigError, ProviderError
 from aixgo.keys import Key
 from aixgo.ledger import Usage
+from aixgo.measures import Counter, Gauge
 from aixgo.providers import Completion, Delta, ModelCall
 from aixgo.resilience._answers import Answer, Answers, Slot
 from aixgo.resilience._flight import Flight, Flights
@@ -37,6 +39,16 @@ TTL = 3600.0  # seconds from when an answer was written
 MAX_ENTRIES = 1_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_WAIT = 60.0  # seconds for an equal request that is out, within the call's own deadline
+
+REQUESTS = Counter("aixgo.cache.requests", labels=1)
+"""By what came of it: `hit`, `joined` (a hit that waited for an equal request), `miss`, `passed`."""
+SAVED = Counter("aixgo.cache.saved_usd", labels=0)
+KEPT: Gauge[ResponseCache] = Gauge(
+    "aixgo.cache.entries", lambda cache: {(): cache.stats().entries}, operator.add
+)
+SIZE: Gauge[ResponseCache] = Gauge(
+    "aixgo.cache.size", lambda cache: {(): cache.stats().bytes}, operator.add
+)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -128,6 +140,8 @@ class ResponseCache(Policy):
         self._flights: Flights[Slot, Answer] = Flights(self._clock)
         self._hits = self._joined = self._misses = self._passed = 0
         self._saved = Usage()
+        KEPT.watch(self)
+        SIZE.watch(self)
 
     def stats(self) -> CacheStats:
         """What it holds now, and what it did."""
@@ -162,9 +176,11 @@ class ResponseCache(Policy):
         slot = self._slot(call, request)
         if slot is None:
             self._passed += 1
+            REQUESTS.add("passed")
             return await call.ask()
         known = self._answers.find(slot)
         if known is not None:
+            REQUESTS.add("hit")
             return self._again(call, request, known)
         flight = self._flights.find(slot)
         if flight is not None and not self._overdue(flight):
@@ -177,6 +193,7 @@ class ResponseCache(Policy):
                     self._flights.end(slot, flight)
             if isinstance(found, Answer):
                 self._joined += 1
+                REQUESTS.add("joined")
                 return self._again(call, request, found)
             if isinstance(found, ProviderError):
                 raise _twin(found)
@@ -204,6 +221,7 @@ class ResponseCache(Policy):
         spent = known.completion.usage
         self._hits += 1
         self._saved.add(spent)
+        SAVED.add(amount=spent.cost_usd)
         notes = {"cached": True, "saved_tokens": spent.tokens_total, "saved_usd": spent.cost_usd}
         completion = replace(known.completion, usage=Usage(), notes=notes)
         if telemetry.on:
@@ -215,6 +233,7 @@ class ResponseCache(Policy):
     ) -> Reply:
         """Ask, and keep the answer; with `flight`, as the one the others wait for."""
         self._misses += 1
+        REQUESTS.add("miss")
         lead = Lead(self._answers, self._flights, slot, request.provider, flight)
         try:
             reply = await call.ask()

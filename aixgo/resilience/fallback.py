@@ -20,6 +20,7 @@ from aixgo.errors import (
     Unavailable,
 )
 from aixgo.keys import Key
+from aixgo.measures import Counter
 from aixgo.message import JSONValue
 from aixgo.middleware import Request
 from aixgo.providers import Provider, resolve_model
@@ -44,6 +45,9 @@ Resolve: TypeAlias = Callable[[str], tuple[Provider, str]]
 Stand: TypeAlias = tuple[str, Provider | None, str]  # an agent, or a provider and its model
 
 log = logging.getLogger("aixgo.resilience")
+
+FALLBACKS = Counter("aixgo.fallbacks", labels=2)
+"""By who failed and who was asked instead."""
 
 
 class Fallback(Policy):
@@ -148,6 +152,7 @@ class _StandIns:
             agent, provider, model = other
             request = self._call.another(agent, provider, model)
             self._served_by = backend_of(request)
+            FALLBACKS.add(self._call.backend, self._served_by)
             log.warning(
                 "%s: %s; asking %s", self._call.backend, type(error).__name__, self._served_by
             )

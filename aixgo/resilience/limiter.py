@@ -10,14 +10,16 @@ Below: base, and `_gate`, which keeps the line. Above: whoever puts it into a ch
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import ClassVar, Self
 
 from aixgo.context import Clock, SystemClock
-from aixgo.errors import CircuitOpen, ConfigError, LimitExceeded, ProviderError
+from aixgo.errors import AixgoError, CircuitOpen, ConfigError, LimitExceeded, ProviderError
 from aixgo.keys import Key
+from aixgo.measures import Counter, Gauge, Labels
 from aixgo.message import StreamChunk
 from aixgo.providers import Completion, Delta, ModelCall, most_tokens
 from aixgo.resilience._gate import Gate, LimiterStats, Permit
@@ -27,6 +29,17 @@ __all__ = ["POLICY", "Limiter", "LimiterStats"]
 
 MAX_WAITING = 1_000  # calls in line
 MAX_WAIT = 60.0  # seconds in line, within the call's own deadline
+
+WAITS = Counter("aixgo.limiter.waits", labels=1)
+WAITED = Counter("aixgo.limiter.wait_time", labels=1)
+"""Seconds; both by backend."""
+REFUSED = Counter("aixgo.limiter.refused", labels=2)
+"""By backend and the error's class."""
+CALLS: Gauge[Limiter] = Gauge(
+    "aixgo.limiter.calls",
+    lambda limiter: limiter._calls(),  # noqa: SLF001 - its own
+    operator.add,
+)
 
 
 class Limiter(Policy):
@@ -99,10 +112,15 @@ class Limiter(Policy):
             max_waiting=max_waiting,
             max_wait=max_wait,
         )
+        CALLS.watch(self)
 
     def stats(self) -> LimiterStats:
         """Who is in and who waits, and what is left now."""
         return self._gate.stats
+
+    def _calls(self) -> dict[Labels, float]:
+        """Unlike `stats`, for any thread."""
+        return {("running",): self._gate.running, ("waiting",): self._gate.waiting}
 
     @classmethod
     def from_config(cls, settings: Mapping[str, object], around: Surroundings) -> Self:
@@ -124,12 +142,19 @@ class Limiter(Policy):
             ConfigError: tokens are limited in front of an agent.
         """
         of_model = isinstance(call.request, ModelCall)
-        permit = await self._gate.enter(
-            self._estimate(call),
-            agent=call.backend if call.context is None else call.context.agent,
-            remaining=call.remaining,
-            inside=not of_model and self in _passed.get(),
-        )
+        try:
+            permit = await self._gate.enter(
+                self._estimate(call),
+                agent=call.backend if call.context is None else call.context.agent,
+                remaining=call.remaining,
+                inside=not of_model and self in _passed.get(),
+            )
+        except AixgoError as exc:
+            REFUSED.add(call.backend, type(exc).__name__)
+            raise
+        if permit.waited is not None:
+            WAITS.add(call.backend)
+            WAITED.add(call.backend, amount=permit.waited)
         holder = self if self._in_slots and permit.slot and not of_model else None
         try:
             with _inside(holder):

@@ -22,6 +22,7 @@ from typing import ClassVar, cast
 from aixgo.context import Clock, SystemClock
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.keys import Key
+from aixgo.measures import Counter
 from aixgo.message import JSONValue
 from aixgo.resilience._attempts import Restartable, Tally
 from aixgo.resilience.base import (
@@ -48,6 +49,9 @@ BUDGET_FLOOR = (
 )
 
 log = logging.getLogger("aixgo.resilience")
+
+RETRIES = Counter("aixgo.retries", labels=2)
+"""By backend, and whether it was `made` or the budget of retries was used up."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -195,8 +199,10 @@ class Retry(Policy):
         if seconds is None or seconds >= call.remaining:
             return False
         if not self._budgets.get(call.backend).take():
+            RETRIES.add(call.backend, "out_of_budget")
             log.warning("%s: no retry, its retry budget is used up", call.backend)
             return False
+        RETRIES.add(call.backend, "made")
         kind = type(error).__name__
         log.info("%s: %s; retry %d in %.2f s", call.backend, kind, retry, seconds)
         await pause(self._clock, seconds)

@@ -81,8 +81,9 @@ class Traffic:
         """Of the connections that are open."""
 
     def metrics(self) -> WireMetrics:
+        queues = tuple(self.queues)  # whoever shows metrics reads in a thread
         return {
-            "connections": len(self.queues),
+            "connections": len(queues),
             "connections_opened": self.connections_opened,
             "frames_sent": self.frames_sent,
             "frames_received": self.frames_received,
@@ -90,8 +91,8 @@ class Traffic:
             "envelopes_received": self.envelopes_received,
             "bytes_sent": self.bytes_sent,
             "bytes_received": self.bytes_received,
-            "queued_envelopes": sum(len(queue) for queue in self.queues),
-            "queued_bytes": sum(queue.bytes for queue in self.queues),
+            "queued_envelopes": sum(len(queue) for queue in queues),
+            "queued_bytes": sum(queue.bytes for queue in queues),
             "stalls_room": self.stalls_room,
             "stalls_place": self.stalls_place,
             "stalls_credit": self.stalls_credit,
@@ -99,11 +100,19 @@ class Traffic:
             "strays": self.strays,
         }
 
+    def add(self, other: Traffic) -> None:
+        """Count what `other` counted, a connection that is no more."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def stalled_for_room(self) -> None:
         self.stalls_room += 1
 
     def stalled_for_place(self) -> None:
         self.stalls_place += 1
+
+
+_COUNTS = tuple(name for name, value in vars(Traffic()).items() if isinstance(value, int))
 
 
 class WireView:

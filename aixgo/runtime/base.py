@@ -16,6 +16,7 @@ from aixgo.context import Clock
 from aixgo.contract import Agent, AgentDescription
 from aixgo.errors import AgentNotFound, RuntimeClosed
 from aixgo.ledger import Ledger
+from aixgo.measures import runtimes
 from aixgo.rpc.traffic import Traffic
 from aixgo.runtime.callers import AgentCaller
 from aixgo.runtime.calling import (
@@ -242,11 +243,15 @@ class Runtime(Delivery):
             "calls_failed": flight.failed,
             "calls_in_flight": flight.count,
             "calls_waiting": self._slots.waiting,
+            "call_seconds": flight.seconds,
             "call_seconds_mean": flight.seconds / done if done else 0.0,
+            "errors": dict(flight.errors),
             "messages_sent": self._mail.sent,
             "messages_received": self._mail.received,
+            "messages_refused": self._hosting.refused + self._mail.refused,
             "dead_letters": len(self.dead_letters),
-            "spent": self._in_flight.spent.as_row(),
+            "dead_letters_total": self._hosting.buried,
+            "spent": flight.spent.as_row(),
             "mailboxes": self._mail.waiting(),
             "wire": Traffic().metrics(),
         }
@@ -263,6 +268,7 @@ class Runtime(Delivery):
         """Take what running needs, before any agent starts."""
         self._watch = LoopWatch(HOST_CODES)
         self._watch.start()
+        runtimes.add(self)
 
     async def _let_go(self) -> None:
         """Stop the agents and end, the latter also when the former is cut short."""
@@ -278,6 +284,7 @@ class Runtime(Delivery):
         self._deadlines.close()
         await self._hosting.once.close()
         self._mail.close()
+        runtimes.end(self)
 
     async def _drained(self) -> None:
         while True:  # what one agent passes on another has to work on

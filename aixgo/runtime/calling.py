@@ -17,6 +17,7 @@ from aixgo.context import CallContext, _current
 from aixgo.deadlines import Deadlines, Guard
 from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, RuntimeClosed
 from aixgo.ledger import Budget, Ledger, Usage
+from aixgo.measures import tally
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.runtime.lending import tell_spent
@@ -37,13 +38,24 @@ T = TypeVar("T")
 log = logging.getLogger("aixgo.runtime")
 
 LEDGER_LINES = 10_000  # a runtime tells apart; what was added to longest ago becomes one line
+LEFT = "left"  # why a stream failed that nobody read to its end
 CLOSE_TIMEOUT = 5.0  # seconds a producer may take to stop when its reader leaves
 
 
 class InFlight:
     """Counts the calls of one runtime and what they spent, and tells when there are none."""
 
-    __slots__ = ("_idle", "_instance", "count", "failed", "ledger", "seconds", "spent", "succeeded")
+    __slots__ = (
+        "_idle",
+        "_instance",
+        "count",
+        "errors",
+        "failed",
+        "ledger",
+        "seconds",
+        "spent",
+        "succeeded",
+    )
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
@@ -52,6 +64,8 @@ class InFlight:
         self.count = 0
         self.succeeded = 0
         self.failed = 0
+        self.errors: dict[str, int] = {}
+        """Why they failed, by the error's class."""
         self.seconds = 0.0
         """Summed duration of finished calls."""
         self._idle: asyncio.Event | None = None
@@ -66,6 +80,10 @@ class InFlight:
             self.failed += 1
         if self.count == 0 and self._idle is not None:
             self._idle.set()
+
+    def note(self, error: BaseException | None, context: CallContext) -> None:
+        """Count why a call failed, which `leave` counts out; None for a stream that its reader left."""
+        tally(self.errors, LEFT if error is None else telemetry.error_type(error, context))
 
     def book(self, context: CallContext) -> None:
         """Put into the ledger what a call spent that began here, or came from elsewhere, at its end."""
@@ -193,6 +211,7 @@ class CallStream:
         self._began = context.clock.monotonic()
         self._closed = False
         self._ok = False
+        self._error: BaseException | None = None
         self.watched: telemetry.Call | None = None
         """What observers are told about this stream; set before it is opened, or never."""
         in_flight.count += 1
@@ -244,11 +263,14 @@ class CallStream:
             self._context.ended = True
             if self.watched is not None:
                 self._tell(self.watched)
+            if not self._ok:
+                self._in_flight.note(self._error, self._context)
             self._in_flight.leave(self._ok, self._context.clock.monotonic() - self._began)
 
     def _tell(self, work: telemetry.Call) -> None:
         """Tell observers how the stream ended: whole, with an error, or left by its reader."""
         work.reply = self.final if self._ok else None
+        work.error = self._error
         work.left = not self._ok and work.error is None
         telemetry.end(work)
 
@@ -269,8 +291,7 @@ class CallStream:
         except BaseException as exc:
             error = leave_guard(guard, self._target, exc)
             if not isinstance(exc, StopAsyncIteration):
-                if self.watched is not None:
-                    self.watched.error = error or exc
+                self._error = error or exc
                 await self.aclose()
             if error is not None:
                 raise error from None
@@ -279,8 +300,7 @@ class CallStream:
             raise
         error = leave_guard(guard, self._target, None)
         if error is not None:
-            if self.watched is not None:
-                self.watched.error = error
+            self._error = error
             await self.aclose()
             raise error
         return result

@@ -62,6 +62,8 @@ class Delivery:
     ) -> None:
         if max_in_flight < 1 or mailbox_capacity < 1:
             raise ConfigError("max_in_flight and mailbox_capacity are at least 1")
+        if not isinstance(middleware, Sequence):
+            raise ConfigError(f"middleware={middleware!r}: give a list, the first outermost")
         self.instance = new_id()[-16:]
         self.clock: Clock = clock or SystemClock()
         self.dead_letters: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS)
@@ -127,15 +129,20 @@ class Delivery:
         budget: Budget | None,
     ) -> Message:
         """The reply of a call that somebody watches: also what it fails with on its way is seen."""
-        if parent is not None and parent.purse is not None:
-            work: Awaitable[Message] = self._lent(
-                parent.purse, check_share(share), budget, message, context
-            )
-        else:
-            request = Request(context.agent, message, context, streaming=False)
-            work = cast("Awaitable[Message]", (self._chain or self._deliver)(request))
+
+        async def counted() -> Message:
+            work: Awaitable[Message]
+            if parent is not None and parent.purse is not None:
+                work = self._lent(parent.purse, check_share(share), budget, message, context)
+            elif self._chain is None:
+                work = self._registry.route(context.agent).call(message, context)
+            else:
+                request = Request(context.agent, message, context, streaming=False)
+                work = cast("Awaitable[Message]", self._chain(request))
+            return await self._counted(context, parent, work)
+
         call = telemetry.Call(context.agent, message, context)
-        return await telemetry.observe(call, self._counted(context, parent, work))
+        return await telemetry.observe(call, counted())
 
     async def _lent(
         self,
@@ -302,11 +309,14 @@ class Delivery:
         guard = guard_call(self._deadlines, context, parent)
         in_flight.count += 1
         ok = False
+        error: AixgoError | None = None
         try:
             reply = await work
-            ok = True
+            error = leave_guard(guard, context.agent, None)
+            ok = error is None
         except BaseException as exc:
             error = leave_guard(guard, context.agent, exc)
+            in_flight.note(error or exc, context)
             if error is not None:
                 raise error from None
             if parent is None:
@@ -320,8 +330,8 @@ class Delivery:
             if context.purse is not None:
                 context.end_lending(parent)
             in_flight.leave(ok, self.clock.monotonic() - context.began)
-        error = leave_guard(guard, context.agent, None)
         if error is not None:
+            in_flight.note(error, context)
             raise error
         return reply
 

@@ -19,7 +19,7 @@ from typing import Protocol
 from aixgo import telemetry
 from aixgo.context import CallContext, Clock, Hop, _current
 from aixgo.contract import Agent, AgentDescription, Caller, describe
-from aixgo.errors import AgentNotReady, AixgoError, ConfigError, RuntimeClosed
+from aixgo.errors import AgentNotReady, AixgoError, ConfigError, MailboxFull, RuntimeClosed
 from aixgo.mailboxes.base import Posted
 from aixgo.mailboxes.memory import MemoryMailbox
 from aixgo.message import Message, StreamChunk
@@ -73,6 +73,10 @@ class Hosting:
     """Makes what the current task does next part of a message's path, if it is part of no call."""
     run: Callable[[Hosted, Message, CallContext], Awaitable[Message]]
     """Executes a call within its deadline and counts it."""
+    refused: int = 0
+    """Messages a full mailbox had no room for."""
+    buried: int = 0
+    """Dead letters, those that are no longer kept among them."""
 
 
 class Hosted:
@@ -325,7 +329,11 @@ class Hosted:
         """
         if self.state not in ("running", "starting"):
             raise AgentNotReady(self.name, self.state)
-        await self.mailbox.put(Posted.of(message, context), max(0.0, context.remaining))
+        try:
+            await self.mailbox.put(Posted.of(message, context), max(0.0, context.remaining))
+        except MailboxFull:
+            self._shared.refused += 1
+            raise
         if self.reads_mailbox:
             return
         self._quiet.clear()
@@ -386,6 +394,7 @@ class Hosted:
                 context.ended = True
 
     def _bury(self, target: str, message: Message, error: AixgoError) -> None:
+        self._shared.buried += 1
         self._shared.dead_letters.append(DeadLetter(target, message, error))
         log.warning("a message to %r became a dead letter: %s", target, error)
 

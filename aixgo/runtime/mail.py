@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from aixgo.context import CallContext, Clock
 from aixgo.contract import Outcome, Outcomes
-from aixgo.errors import AgentNotFound, AixgoError
+from aixgo.errors import AgentNotFound, AixgoError, MailboxFull
 from aixgo.ledger import Budget
 from aixgo.mailboxes.base import Posted
 from aixgo.mailboxes.memory import MemoryMailbox
@@ -37,6 +37,8 @@ class Mail:
         self._exits: dict[str, MemoryMailbox] = {}
         self.sent = 0
         self.received = 0
+        self.refused = 0
+        """Messages a full exit had no room for."""
 
     async def send(
         self,
@@ -71,8 +73,15 @@ class Mail:
         if route is not None:
             await route.send(message, context)
         else:
-            await self._exit(target).put(Posted.of(message, context), timeout)
+            await self._leave(self._exit(target), Posted.of(message, context), timeout)
         self.sent += 1
+
+    async def _leave(self, exit_: MemoryMailbox, posted: Posted, timeout: float) -> None:
+        try:
+            await exit_.put(posted, timeout)
+        except MailboxFull:
+            self.refused += 1
+            raise
 
     async def recv(self, name: str, timeout: float | None) -> Message:
         """Take the next message from a declared mailbox or an exit."""
@@ -107,8 +116,9 @@ class Mail:
 
     def waiting(self) -> dict[str, int]:
         """Messages waiting, per mailbox and exit that has any."""
-        boxes = {name: hosted.mailbox for name, hosted in self._registry.hosted.items()}
-        return {name: len(box) for name, box in (boxes | self._exits).items() if len(box)}
+        hosted = tuple(self._registry.hosted.values())  # whoever shows metrics reads in a thread
+        boxes = {each.name: each.mailbox for each in hosted} | self._exits
+        return {name: len(box) for name, box in boxes.items() if len(box)}
 
     def close(self) -> None:
         """Wake whoever reads an exit."""

@@ -68,10 +68,19 @@ class Metrics(TypedDict):
     calls_failed: int
     calls_in_flight: int
     calls_waiting: int
+    call_seconds: float
+    """Summed duration of the calls that have ended."""
     call_seconds_mean: float
+    errors: dict[str, int]
+    """Why calls failed, by the error's class; besides, `cancelled`, and `left` for streams nobody read to the end."""
     messages_sent: int
     messages_received: int
+    messages_refused: int
+    """Sent messages that a full mailbox here had no room for."""
     dead_letters: int
+    """Kept now in `Runtime.dead_letters`."""
+    dead_letters_total: int
+    """Ever."""
     spent: dict[str, int | float]
     """What the calls cost that have ended; `Runtime.ledger` has it by agent, model and more."""
     mailboxes: dict[str, int]

@@ -76,7 +76,8 @@ class Replicas:
         self._checks_names = checks_names
         self._by_address: dict[_Place, Replica] = {}
         self._users: dict[_Place, int] = {}
-        self._closing: dict[asyncio.Task[None], Replica] = {}
+        self._closing: dict[Replica, asyncio.Task[None]] = {}
+        self._gone = Traffic()
 
     def acquire(self, address: str, name: str = "") -> Replica:
         """The replica at `address`, which `name` led to; opened on first use, `release` it when its name goes."""
@@ -95,31 +96,37 @@ class Replicas:
             del self._users[place]
             replica = self._by_address.pop(place)
             replica.retired = True
-            task = asyncio.create_task(_close_when_idle(replica), name=f"aixgo-close-{address}")
-            self._closing[task] = replica
-            task.add_done_callback(lambda task: self._closing.pop(task, None))
+            self._closing[replica] = asyncio.create_task(
+                self._close_when_idle(replica), name=f"aixgo-close-{address}"
+            )
 
     def _place(self, address: str, name: str) -> _Place:
         return (address, name if self._checks_names else "")
 
     def traffic(self) -> list[Traffic]:
-        """What passed over each link that is open."""
-        return [replica.link.traffic for replica in self._by_address.values()]
+        """What passed over each link that is open, and over all that were."""
+        replicas = (*tuple(self._closing), *tuple(self._by_address.values()))
+        return [self._gone, *(replica.link.traffic for replica in replicas)]
 
     async def aclose(self) -> None:
         """Close every link."""
-        closing = dict(self._closing)
+        closing = tuple(self._closing.values())
         for task in closing:
-            task.cancel()  # one that has not begun yet closes nothing
+            task.cancel()
         await asyncio.gather(*closing, return_exceptions=True)
-        replicas = [*closing.values(), *self._by_address.values()]
+        # A task that had not begun yet has closed nothing: its replica is still there.
+        replicas = [*self._closing, *self._by_address.values()]
         await asyncio.gather(*(replica.link.aclose() for replica in replicas))
+        for replica in replicas:
+            self._gone.add(replica.link.traffic)
+        self._closing.clear()
         self._by_address.clear()
 
-
-async def _close_when_idle(replica: Replica) -> None:
-    try:
-        while replica.link.outstanding:  # noqa: ASYNC110 - ends by the deadlines of its calls
-            await asyncio.sleep(RETIRE_POLL)
-    finally:
-        await replica.link.aclose()
+    async def _close_when_idle(self, replica: Replica) -> None:
+        try:
+            while replica.link.outstanding:  # noqa: ASYNC110 - ends by the deadlines of its calls
+                await asyncio.sleep(RETIRE_POLL)
+        finally:
+            await replica.link.aclose()
+            self._gone.add(replica.link.traffic)
+            del self._closing[replica]

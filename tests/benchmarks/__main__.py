@@ -13,6 +13,7 @@ from tests.benchmarks.calls import call_rows
 from tests.benchmarks.harness import Pace, Row, Table
 from tests.benchmarks.load import chunk_rows, fan_rows, flood_table, idle_table, tail_rows
 from tests.benchmarks.local import import_rows, local_rows, model_rows
+from tests.benchmarks.observed import observed_rows
 from tests.benchmarks.processes import ROOT
 from tests.benchmarks.secured import secured_rows
 from tests.benchmarks.starting import serve_rows
@@ -30,6 +31,7 @@ PARTS: dict[str, Callable[[Pace], Iterable[Row | Table]]] = {
     "chunks": chunk_rows,
     "tail": tail_rows,
     "secured": secured_rows,
+    "observed": observed_rows,
     "fan": fan_rows,
     "vendors": vendor_rows,
     "imports": import_rows,
@@ -62,6 +64,9 @@ LEGEND = """
   as they are read, with no limits, deadlines or errors. *autogen-core gRPC*: its host, a worker that serves and
   one that calls.
 - *TLS*, *mutual TLS*: the same calls over connections that stand, against the same in plaintext on the same transport.
+- *traced*: every call is a span at its caller and one at its agent, exported to a collector beside; what does not fit
+  into the queue is dropped, so a caller that does nothing but call sees the most it can cost. *sampled out*:
+  `sampling=0`. *metrics on*: recorded, and exported every second. *dead*: nobody listens; *slow*: 4 s for each answer.
 - *token chunk*: the time for each chunk of a streamed reply. *first chunk*: from the call until it is there.
 - *vendor's token*: from a local server that speaks a vendor's API, each token an event, through the vendor's SDK in a
   serving agent, a second serving agent that hands it on, and to the caller: four processes with the server.

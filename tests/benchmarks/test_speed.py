@@ -7,16 +7,22 @@ Unary is always there, pays for the same runtime around the transport, and meets
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from statistics import median
 
 import pytest
 
 from tests.benchmarks.contenders import STREAM, UNARY, Contender, start
+from tests.benchmarks.observed import collectors, local_round
 
 pytestmark = pytest.mark.slow
 
 SECONDS = 0.12  # of a round of one side
 ROUNDS = 10  # at most, and one before that warms
 ENOUGH = 2  # rounds that reach the floor: one may owe it to a hiccup of unary, two do not
+
+
+PAIRED = 7  # rounds, at least, whose median a bound holds for
+MORE = 5  # times as many rounds a busy machine may need
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +42,19 @@ def test_the_stream_is_faster_than_unary_by_half_of_the_goal(
         if sum(ratio >= floor for ratio in ratios[1:]) >= ENOUGH:
             return
     pytest.fail(f"the stream is {sorted(ratios[1:])} times as fast as unary, not {floor}")
+
+
+@pytest.mark.timeout(120)
+def test_a_dead_or_slow_collector_slows_no_call_by_a_hundredth() -> None:
+    with collectors(local_round) as (fine, bad):
+        for run in (fine, *bad.values()):
+            run()  # warms, and is not counted
+        ratios: dict[str, list[float]] = {name: [] for name in bad}
+        for _ in range(PAIRED * MORE):
+            good = fine()
+            for name, run in bad.items():
+                ratios[name].append(run() / good)
+            medians = {name: median(found) for name, found in ratios.items()}
+            if len(ratios["dead collector"]) >= PAIRED and max(medians.values()) <= 1.01:
+                return
+    pytest.fail(f"a traced call takes so many times what it takes with a good collector: {medians}")

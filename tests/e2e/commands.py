@@ -1,23 +1,35 @@
 """Commands as a user gives them: real processes in a checkout, with `aixgo` on the path."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "examples" / "demo"
 TIMEOUT = 28  # seconds: a test has 30
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Ours without what would choose a model, and with this checkout's package."""
+    """Ours without what would choose a model, and with this checkout's package, compiled once for all processes."""
     inherited = {
         name: value
         for name, value in os.environ.items()
         if "AIXGO" not in name or name == "AIXGO_STATE_DIR"
     }
-    return {**inherited, "PYTHONPATH": str(ROOT), "COLUMNS": "120", **changes}
+    own = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", "COLUMNS": "120"}
+    return {**inherited, **own, **changes}
+
+
+def demo_of(folder: Path, config: str, code: str = "") -> Path:
+    """The demo in `folder`, with fewer agents and so fewer processes, and with more code if there is any."""
+    shutil.copytree(DEMO, folder)
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+    with (folder / "agents.py").open("a", encoding="utf-8") as agents:
+        agents.write(code)
+    return folder
 
 
 def run(

@@ -51,8 +51,8 @@ class Replica:
 class ServiceFleet:
     """The services that serve, none of them started; leaving ends them all.
 
-    Where a process can have a hosts file of its own, each replica has an address and is found by its service's name, as
-    in a cluster; else each has a port, and whoever looks for a name is told ports instead.
+    Where a process can have a hosts file of its own, each replica has an address and is found by its service's name
+    from its start on, as in a cluster; else each has a port, and whoever looks for a name is told ports instead.
 
     Args:
         services: with the commands of a file.
@@ -79,10 +79,7 @@ class ServiceFleet:
             for service in serving
         }
         if self._hosts is not None:
-            names = [
-                f"{replica.address.partition(':')[0]} {name}\n" for name, replica in self._each()
-            ]
-            self._hosts.write_text("127.0.0.1 localhost\n" + "".join(names))
+            self._hosts.write_text("127.0.0.1 localhost\n")
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +95,9 @@ class ServiceFleet:
         new = [replica for name in names for replica in self.replicas[name]]
         new = [r for r in new if r.process is None or r.process.poll() is not None]
         for replica in new:
+            if self._hosts is not None and replica.process is None:
+                with self._hosts.open("a") as hosts:
+                    hosts.write(f"{replica.address.partition(':')[0]} {replica.service.name}\n")
             with (self._folder / f"{replica.service.name}.log").open("a") as errors:
                 replica.process = subprocess.Popen(
                     self._command(replica),

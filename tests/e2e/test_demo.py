@@ -2,19 +2,21 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import ROOT, aixgo, run
+from tests.e2e.commands import DEMO, aixgo, demo_of, run
 
 pytestmark = pytest.mark.slow
 
-DEMO = ROOT / "examples" / "demo"
 AGENTS = 12
+ONE_REPORT = """
+orchestration: {name: reading-room, pattern: sequential, agents: [report]}
+agents: [{name: report, code: "./agents.py:report"}]
+"""
 EQUAL = "The two answers are equal."
 
 
@@ -80,14 +82,11 @@ def test_another_document_gets_another_answer_by_another_route(
 
 
 def test_answers_that_differ_are_an_error_that_shows_where(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
-    shutil.copytree(DEMO, folder)
-    with (folder / "agents.py").open("a", encoding="utf-8") as agents:
-        agents.write(
-            "\n\nimport os\n\n\n@agent\ndef report(findings: Findings) -> str:\n"
-            '    return f"written by process {os.getpid()}"\n'
-        )
-    done = run_demo(folder, DOC="LICENSE")
+    code = (
+        "\n\nimport os\n\n\n@agent\ndef report(text: str) -> str:\n"
+        '    return f"written by process {os.getpid()}"\n'
+    )
+    done = run_demo(demo_of(tmp_path / "demo", ONE_REPORT, code), DOC="LICENSE")
     assert done.returncode == 2
     assert EQUAL not in done.stdout
     assert "error: the two answers differ:" in done.stderr

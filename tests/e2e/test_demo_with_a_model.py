@@ -7,13 +7,15 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conformance_providers.dialects import Chat, Messages
 from tests.conformance_providers.wire import Answer, Asked, WireServer, as_json
-from tests.e2e.commands import ROOT, run
+from tests.e2e.commands import DEMO, demo_of, run
 
 pytestmark = pytest.mark.slow
 
@@ -44,8 +46,8 @@ async def wire() -> AsyncIterator[WireServer]:
         yield running
 
 
-async def demo(**variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "examples" / "demo" / "run.py"]
+async def demo(folder: Path = DEMO, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, folder / "run.py"]
     return await asyncio.to_thread(run, command, **{"DOC": "LICENSE", **variables})
 
 
@@ -60,12 +62,40 @@ async def test_two_runs_on_a_model_agree_on_everything_but_the_texts(wire: WireS
     assert KEY not in done.stdout + done.stderr
 
 
+def cut(config: dict[str, Any], *kept: str) -> str:
+    """The file of `config` with these agents only."""
+    config["agents"] = [entry for entry in config["agents"] if entry["name"] in kept]
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def with_a_summary() -> str:
+    """The demo's configuration with nothing but its summary."""
+    config = yaml.safe_load((DEMO / "config.yaml").read_text(encoding="utf-8"))
+    config["orchestration"]["agents"] = ["plain", "summarise"]
+    return cut(config, "plain", "summarise")
+
+
+def with_two_ways() -> str:
+    """The demo's configuration without the agents that go one way only."""
+    config = yaml.safe_load((DEMO / "config.yaml").read_text(encoding="utf-8"))
+    reading = config["orchestration"]["agents"][1]
+    reading["agents"] = reading["agents"][-1:]
+    config["orchestration"]["agents"] = [reading]
+    ways = reading["agents"][0]["config"]["routes"]
+    for kind in ("guide", "record"):
+        del ways[kind]
+    return cut(config, "kind", *ways.values())
+
+
 async def test_a_model_that_goes_two_ways_is_an_error_that_shows_the_agents(
-    wire: WireServer,
+    wire: WireServer, tmp_path: Path
 ) -> None:
     wire.decide = Vendor(ANTHROPIC, "legal", "prose")
     done = await demo(
-        MODEL="anthropic:claude-sonnet-5", ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=wire.url
+        demo_of(tmp_path / "demo", with_two_ways()),
+        MODEL="anthropic:claude-sonnet-5",
+        ANTHROPIC_API_KEY=KEY,
+        ANTHROPIC_BASE_URL=wire.url,
     )
     assert done.returncode == 2, done.stderr
     assert "error: the two answers differ:" in done.stderr
@@ -73,8 +103,11 @@ async def test_a_model_that_goes_two_ways_is_an_error_that_shows_the_agents(
     assert "+reading-room/reading/inspection/voices by voices: " in done.stderr
 
 
-async def test_offline_asks_no_vendor_whatever_model_is_named(wire: WireServer) -> None:
+async def test_offline_asks_no_vendor_whatever_model_is_named(
+    wire: WireServer, tmp_path: Path
+) -> None:
     done = await demo(
+        demo_of(tmp_path / "demo", with_a_summary()),
         MODEL="openai:gpt-4o",
         OPENAI_API_KEY=KEY,
         OPENAI_BASE_URL=f"{wire.url}/v1",

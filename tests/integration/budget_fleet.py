@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -25,15 +26,38 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
+            bufsize=0,
         )
-        self.address = self.said()
+        self._heard = b""
+        self._address = ""
+
+    @property
+    def address(self) -> str:
+        """Where it serves; waits for it to come up."""
+        self._address = self._address or self.said()
+        return self._address
 
     def said(self) -> str:
         """The next line it prints."""
-        assert self._process.stdout is not None
-        assert select.select([self._process.stdout], [], [], START)[0], "it says nothing"
-        return self._process.stdout.readline().strip()
+        while b"\n" not in self._heard:
+            assert self._hears(START), "it says nothing"
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode()
+
+    def forget(self) -> None:
+        """Leave unread what it has printed."""
+        while self._hears(0):
+            pass
+        self._heard = b""
+
+    def _hears(self, seconds: float) -> bool:
+        output = self._process.stdout
+        assert output is not None
+        if not select.select([output], [], [], seconds)[0]:
+            return False
+        heard = os.read(output.fileno(), 4096)
+        self._heard += heard
+        return bool(heard)
 
     def kill(self) -> None:
         """End it without a goodbye."""
@@ -57,6 +81,13 @@ class Fleet:
         self.c = Child("c", tally, transport, {})
         self.b = Child("b", tally, transport, {})
         self.a = Child("a", tally, transport, {"c": self.c.address})
+
+    def forget(self) -> None:
+        """Nothing was billed or said yet."""
+        self._tally.write_text("")
+        for child in (self.a, self.b, self.c):
+            assert child.address
+            child.forget()
 
     @property
     def peers(self) -> dict[str, str]:

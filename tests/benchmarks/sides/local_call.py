@@ -7,6 +7,7 @@ from typing import cast
 from aixgo import LocalRuntime, Message
 from tests.benchmarks.side import Call, Work, measure, works_of
 from tests.benchmarks.sides.echo import echo
+from tests.benchmarks.sides.observing import observed
 
 
 @asynccontextmanager
@@ -21,4 +22,5 @@ async def local() -> AsyncIterator[Mapping[str, Work]]:
 
 
 if __name__ == "__main__":
-    measure(local)
+    with observed():
+        measure(local)

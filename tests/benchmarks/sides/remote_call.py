@@ -11,6 +11,7 @@ from typing import cast
 from aixgo import DistributedRuntime, Message
 from aixgo.rpc.transports import open_link
 from tests.benchmarks.side import Call, Figures, Work, chunks, measure, works_of
+from tests.benchmarks.sides.observing import observed
 from tests.benchmarks.sides.securing import secured
 
 AGENTS = ("echo", "jitter", "tasks", "tokens")
@@ -62,4 +63,5 @@ async def remote() -> AsyncIterator[Mapping[str, Work]]:
 
 
 if __name__ == "__main__":
-    measure(remote)
+    with observed():
+        measure(remote)

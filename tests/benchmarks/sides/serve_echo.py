@@ -8,6 +8,7 @@ import sys
 from aixgo import Agent, Message, agent, serve
 from tests.benchmarks.side import run
 from tests.benchmarks.sides.echo import echo, jitter, tasks, tokens
+from tests.benchmarks.sides.observing import observed
 from tests.benchmarks.sides.securing import secured
 
 
@@ -21,12 +22,13 @@ def another(index: int) -> Agent:
 
 if __name__ == "__main__":
     more = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-    run(
-        serve(
-            *(echo, jitter, tasks, tokens),
-            *map(another, range(more)),
-            address="127.0.0.1:0",
-            ready=lambda runtime: print(runtime.address, flush=True),
-            **secured(),
+    with observed():
+        run(
+            serve(
+                *(echo, jitter, tasks, tokens),
+                *map(another, range(more)),
+                address="127.0.0.1:0",
+                ready=lambda runtime: print(runtime.address, flush=True),
+                **secured(),
+            )
         )
-    )

@@ -178,6 +178,17 @@ def test_a_flow_ends_after_its_time_and_finishes_what_it_began(
     assert payload == [f"TICK {number}" for number in range(1, len(payload) + 1)]
 
 
+@pytest.mark.parametrize("option", [("--count", "3"), ("--for", "1s")])
+def test_what_is_for_producers_is_refused_with_an_input(
+    tmp_path: Path, option: tuple[str, str]
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(PRODUCED)
+    done = aixgo("run", file, "-i", "hello", "--agent", "upper", *option)
+    assert done.returncode == 1
+    assert "--count and --for are for producers" in done.stderr
+
+
 @BOTH_WAYS
 def test_an_input_follows_the_outputs_to_the_exit(tmp_path: Path, way: list[str]) -> None:
     file = tmp_path / "c.yaml"

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from aixgo import Agent, CallContext, LocalRuntime, Message, Usage, agent, tool
+from aixgo import (
+    Agent,
+    CallContext,
+    DistributedRuntime,
+    LocalRuntime,
+    Message,
+    StreamChunk,
+    Usage,
+    agent,
+    tool,
+)
 from aixgo.agents import ChatAgent
 from aixgo.observability import LangfuseSettings, record_quality_score, setup
 from aixgo.orchestration import Sequential
 from aixgo.providers import ToolCall
 from aixgo.testing import ScriptedProvider
+from tests.integration.observability.processes import TracedProcess
 from tests.langfuse_server import PUBLIC_KEY, SECRET_KEY, LangfuseServer
 from tests.otlp import Received, Receiver
 
@@ -238,6 +250,57 @@ async def test_a_synchronous_agent_and_a_tool_score_the_span_they_run_in(
     assert observations["b"] == used.span_id
     (at_work,) = [s for s in server.of_type("agent") if "quality.a" in s.attributes]
     assert observations["a"] == at_work.span_id
+
+
+async def test_a_score_in_a_step_of_a_stream_is_about_that_call(server: LangfuseServer) -> None:
+    class Speaks:
+        name, role = "speaks", "speaks"
+
+        async def execute(self, message: Message) -> Message:
+            return message
+
+        async def stream(self, message: Message) -> AsyncIterator[StreamChunk]:
+            yield StreamChunk(content="a")
+            record_quality_score("flow", 0.5)
+            yield StreamChunk(content="b")
+
+    async with (
+        setup(langfuse=ours(server)),
+        LocalRuntime(Speaks()) as rt,
+        rt.stream("speaks", "x") as chunks,
+    ):
+        assert [chunk.content async for chunk in chunks if chunk.content] == ["a", "b"]
+
+    (span,) = server.of_type("agent")
+    assert span.attributes["quality.flow"] == 0.5
+    assert server.score()["observationId"] == span.span_id
+
+
+@pytest.mark.parametrize("transport", ["stream", "unary"])
+async def test_what_another_process_sends_is_part_of_its_callers_trace(
+    server: LangfuseServer, transport: str
+) -> None:
+    keys = {"host": server.http, "public_key": PUBLIC_KEY, "secret_key": SECRET_KEY}
+    process = TracedProcess(
+        "p", ["judged"], peers={}, transport=transport, observability={"langfuse": keys}
+    )
+    try:
+        peers = {"judged": process.address}
+        async with (
+            setup(langfuse=ours(server)),
+            DistributedRuntime(peers=peers, transport=transport, principal="ann") as rt,  # type: ignore[arg-type]
+        ):
+            await rt.call("judged", "x", session="s-1")
+    finally:
+        await asyncio.to_thread(process.end)
+
+    assert len(server.spans) == 2, [(s.name, s.kind, s.attributes) for s in server.spans]
+    (caller,), (at_work,) = server.of_type("span"), server.of_type("agent")
+    assert (at_work.trace_id, at_work.parent_id) == (caller.trace_id, caller.span_id)
+    assert at_work.attributes["langfuse.version"] == "7"
+    assert (at_work.attributes["session.id"], at_work.attributes["user.id"]) == ("s-1", "ann")
+    score = server.score()
+    assert (score["traceId"], score["observationId"]) == (caller.trace_id, at_work.span_id)
 
 
 async def test_a_score_of_a_trace_that_is_not_sampled_is_not_sent(server: LangfuseServer) -> None:

@@ -20,7 +20,7 @@ from aixgo import Agent, AgentRefused, Message, StreamChunk, Usage, agent, serve
 from aixgo.agents import ChatAgent
 from aixgo.contract import Caller
 from aixgo.errors import RequestRejected
-from aixgo.observability import setup
+from aixgo.observability import LangfuseSettings, record_quality_score, setup
 from aixgo.orchestration import Parallel, Router, Sequential
 from aixgo.providers import Completion, CompletionRequest, Delta, ToolCall
 from aixgo.testing import ScriptedProvider
@@ -93,6 +93,12 @@ def chat() -> Agent:
     return ChatAgent("chat", provider=provider, prompt="Be brief.", tools=[ask_leaf])
 
 
+@agent(version="7")
+async def judged(text: str) -> str:
+    record_quality_score("relevance", 0.5)
+    return text
+
+
 @tool
 async def breaks() -> str:
     """Break."""
@@ -151,6 +157,7 @@ AGENTS: dict[str, Callable[[], Agent]] = {
     "chat": chat,
     "moody": lambda: ChatAgent("moody", provider=Moody(), model="moody", tools=[breaks]),
     "asks": lambda: Sequential("asks", ["moody"]),
+    "judged": lambda: judged,
     "mixed": lambda: Parallel("mixed", ["leaf", "pieces"]),
     "both": lambda: Parallel("both", ["relay", "leaf"]),
     "line": lambda: Sequential("line", ["relay", "chat"]),
@@ -159,10 +166,20 @@ AGENTS: dict[str, Callable[[], Agent]] = {
 
 
 async def main(spec: dict[str, Any]) -> None:
-    asyncio.get_running_loop().add_reader(
-        sys.stdin, lambda: sys.stdin.buffer.read1() or os.kill(os.getpid(), signal.SIGTERM)
-    )
-    async with setup(service_name=spec["service"], **spec["observability"]):
+    loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        if not sys.stdin.buffer.read1():
+            loop.remove_reader(
+                sys.stdin
+            )  # its end would be heard again and again, and the second time kill
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(sys.stdin, heard)
+    options = dict(spec["observability"])
+    if langfuse := options.get("langfuse"):
+        options["langfuse"] = LangfuseSettings(**langfuse)
+    async with setup(service_name=spec["service"], **options):
         await serve(
             *(AGENTS[name]() for name in spec["agents"]),
             address="127.0.0.1:0",

@@ -57,6 +57,14 @@ def test_traces_go_where_the_option_says_and_the_rest_is_the_file_s(tmp_path: Pa
     assert (found.exporter, found.file) == ("file", f"{tmp_path}/t")
 
 
+def test_prometheus_is_listened_for_where_the_option_says() -> None:
+    found = Observing(prometheus="9464").traces(OF_A_FILE)
+    assert (found.prometheus, found.enabled, found.exporter) == ("9464", True, "otlp")
+    assert Observing(prometheus="9464").flags == ["--prometheus", "9464"]
+    with pytest.raises(ConfigError, match="--prometheus"):
+        Observing(prometheus="nowhere").traces()
+
+
 def test_nothing_is_traced_if_the_option_says_so() -> None:
     langfuse = LangfuseSettings(host="http://localhost:3000")
     for settings in (replace(OF_A_FILE, enabled=True), Settings(langfuse=langfuse)):

@@ -78,6 +78,9 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
     given = {
         "enabled": False,
         "exporter": "otlp",
+        "metrics": "otlp",
+        "metrics_export_interval": "30s",
+        "prometheus": "127.0.0.1:9464",
         "protocol": "grpc",
         "endpoint": "https://collector:4317",
         "headers": {"x-team": "blue"},
@@ -91,7 +94,12 @@ def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
     assert set(given) == set(KEYS)
     config = loaded(tmp_path, f"observability: {json.dumps(given)}")
     langfuse = LangfuseSettings(host="http://localhost:3000", tags=["a"])
-    changed = {"timeout": 1.5, "file": f"{tmp_path}/t.jsonl", "langfuse": langfuse}
+    changed = {
+        "timeout": 1.5,
+        "metrics_export_interval": 30.0,
+        "file": f"{tmp_path}/t.jsonl",
+        "langfuse": langfuse,
+    }
     assert config.observability == Settings(**{**given, **changed})  # type: ignore[arg-type]
     assert not config.warnings
 

@@ -150,6 +150,11 @@ def test_a_line_is_one_line_and_an_object_whatever_is_logged() -> None:
     assert len(str(logged("x" * 100_000)["message"])) == 16 * 1024
 
 
+def test_a_secret_at_the_end_of_a_long_line_is_not_cut_in_half() -> None:
+    begun = "x" * (16 * 1024 - 20)
+    assert "sk-" not in str(logged(f"{begun} sk-abcdefghijklmnopqrstuvwxyz")["message"])
+
+
 def test_what_was_given_as_extra_stands_apart() -> None:
     line = logged("x", order=7, who="Bearer abcdefgh12345678", ratio=float("nan"), deep={"a": 1})
     assert line["extra"] == {"order": 7, "who": "Bearer [redacted]", "ratio": "nan"}

@@ -126,8 +126,10 @@ async def test_the_headers_that_are_sent_are_those_given_or_the_environments_or_
     with Receiver() as receiver:
         endpoint = receiver.grpc if protocol == "grpc" else receiver.http
         options = {"protocol": protocol, "endpoint": endpoint, "headers": given}
-        async with setup(exporter="otlp", **options):  # type: ignore[arg-type]
+        async with setup(exporter="otlp", metrics="otlp", **options):  # type: ignore[arg-type]
             await work(1)
+        assert receiver.spans
+        assert receiver.metrics
         assert {headers.get("x-key") for headers in receiver.headers} == {sent}
 
 

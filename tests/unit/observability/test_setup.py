@@ -2,6 +2,8 @@
 
 import logging
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -114,3 +116,95 @@ async def test_a_collector_that_refuses_costs_spans_only(caplog: pytest.LogCaptu
         async with setup(exporter="otlp", endpoint=receiver.http), LocalRuntime(echo) as rt:
             assert (await rt.call("echo", "x")).text == "x"
     assert [r.levelname for r in caplog.records] == ["WARNING"]
+
+
+# -- metrics ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variable", ["0", "-5", "soon", "inf", "nan"])
+def test_an_interval_of_the_environment_that_is_none_is_refused(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", variable)
+    with pytest.raises(ConfigError, match="OTEL_METRIC_EXPORT_INTERVAL"):
+        setup(metrics="otlp", endpoint="http://127.0.0.1:1")
+    assert not telemetry.on
+
+
+def test_an_endpoint_of_its_own_for_metrics_is_taken_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", f"{receiver.http}/mine")
+        with setup(metrics="otlp") as on:
+            on.flush()
+    assert set(receiver.paths) == {"/mine"}
+
+
+def test_metrics_to_a_file_need_one() -> None:
+    with pytest.raises(ConfigError, match=r"observability\.metrics is 'file'"):
+        Settings(metrics="file")
+
+
+def test_a_file_that_cannot_be_written_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"observability\.file: /nowhere/x"):
+        setup(metrics="file", file="/nowhere/x")
+    assert not telemetry.on
+
+
+def test_the_sdk_can_be_switched_off_for_metrics_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    with setup(metrics="console", prometheus="127.0.0.1:0") as on:
+        assert not telemetry.on
+        assert on.prometheus_address == ""
+
+
+def test_enabled_false_keeps_metrics_off() -> None:
+    with setup(enabled=False, prometheus="127.0.0.1:0") as on:
+        assert on.prometheus_address == ""
+
+
+async def test_metrics_on_the_console_go_to_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with setup(metrics="console"), LocalRuntime(echo) as rt:
+        await rt.call("echo", "x")
+    written = capsys.readouterr()
+    assert "aixgo.runtime.calls" in written.err
+    assert written.out == ""
+
+
+def test_an_import_loads_nothing_of_metrics() -> None:
+    code = (
+        "import sys, aixgo, aixgo.observability; from aixgo import LocalRuntime; import aixgo.runtime.local;"
+        "print([m for m in sys.modules if m.startswith(('opentelemetry.sdk', 'prometheus_client', 'http.server'))])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == {package!r}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Absent())
+from aixgo.errors import MissingExtra
+from aixgo.observability import setup
+
+try:
+    setup(prometheus="127.0.0.1:0")
+except MissingExtra as exc:
+    print(exc)
+"""
+
+
+@pytest.mark.parametrize("package", ["prometheus_client", "opentelemetry.sdk"])
+def test_without_their_packages_metrics_say_what_to_install(package: str) -> None:
+    code = WITHOUT.format(package=package)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "metrics needs a package" in done.stdout, done.stderr
+    assert "pip install 'aixgo[otel]'" in done.stdout

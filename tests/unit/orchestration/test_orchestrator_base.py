@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from aixgo.errors import (
     rebuild_error,
 )
 from aixgo.ledger import Usage
-from aixgo.orchestration import Limits, Parallel, Sequential
+from aixgo.orchestration import Limits, Parallel, Router, Sequential
 from aixgo.runtime.local import LocalRuntime
 from aixgo.testing import RecordingAgent, ScriptedProvider, ScriptedStream
 
@@ -240,3 +241,24 @@ async def test_a_pattern_of_ones_own_needs_only_run() -> None:
 def test_errors_of_patterns_survive_the_wire() -> None:
     error = AgentRefused("all 2 agents of 'p' failed")
     assert str(rebuild_error("AgentRefused", error.wire_fields())) == str(error)
+
+
+@pytest.mark.parametrize("agents", ["upper", upper])
+def test_one_agent_in_place_of_a_list_is_refused(agents: Any) -> None:
+    with pytest.raises(ConfigError, match="give a list of agents, not one"):
+        Sequential("flow", agents)
+
+
+def test_limits_that_are_none_are_refused_where_they_are_given() -> None:
+    limits: Any = {"timeout": 5}
+    with pytest.raises(ConfigError, match=r"give Limits\(…\)"):
+        Sequential("flow", [upper], limits=limits)
+    seconds: Any = "5s"
+    with pytest.raises(ConfigError, match=r"Limits\(timeout='5s'\): a limit is a number"):
+        Limits(timeout=seconds)
+
+
+def test_routes_without_categories_are_refused() -> None:
+    routes: Any = [upper]
+    with pytest.raises(ConfigError, match="routes is a mapping of category → agent"):
+        Router("either", upper, routes)

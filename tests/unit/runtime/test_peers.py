@@ -12,6 +12,7 @@ from aixgo.errors import AgentFailed, AgentNotReady, AixgoError, RuntimeClosed, 
 from aixgo.message import Message
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.base import PeerInfo
+from aixgo.rpc.traffic import Traffic
 from aixgo.runtime import peers
 from aixgo.runtime.peers import Peer
 from aixgo.runtime.replicas import FIRST_PENALTY, MAX_PENALTY, Replicas
@@ -28,6 +29,7 @@ class SmallLink:
         self.draining = False
         self.closed = False
         self.calls = 0
+        self.traffic = Traffic()
         self.failure: AixgoError | None = None
 
     async def connect(self, timeout: float | None = None) -> PeerInfo:

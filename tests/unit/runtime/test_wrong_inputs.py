@@ -30,6 +30,7 @@ from aixgo.errors import (
     RuntimeClosed,
 )
 from aixgo.orchestration import Limits, Sequential
+from aixgo.resilience import Retry
 
 
 @agent
@@ -271,6 +272,12 @@ async def test_one_name_in_place_of_a_list_of_them_is_refused() -> None:
     async with LocalRuntime(upper) as rt:
         with pytest.raises(ConfigError, match=re.escape("such as ['upper']")):
             await rt.call_parallel("upper", "x")
+
+
+def test_middleware_that_is_no_list_is_refused() -> None:
+    alone: Any = Retry()
+    with pytest.raises(ConfigError, match="give a list, the first outermost"):
+        LocalRuntime(upper, middleware=alone)
 
 
 def test_peers_and_transport_are_checked_when_a_runtime_is_made() -> None:
