@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
 
 _HOMES = {
+    "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
     "Orchestrator": "aixgo.orchestration.base",
@@ -23,7 +25,15 @@ _HOMES = {
     "Sequential": "aixgo.orchestration.sequential",
 }
 
-__all__ = ["ErrorStrategy", "Limits", "Orchestrator", "Parallel", "Router", "Sequential"]
+__all__ = [
+    "Ensemble",
+    "ErrorStrategy",
+    "Limits",
+    "Orchestrator",
+    "Parallel",
+    "Router",
+    "Sequential",
+]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
 
