@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
     from aixgo.orchestration.parallel import Parallel
+    from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
 
@@ -19,11 +20,20 @@ _HOMES = {
     "Limits": "aixgo.orchestration.base",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
+    "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
 }
 
-__all__ = ["ErrorStrategy", "Limits", "Orchestrator", "Parallel", "Router", "Sequential"]
+__all__ = [
+    "ErrorStrategy",
+    "Limits",
+    "Orchestrator",
+    "Parallel",
+    "Reflection",
+    "Router",
+    "Sequential",
+]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
 
