@@ -24,6 +24,8 @@ FACTS = (
     "rounds",
     "iterations",
     "agreement",
+    "threshold",
+    "tie_broken",
     "winner",
     "voting_strategy",
     "score",

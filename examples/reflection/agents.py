@@ -34,7 +34,7 @@ class Refinement(Work):
 
 @agent
 def summariser(task: str | Refinement) -> str:
-    """The first sentence; then one more each round, which names most of what is missing, and one less if it is too long."""
+    """The first sentence; each round adds one that names most of what is missing, and drops one if it is too long."""
     if isinstance(task, str):
         return next(iter(sentences(task)), "")
     draft, critique = sentences(task["draft"]), task["critique"]
