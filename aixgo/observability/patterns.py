@@ -29,6 +29,7 @@ FACTS = (
     "winner",
     "voting_strategy",
     "score",
+    "best_iteration",
     "handoffs",
     "stopped_by",
     "retries",

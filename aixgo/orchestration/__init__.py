@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.parallel import Parallel
+    from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
 
@@ -21,6 +22,7 @@ _HOMES = {
     "Limits": "aixgo.orchestration.base",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
+    "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
 }
@@ -31,6 +33,7 @@ __all__ = [
     "Limits",
     "Orchestrator",
     "Parallel",
+    "Reflection",
     "Router",
     "Sequential",
 ]
