@@ -23,8 +23,8 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._deliberation import ballots_of
+from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Limits,
