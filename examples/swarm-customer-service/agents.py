@@ -10,6 +10,7 @@ from datetime import date
 from typing import TypedDict
 
 from aixgo import Message, agent
+from aixgo.message import JSONValue
 
 TODAY = date(2026, 3, 2)  # the shop's day, so that the answers stay the same
 DAYS_TO_RETURN = 30
@@ -73,8 +74,14 @@ def orders(case: Case) -> Message:
     next_one = {"refund": "refunds", "repair": "repairs"}.get(context["wish"], "")
     if not next_one:
         return Message(f"Your {order['item']} of {order['bought']} is paid and on its way.")
+    shown: dict[str, JSONValue] = {
+        "item": order["item"],
+        "cents": order["cents"],
+        "paid_cents": order["paid_cents"],
+        "bought": order["bought"],
+    }
     said = f"Order {context['number']} is a {order['item']}."
-    return Message(said, metadata={"handoff_to": next_one, "context": {"order": {**order}}})
+    return Message(said, metadata={"handoff_to": next_one, "context": {"order": shown}})
 
 
 @agent
