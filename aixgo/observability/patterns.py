@@ -31,6 +31,7 @@ FACTS = (
     "score",
     "best_iteration",
     "handoffs",
+    "answered_by",
     "stopped_by",
     "retries",
     "degraded",

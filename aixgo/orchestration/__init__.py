@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
     "Ensemble": "aixgo.orchestration.ensemble",
@@ -25,6 +26,7 @@ _HOMES = {
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Reflection",
     "Router",
     "Sequential",
+    "Swarm",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
