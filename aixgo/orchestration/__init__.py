@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
@@ -17,13 +18,22 @@ if TYPE_CHECKING:
 _HOMES = {
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
+    "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
 }
 
-__all__ = ["ErrorStrategy", "Limits", "Orchestrator", "Parallel", "Router", "Sequential"]
+__all__ = [
+    "ErrorStrategy",
+    "Limits",
+    "MapReduce",
+    "Orchestrator",
+    "Parallel",
+    "Router",
+    "Sequential",
+]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
 
