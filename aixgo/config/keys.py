@@ -309,7 +309,7 @@ ROOT_KEYS: Mapping[str, Key] = {
         "an agent that picks one of the agents for each input",
         fields={
             "name": Key("text", "what it is called", default="supervisor"),
-            "model": Key("text", "the model that picks"),
+            "model": Key("text", "the model that picks, or the name of a model service"),
             "max_rounds": Key("integer", "calls it may make; below 1 means 10", default=10),
             "routing_strategy": Key(
                 "text",

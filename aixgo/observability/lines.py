@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from aixgo.context import CallContext
 from aixgo.errors import AixgoError
-from aixgo.observability.redaction import redact
+from aixgo.observability.redaction import REDACTED, names_secret, redact
 
 __all__ = [
     "CallFields",
@@ -148,9 +148,15 @@ def _trace(context: CallContext | None) -> tuple[str, str]:
 def _extra(record: logging.LogRecord) -> dict[str, object]:
     """What whoever logged gave as `extra=`: plain values, texts without secrets."""
     return {
-        name: value if isinstance(value, (bool, int)) else redact(str(value))
+        name: _plain(name, value)
         for name, value in vars(record).items()
         if name not in STANDARD
         and name not in FIELDS
         and isinstance(value, (str, int, float, bool))
     }
+
+
+def _plain(name: str, value: float | str) -> object:
+    if isinstance(value, (bool, int)):
+        return value
+    return REDACTED if isinstance(value, str) and names_secret(name) else redact(str(value))

@@ -11,7 +11,7 @@ import os
 import re
 from functools import cache
 
-__all__ = ["REDACTED", "forget_environment", "hide", "redact"]
+__all__ = ["REDACTED", "forget_environment", "hide", "names_secret", "redact"]
 
 REDACTED = "[redacted]"
 SHORTEST = 8  # characters of a value that is taken for a secret
@@ -25,8 +25,8 @@ SECRET_SHAPES = re.compile(
     | \bAKIA[A-Z0-9]{16}\b | \bAIza[A-Za-z0-9_-]{30,}
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*          # a JSON web token
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
-    | (?P<named>(?i:\b(?:api[_-]?key|password|secret|token)["']?\s*[:=]\s*["']?))[^\s"',;}]{8,}
-    | (?P<url>://[^\s:/@]+:)[^\s@/]+(?=@)                                # a password in a URL
+    | (?P<named>(?i:(?:api[_-]?key|password|passwd|secret|token)["']?\s*[:=]\s*["']?))[^\s"',;}]{8,}
+    | (?P<url>://[^\s:/@]*:)[^\s@/]+(?=@)                                # a password in a URL
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -51,6 +51,11 @@ def redact(text: str) -> str:
     return SECRET_SHAPES.sub(_hidden, text)
 
 
+def names_secret(name: str) -> bool:
+    """Whether what is called `name` is a secret, whatever it looks like."""
+    return SECRET_NAME.search(name.upper()) is not None
+
+
 def forget_environment() -> None:
     """Look at the environment again; for whoever changes it while running."""
     _known.cache_clear()
@@ -65,9 +70,7 @@ def _hidden(found: re.Match[str]) -> str:
 def _known() -> re.Pattern[str] | None:
     """What was told, and the values of variables that are named like a secret, longest first."""
     values = _told | {
-        value
-        for name, value in os.environ.items()
-        if SECRET_NAME.search(name.upper()) and len(value) >= SHORTEST
+        value for name, value in os.environ.items() if names_secret(name) and len(value) >= SHORTEST
     }
     if not values:
         return None

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from aixgo import LocalRuntime, agent, telemetry
-from aixgo.errors import ConfigError
+from aixgo.errors import AgentNotFound, AgentRefused, ConfigError
 from aixgo.observability import Settings, setup
 from tests.otlp import Receiver
 
@@ -102,6 +102,36 @@ async def test_messages_are_in_spans_only_when_asked_for_and_without_secrets(
         assert "abcdefgh12345678" not in repr(receiver.spans)
 
 
+@pytest.mark.parametrize(("captured", "said"), [(False, "AgentRefused"), (True, "no: owls")])
+async def test_the_words_of_a_refusal_are_in_spans_only_when_content_is_asked_for(
+    captured: bool, said: str
+) -> None:
+    @agent
+    async def refuses(text: str) -> str:
+        raise AgentRefused(f"no: {text}")
+
+    with Receiver() as receiver:
+        async with (
+            setup(exporter="otlp", endpoint=receiver.http, capture_content=captured),
+            LocalRuntime(refuses) as rt,
+        ):
+            with pytest.raises(AgentRefused):
+                await rt.call("refuses", "owls")
+        assert [span.status for span in receiver.spans] == [said, said]
+        assert ("owls" in repr(receiver.spans)) is captured
+
+
+async def test_what_an_error_of_ours_says_of_its_fields_is_in_spans() -> None:
+    with Receiver() as receiver:
+        async with (
+            setup(exporter="otlp", endpoint=receiver.http),
+            LocalRuntime(echo) as rt,
+        ):
+            with pytest.raises(AgentNotFound):
+                await rt.call("ecco", "owls")
+        assert [span.status for span in receiver.spans] == ["no agent is called 'ecco'"]
+
+
 def test_closing_as_the_interpreter_ends_delivers_where_no_thread_can_begin_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -117,6 +147,54 @@ def test_closing_as_the_interpreter_ends_delivers_where_no_thread_can_begin_any_
         on.close()
         monkeypatch.undo()
         assert [span.name for span in receiver.spans] == ["s"]
+
+
+async def test_metrics_are_delivered_then_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with Receiver() as receiver:
+        on = setup(metrics="otlp", endpoint=receiver.http)
+        async with LocalRuntime(echo) as rt:
+            await rt.call("echo", "x")
+        accepting = threading.Thread.start
+        monkeypatch.setattr(
+            threading.Thread,
+            "start",
+            lambda self: refused(self) if self.name == "aixgo-metrics" else accepting(self),
+        )
+        on.close()
+        monkeypatch.undo()
+        assert "aixgo.call.duration" in receiver.metrics
+
+
+def test_metrics_of_a_program_that_ends_without_closing_still_leave() -> None:
+    code = """
+import asyncio, sys
+from aixgo import LocalRuntime, agent
+from aixgo.observability import setup
+
+@agent
+async def echo(text: str) -> str:
+    return text
+
+async def main():
+    async with LocalRuntime(echo) as rt:
+        await rt.call("echo", "x")
+
+setup(metrics="otlp", prometheus="127.0.0.1:0", endpoint=sys.argv[1])
+asyncio.run(main())
+"""
+    with Receiver() as receiver:
+        done = subprocess.run(
+            [sys.executable, "-c", code, receiver.http],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "aixgo.call.duration" in receiver.metrics
 
 
 async def test_a_trace_that_is_sampled_out_sends_nothing() -> None:
