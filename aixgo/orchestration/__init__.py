@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
     from aixgo.orchestration.ensemble import Ensemble
+    from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
@@ -21,6 +22,7 @@ _HOMES = {
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
+    "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
     "Reflection": "aixgo.orchestration.reflection",
@@ -33,6 +35,7 @@ __all__ = [
     "Ensemble",
     "ErrorStrategy",
     "Limits",
+    "MapReduce",
     "Orchestrator",
     "Parallel",
     "Reflection",
