@@ -26,6 +26,8 @@ FACTS = (
     "agreement",
     "threshold",
     "tie_broken",
+    "decided_by",
+    "converged",
     "winner",
     "voting_strategy",
     "score",

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
 
 _HOMES = {
+    "Debate": "aixgo.orchestration.debate",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
@@ -26,6 +28,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Debate",
     "Ensemble",
     "ErrorStrategy",
     "Limits",

@@ -13,7 +13,6 @@ An `aggregator` agent gets the JSON object and answers in their place; a functio
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
@@ -24,7 +23,7 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._deliberation import ballots_of
+from aixgo.orchestration._deliberation import ballots_of, plain_payload
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Limits,
@@ -213,7 +212,7 @@ class Parallel(Orchestrator):
         found: dict[str, JSONValue] = {}
         for outcome in outcomes:
             if outcome.reply is not None:
-                found[outcome.target] = _json_payload(outcome.reply)
+                found[outcome.target] = plain_payload(outcome.reply)
             elif self.on_error == "keep":
                 found[outcome.target] = {"error": _error_entry(outcome.error)}
         return found
@@ -236,15 +235,6 @@ class Parallel(Orchestrator):
             winner=verdict.source,
             explanation=verdict.explanation,
         )
-
-
-def _json_payload(reply: Message) -> JSONValue:
-    payload = reply.payload
-    if not isinstance(payload, bytes):
-        return payload
-    return (
-        reply.text if reply.content_type.startswith("text/") else base64.b64encode(payload).decode()
-    )
 
 
 def _error_entry(error: AixgoError | None) -> JSONValue:
