@@ -50,6 +50,7 @@ from aixgo.errors.crossing import (
     partial_bytes,
     read_partial,
     rebuild_error,
+    words_for_anybody,
 )
 from aixgo.errors.delivery import (
     AttemptTimeout,
@@ -126,4 +127,5 @@ __all__ = [
     "partial_bytes",
     "read_partial",
     "rebuild_error",
+    "words_for_anybody",
 ]

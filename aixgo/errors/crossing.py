@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from aixgo.errors.agents import AgentFailed
+from aixgo.errors.agents import AgentFailed, AgentRefused
 from aixgo.errors.base import AixgoError, FieldValue
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "partial_bytes",
     "read_partial",
     "rebuild_error",
+    "words_for_anybody",
 ]
 
 PACKAGE = f"{__package__}."
@@ -65,6 +66,17 @@ def rebuild_error(
     if partial is not None:
         error.partial = read_partial(partial_bytes(partial))
     return error
+
+
+def words_for_anybody(error: AixgoError) -> str:
+    """What `error` may say where nobody asked for what agents say: what its class says of its fields, or "".
+
+    The words of a refusal are an agent's own, and may repeat what it was asked.
+    """
+    if not error.fields or isinstance(error, AgentRefused):
+        return ""
+    kind, fields = type(error).__name__, error.wire_fields()
+    return str(rebuild_error(kind, fields, agent=error.agent, error_id=error.error_id))
 
 
 def partial_bytes(partial: object) -> bytes:

@@ -25,13 +25,14 @@ from opentelemetry.trace import (
 
 from aixgo.context import CallContext
 from aixgo.contract import Agent
-from aixgo.errors import AixgoError
+from aixgo.errors import AixgoError, words_for_anybody
 from aixgo.ledger import Usage
 from aixgo.observability import conventions as names
 from aixgo.observability.content import Content
 from aixgo.observability.headers import current_or, note, remote_parent, span_context_of
 from aixgo.observability.patterns import pattern_attributes
 from aixgo.observability.quality import QualityScore
+from aixgo.observability.redaction import redact
 from aixgo.telemetry import (
     Call,
     Execution,
@@ -212,17 +213,21 @@ class Tracing:
     def _fail(
         self, work: Work, error: BaseException, span: trace.Span, attributes: Attributes
     ) -> None:
-        """The error of a span: its class and our text; a foreign one's text may hold anything."""
+        """The error of a span: its class, and what it may say; somebody's own words only with the content."""
         kind = attributes[names.ERROR_TYPE] = error_type(error, work.context)
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             span.set_status(
                 Status(StatusCode.ERROR, kind if kind == names.CANCELLED else "deadline")
             )
             return
-        text = str(error)[:MAX_ERROR] if isinstance(error, AixgoError) else type(error).__name__
+        text = ""
+        if isinstance(error, AixgoError):
+            own_words = self._content.captured
+            words = str(error) if own_words else words_for_anybody(error)
+            text = redact(words[: 2 * MAX_ERROR])[:MAX_ERROR]
         if isinstance(error, AixgoError) and error.error_id:
             attributes[names.ERROR_ID] = error.error_id
-        span.set_status(Status(StatusCode.ERROR, text))
+        span.set_status(Status(StatusCode.ERROR, text or type(error).__name__))
 
 
 class _Span:

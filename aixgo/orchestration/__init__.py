@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.parallel import Parallel
+    from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
     "Debate": "aixgo.orchestration.debate",
@@ -23,8 +25,10 @@ _HOMES = {
     "Limits": "aixgo.orchestration.base",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
+    "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
@@ -34,8 +38,10 @@ __all__ = [
     "Limits",
     "Orchestrator",
     "Parallel",
+    "Reflection",
     "Router",
     "Sequential",
+    "Swarm",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name

@@ -8,7 +8,6 @@ Below: voting, and the caller a pattern is given. Above: ensemble, debate, conse
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -49,7 +48,6 @@ __all__ = [
     "confidence",
     "fields_of",
     "is_tied",
-    "plain_payload",
     "reaches",
 ]
 
@@ -93,16 +91,6 @@ def confidence(reply: Message) -> float:
         if isinstance(found, (int, float)) and not isinstance(found, bool):
             return float(found)
     return 0.0
-
-
-def plain_payload(message: Message) -> JSONValue:
-    """What a message says as a JSON value: bytes that are no text as base64."""
-    payload = message.payload
-    if not isinstance(payload, bytes):
-        return payload
-    if message.content_type.startswith("text/"):
-        return message.text
-    return base64.b64encode(payload).decode()
 
 
 def fields_of(reply: Message) -> dict[str, JSONValue]:

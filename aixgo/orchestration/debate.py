@@ -28,9 +28,9 @@ from aixgo.orchestration._deliberation import (
     check_voices,
     fields_of,
     is_tied,
-    plain_payload,
     reaches,
 )
+from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Limits,
@@ -147,7 +147,7 @@ class Debate(Orchestrator):
     async def run(self, message: Message, caller: Caller) -> Message:
         """Hold the debate, then decide."""
         panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
-        question = plain_payload(message)
+        question = json_payload(message)
         said: dict[str, Message] = {}
         held: list[JSONValue] = []
         agreements: list[JSONValue] = []
@@ -164,7 +164,7 @@ class Debate(Orchestrator):
                 break
             newest = {**said, **replies}
             said = {agent: newest[agent] for agent in self._agents if agent in newest}
-            held.append({agent: plain_payload(reply) for agent, reply in replies.items()})
+            held.append({agent: json_payload(reply) for agent, reply in replies.items()})
             verdict = vote(ballots_of(said))
             agreements.append(verdict.agreement)
             alone = len(panel.agents) < 2
@@ -196,7 +196,7 @@ class Debate(Orchestrator):
     ) -> dict[str, Message]:
         """What each debater gets in a round."""
         arguments: dict[str, JSONValue] = {
-            agent: plain_payload(reply) for agent, reply in said.items()
+            agent: json_payload(reply) for agent, reply in said.items()
         }
         shared: dict[str, JSONValue] = {
             "question": question,

@@ -23,7 +23,8 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._deliberation import ballots_of, plain_payload
+from aixgo.orchestration._deliberation import ballots_of
+from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Limits,
@@ -212,7 +213,7 @@ class Parallel(Orchestrator):
         found: dict[str, JSONValue] = {}
         for outcome in outcomes:
             if outcome.reply is not None:
-                found[outcome.target] = plain_payload(outcome.reply)
+                found[outcome.target] = json_payload(outcome.reply)
             elif self.on_error == "keep":
                 found[outcome.target] = {"error": _error_entry(outcome.error)}
         return found

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from aixgo import telemetry
 from aixgo.context import CallContext
-from aixgo.errors import AgentRefused, AixgoError, rebuild_error
+from aixgo.errors import AixgoError, words_for_anybody
 from aixgo.ledger import Usage
 from aixgo.message import Message, new_id
 from aixgo.sessions.events import (
@@ -134,12 +134,7 @@ class Recorder:
             return ""
         if self._content:
             return self.content(str(error)) or ""
-        if not error.fields or isinstance(error, AgentRefused):
-            return ""  # its words are somebody's own
-        fields, agent = error.wire_fields(), error.agent
-        return str(
-            rebuild_error(type(error).__name__, fields, agent=agent, error_id=error.error_id)
-        )
+        return words_for_anybody(error)
 
     # -- runs -----------------------------------------------------------------------------------------
 

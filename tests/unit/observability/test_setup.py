@@ -10,7 +10,7 @@ import time
 import pytest
 
 from aixgo import LocalRuntime, agent, telemetry
-from aixgo.errors import ConfigError
+from aixgo.errors import AgentNotFound, AgentRefused, ConfigError
 from aixgo.observability import Settings, setup
 from tests.otlp import Receiver
 
@@ -100,6 +100,36 @@ async def test_messages_are_in_spans_only_when_asked_for_and_without_secrets(
         assert len(receiver.spans) == 2
         assert len(shown) == found
         assert "abcdefgh12345678" not in repr(receiver.spans)
+
+
+@pytest.mark.parametrize(("captured", "said"), [(False, "AgentRefused"), (True, "no: owls")])
+async def test_the_words_of_a_refusal_are_in_spans_only_when_content_is_asked_for(
+    captured: bool, said: str
+) -> None:
+    @agent
+    async def refuses(text: str) -> str:
+        raise AgentRefused(f"no: {text}")
+
+    with Receiver() as receiver:
+        async with (
+            setup(exporter="otlp", endpoint=receiver.http, capture_content=captured),
+            LocalRuntime(refuses) as rt,
+        ):
+            with pytest.raises(AgentRefused):
+                await rt.call("refuses", "owls")
+        assert [span.status for span in receiver.spans] == [said, said]
+        assert ("owls" in repr(receiver.spans)) is captured
+
+
+async def test_what_an_error_of_ours_says_of_its_fields_is_in_spans() -> None:
+    with Receiver() as receiver:
+        async with (
+            setup(exporter="otlp", endpoint=receiver.http),
+            LocalRuntime(echo) as rt,
+        ):
+            with pytest.raises(AgentNotFound):
+                await rt.call("ecco", "owls")
+        assert [span.status for span in receiver.spans] == ["no agent is called 'ecco'"]
 
 
 def test_closing_as_the_interpreter_ends_delivers_where_no_thread_can_begin_any_more(
