@@ -27,6 +27,8 @@ FACTS = (
     "agreement",
     "threshold",
     "tie_broken",
+    "decided_by",
+    "converged",
     "winner",
     "voting_strategy",
     "score",
