@@ -24,7 +24,7 @@ from aixgo.message import JSONValue
 from aixgo.observability.logs import setup_logs
 from aixgo.observability.redaction import hide
 from aixgo.observability.setup import join
-from aixgo.orchestration.base import Limits
+from aixgo.orchestration.base import Limits, Orchestrator
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.local import LocalRuntime
 from aixgo.runtime.options import RuntimeOptions
@@ -37,6 +37,7 @@ __all__ = [
     "WireOptions",
     "assemble",
     "open_runtime",
+    "orchestrators",
     "place",
     "wire_options",
 ]
@@ -221,12 +222,37 @@ def _classifier_model(
     return {"model": choice.model, "resilience": parts, **own_key}
 
 
+def orchestrators(config: Config) -> dict[str, Orchestrator]:
+    """The orchestrations of a file by name, to look at: no agent of theirs is built, no model is asked for.
+
+    Raises:
+        ConfigError: one cannot be built.
+    """
+    found = {}
+    for entry in config.orchestrations:
+        with _fault_of(config, entry):
+            made = _orchestrator(config, entry, {"model": "offline"})
+        if isinstance(made, Orchestrator):
+            found[entry.name] = made
+    return found
+
+
 def _orchestration(
     config: Config, entry: OrchestrationEntry, given: Overrides, policies: ModelPolicies
 ) -> Agent:
+    picks = _is_stand_in(config, entry) and len(entry.agents) > 1
+    asked = _classifier_model(config, entry, given, policies) if picks else {}
+    return _orchestrator(config, entry, asked)
+
+
+def _is_stand_in(config: Config, entry: OrchestrationEntry) -> bool:
+    return entry.name == config.supervisor and not has_pattern("supervisor")
+
+
+def _orchestrator(config: Config, entry: OrchestrationEntry, asked: Mapping[str, object]) -> Agent:
+    """An orchestration; `asked` is the model of a supervisor's classifier."""
     limits = Limits.from_config(cast("Mapping[str, object]", entry.limits))
-    if entry.name == config.supervisor and not has_pattern("supervisor"):
-        asked = _classifier_model(config, entry, given, policies) if len(entry.agents) > 1 else {}
+    if _is_stand_in(config, entry):
         return stand_in(config, entry, limits, asked)
     settings = cast("Mapping[str, object]", {**entry.config, **_transfers(config, entry)})
     pattern = pattern_class(entry.pattern)

@@ -9,7 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.base import (
+        END,
+        START,
+        Edge,
+        ErrorStrategy,
+        Limits,
+        Orchestrator,
+        Step,
+    )
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.mapreduce import MapReduce
@@ -20,7 +28,10 @@ if TYPE_CHECKING:
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
+    "END": "aixgo.orchestration.base",
+    "START": "aixgo.orchestration.base",
     "Debate": "aixgo.orchestration.debate",
+    "Edge": "aixgo.orchestration.base",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
@@ -30,11 +41,15 @@ _HOMES = {
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Step": "aixgo.orchestration.base",
     "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
+    "END",
+    "START",
     "Debate",
+    "Edge",
     "Ensemble",
     "ErrorStrategy",
     "Limits",
@@ -44,6 +59,7 @@ __all__ = [
     "Reflection",
     "Router",
     "Sequential",
+    "Step",
     "Swarm",
 ]
 

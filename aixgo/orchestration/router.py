@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Self, cast
 
 from aixgo.context import CallContext
@@ -11,11 +11,15 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
     Slot,
+    Step,
     ends_run,
     slot_name,
 )
@@ -101,6 +105,19 @@ class Router(Orchestrator):
             limits=limits,
             error_strategy=strategy,
         )
+
+    def edges(self) -> Iterable[Edge]:
+        """Who chooses, and between whom."""
+        choice = Step("route", "choice")
+        yield Edge(START, self._classifier)
+        yield Edge(self._classifier, choice)
+        for route, target in self._routes.items():
+            yield Edge(choice, target, route)
+        if self._fallback:
+            yield Edge(choice, self._fallback, "fallback", maybe=True)
+        for target in dict.fromkeys([*self._routes.values(), self._fallback]):
+            if target:
+                yield Edge(target, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Classify `message`, then have it answered."""
