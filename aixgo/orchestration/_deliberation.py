@@ -38,6 +38,7 @@ from aixgo.voting import Ballot
 
 __all__ = [
     "TOLERANCE",
+    "Ask",
     "Panel",
     "ballots_of",
     "check_known",
