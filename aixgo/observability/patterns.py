@@ -17,6 +17,7 @@ FACTS = (
     "agent_count",
     "step_count",
     "success_count",
+    "chunk_count",
     "category",
     "confidence",
     "routed_to",

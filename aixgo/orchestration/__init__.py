@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
+    from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
@@ -25,6 +26,7 @@ _HOMES = {
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
+    "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
     "Reflection": "aixgo.orchestration.reflection",
@@ -39,6 +41,7 @@ __all__ = [
     "Ensemble",
     "ErrorStrategy",
     "Limits",
+    "MapReduce",
     "Orchestrator",
     "Parallel",
     "Reflection",
