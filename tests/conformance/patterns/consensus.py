@@ -19,7 +19,7 @@ TASK = "how many?"
 def member(
     text: str, action: str = "", best: Callable[[Mapping[str, str]], str] | None = None
 ) -> Rule:
-    """Answers with `text`; then does `action` for the answer `best` chooses, or keeps its own; presents what is chosen."""
+    """Answers with `text`; then does `action` for the answer `best` chooses, or keeps its own; presents what won."""
 
     def rule(asked: JSONValue) -> JSONValue:
         if not isinstance(asked, dict):
