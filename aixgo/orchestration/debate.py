@@ -29,6 +29,7 @@ from aixgo.orchestration._deliberation import (
     fields_of,
     is_tied,
     reaches,
+    votes_of,
 )
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
@@ -266,7 +267,7 @@ class Debate(Orchestrator):
         converged = reaches(verdict.agreement, self.threshold)
         facts: dict[str, JSONValue] = {
             "agreement": verdict.agreement,
-            "votes": dict(verdict.votes),
+            "votes": votes_of(verdict),
             "converged": converged,
             "tie_broken": False,
         }

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from aixgo import CallContext, Message, agent
+from aixgo import Budget, CallContext, Message, Usage, agent
+from aixgo.agents import ChatAgent
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.message import JSONValue
 from aixgo.orchestration import Consensus, ErrorStrategy, Limits, Sequential
 from aixgo.runtime.local import LocalRuntime
-from aixgo.testing import RecordingAgent
+from aixgo.testing import RecordingAgent, ScriptedProvider
 
 KEEP: JSONValue = {"action": "keep"}
 
@@ -271,6 +272,15 @@ async def test_agents_that_never_stop_answering_do_not_settle_it() -> None:
         await result(voting(agents))
 
 
+async def test_votes_and_new_answers_are_read_from_text() -> None:
+    def spoken(message: Message) -> str:
+        return f"VOTE {supports('7')(message).payload['agent']}: better"  # type: ignore[index,call-overload]  # an object
+
+    agents = [says("a", "4", "NEW_ANSWER: 7", spoken), says("b", "5", "NEW_ANSWER: 6", spoken)]
+    reply = await result(voting(agents))
+    assert (reply.text, reply.metadata["reasons"]) == ("7", {"a": "better", "b": "better"})
+
+
 # -- presenting ------------------------------------------------------------------------------------------
 
 
@@ -340,6 +350,28 @@ async def test_time_that_is_up_ends_it_with_the_best_so_far() -> None:
     both = [agent(name=name)(answers_then_hangs) for name in ("a", "b")]
     reply = await result(Consensus("c", both, limits=Limits(timeout=0.2)))
     assert (reply.text, reply.metadata["stopped_by"]) == ("a", "timeout")
+
+
+async def test_a_budget_that_is_used_up_ends_it_with_the_best_so_far() -> None:
+    async def spends(asked: Message, context: CallContext) -> str:
+        assert context.purse is not None
+        await context.purse.reserve((0, 0, 1), context.agent)  # as a provider asks before it spends
+        context.charge(Usage(calls=1))
+        return context.agent
+
+    both = [agent(name=name)(spends) for name in ("a", "b")]
+    async with LocalRuntime(Consensus("c", both)) as rt:
+        reply = await rt.call("c", "?", budget=Budget(calls=2))
+    assert (reply.text, reply.metadata["stopped_by"]) == ("a", "budget")
+
+
+async def test_models_take_part_by_what_the_messages_tell_them() -> None:
+    def model(name: str, *replies: str) -> ChatAgent:
+        return ChatAgent(name, provider=ScriptedProvider(replies))
+
+    cat, dan = model("cat", "It is 4.", "KEEP", "It is 4!"), model("dan", "no", "REVISE: it is 4.")
+    reply = await result(Consensus("d", [cat, dan]))
+    assert (reply.text, reply.metadata["winner"]) == ("It is 4!", "cat")
 
 
 async def test_it_nests() -> None:
