@@ -24,7 +24,7 @@ from aixgo.cli.fleet import Fleet
 from aixgo.cli.invocation import explain, run_loop
 from aixgo.cli.logs import log_to_stderr, say
 from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel, Prometheus
-from aixgo.cli.running import Exit
+from aixgo.cli.opening import Exit
 from aixgo.cli.serve import DEFAULT_ADDRESS
 from aixgo.config import Config, load_config
 from aixgo.errors import AixgoError, ConfigError

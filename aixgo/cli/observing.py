@@ -33,6 +33,7 @@ Prometheus: TypeAlias = Annotated[
     str,
     typer.Option(
         "--prometheus",
+        envvar="AIXGO_PROMETHEUS",
         metavar="HOST:PORT",
         help="Where Prometheus finds the metrics; a port alone is one of this machine.",
     ),

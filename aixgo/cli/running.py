@@ -1,58 +1,30 @@
 """One run of a configuration, in this process or with a process per agent.
 
-`open_run` brings up what the run needs; `run_config` gives it an input, follows the answer along the
-outputs, and collects what comes out. Below: config, the runtimes, fleet. Above: `aixgo run`.
+`run_config` gives what `opening` brought up an input, follows the answer along the outputs, and collects what
+comes out. Below: opening. Above: `aixgo run`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-from aixgo.cli.fleet import START_TIMEOUT, Fleet
+from aixgo.cli.fleet import Fleet
 from aixgo.cli.logs import Tracebacks
-from aixgo.cli.progress import Observer, Progress, Step
+from aixgo.cli.opening import STOP_GRACE, Run, RunOptions, is_distributed, open_run
+from aixgo.cli.progress import Observer, Step
 from aixgo.cli.record import Record
-from aixgo.config import Config, Overrides, assemble, call_policies, place, wire_options
-from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded, Unavailable
-from aixgo.ledger import Budget, Ledger, Usage
+from aixgo.config import Config
+from aixgo.errors import AixgoError, ConfigError, DeadlineExceeded
+from aixgo.ledger import Ledger, Usage
 from aixgo.message import JSONValue, Message
-from aixgo.runtime.base import Runtime
-from aixgo.runtime.distributed import DistributedRuntime
-from aixgo.runtime.local import LocalRuntime
 
-__all__ = ["Exit", "Outcome", "Run", "RunOptions", "open_run", "run_config"]
+__all__ = ["Outcome", "RunOptions", "run_config"]
 
-STOP_GRACE = 5.0  # seconds calls may still take when a run ends
 SETTLE_TIMEOUT = 300.0  # seconds the rest of a flow may take, unless somebody said otherwise
-POLL = 0.02  # seconds between two questions whether a flow still has work
-EXIT_KEPT = 10_000  # messages of one exit, the newest ones
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class RunOptions:
-    """How a configuration is run."""
-
-    agent: str = ""
-    """The entry, if not the file's own."""
-    timeout: float | None = None
-    """Seconds the answer may take."""
-    duration: float | None = None
-    """Seconds a flow with producers goes on."""
-    budget: Budget | None = None
-    distributed: bool = False
-    overrides: Overrides = field(default_factory=Overrides)
-    flags: tuple[str, ...] = ()
-    """What child processes are started with besides."""
-    record: bool = False
-    """Whether its events are kept in the user's state directory."""
-    record_content: bool = False
-    """Whether inputs, answers and what tools were told are among them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,126 +70,6 @@ class Outcome:
         return str(self.metadata.get("pattern", ""))
 
 
-class Exit:
-    """Where a flow ends: an agent of the run that keeps what it is sent."""
-
-    role = "exit"
-
-    def __init__(self, name: str, arrived: Callable[[str, Message], None] | None = None) -> None:
-        self.name = name
-        self.messages: deque[Message] = deque(maxlen=EXIT_KEPT)
-        self._arrived = arrived
-
-    async def execute(self, message: Message) -> Message:
-        """Keep `message`."""
-        self.messages.append(message)
-        if self._arrived is not None:
-            self._arrived(self.name, message)
-        return message
-
-
-@dataclass(slots=True, kw_only=True)
-class Run:
-    """What `open_run` brought up."""
-
-    runtime: Runtime
-    exits: list[Exit]
-    progress: Progress
-    fleet: Fleet | None = None
-
-    async def settle(self) -> None:
-        """Return once no agent anywhere has a message left to work on."""
-        idle = 0  # one look does not do: a message may have moved behind our back
-        while idle < 2:
-            idle = idle + 1 if await self.runtime.pending() == 0 else 0
-            await asyncio.sleep(POLL)
-
-    async def end_producers(self, names: Sequence[str]) -> None:
-        """Have nothing more produced."""
-        if self.fleet is not None:
-            for name in names:
-                if isinstance(self.runtime, DistributedRuntime):
-                    await self.runtime.disconnect(name)
-            await self.fleet.end(names)
-            return
-        for name in names:
-            await self.runtime.unregister(name)
-
-
-@asynccontextmanager
-async def open_run(
-    config: Config,
-    options: RunOptions,
-    *,
-    producing: bool,
-    observer: Observer | None = None,
-    arrived: Callable[[str, Message], None] | None = None,
-    tracebacks: Tracebacks | None = None,
-    parts: Path | None = None,
-) -> AsyncIterator[Run]:
-    """A running runtime for a configuration, and its processes if it is to have any.
-
-    Args:
-        config: what to run.
-        options: how.
-        producing: whether producers are part of it.
-        observer: told of every call.
-        arrived: told of every message at an exit.
-        tracebacks: keeps what agents in other processes logged about their errors.
-        parts: a folder for the events of other processes, if they are recorded.
-
-    Raises:
-        ConfigError: the configuration cannot be run.
-        Unavailable: a process did not start.
-    """
-    progress = Progress(observer)
-    exits = [Exit(name, arrived) for name in config.exits]
-    peers = config.deployment.peers
-    producers = set(config.producers)
-    leaves = [
-        entry.name
-        for entry in config.agents
-        if entry.name not in peers and (producing or entry.name not in producers)
-    ]
-    entry_names = [o.name for o in config.orchestrations if o.name not in peers]
-    policies = call_policies(config)
-    if not _is_distributed(config, options):
-        placed = assemble(config, only={*leaves, *entry_names}, overrides=options.overrides)
-        runtime: Runtime = (
-            DistributedRuntime(
-                peers=peers,
-                **wire_options(config.deployment),
-                middleware=[progress.watch, *policies],
-                stop_grace=STOP_GRACE,
-            )
-            if peers
-            else LocalRuntime(middleware=[progress.watch, *policies], stop_grace=STOP_GRACE)
-        )
-        for item in exits:
-            await runtime.register(item)
-        await place(runtime, placed)
-        async with runtime:
-            yield Run(runtime=runtime, exits=exits, progress=progress)
-        return
-    placed = assemble(config, only=entry_names, overrides=options.overrides)
-    flags = (*options.flags, "--record-content") if options.record_content else options.flags
-    async with Fleet(config, leaves, flags, tracebacks or Tracebacks(), record=parts) as fleet:
-        runtime = DistributedRuntime(
-            peers={**peers, **fleet.peers},
-            address=fleet.entry_address,
-            **wire_options(config.deployment),
-            middleware=[progress.watch, *policies],
-            stop_grace=STOP_GRACE,
-        )
-        for item in exits:
-            await runtime.register(item)
-        await place(runtime, placed)
-        async with runtime:
-            await fleet.start([*entry_names, *config.exits])
-            await _until_healthy(runtime, fleet)
-            yield Run(runtime=runtime, exits=exits, progress=progress, fleet=fleet)
-
-
 async def run_config(
     config: Config,
     text: str | None,
@@ -255,7 +107,7 @@ async def run_config(
         config=str(config.path),
         entry=", ".join(entries or config.producers),
         model=given.overrides.model,
-        distributed=_is_distributed(config, given),
+        distributed=is_distributed(config, given),
     ) as record:
         async with open_run(
             config,
@@ -289,10 +141,6 @@ async def run_config(
             )
             record.conclude(reply, outcome.pattern)
         return outcome
-
-
-def _is_distributed(config: Config, options: RunOptions) -> bool:
-    return options.distributed or config.deployment.mode == "distributed"
 
 
 async def _answer(
@@ -373,24 +221,6 @@ async def _unless_lost(
     finally:
         task.cancel()
         await asyncio.wait((task,))
-
-
-async def _until_healthy(runtime: Runtime, fleet: Fleet) -> None:
-    """Return once every process answers health checks for its agent."""
-    states: dict[str, str] = {}
-    try:
-        async with asyncio.timeout(START_TIMEOUT):
-            while True:
-                health = await runtime.health()
-                states = {name: health["agents"].get(name, "unknown") for name in fleet.peers}
-                if all(state == "ready" for state in states.values()):
-                    return
-                if fleet.lost.done():
-                    raise fleet.lost.result()
-                await asyncio.sleep(POLL)
-    except TimeoutError as exc:
-        name, state = next((n, s) for n, s in states.items() if s != "ready")
-        raise Unavailable(name, f"its process is {state} after {START_TIMEOUT:g} s") from exc
 
 
 def _outputs(config: Config, name: str) -> tuple[str, ...]:

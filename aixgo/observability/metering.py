@@ -194,5 +194,5 @@ class Metering:
 
     def _pattern(self, name: str, value: Fact | None, *labels: str) -> None:
         """Record a fact of a run, if it is a number that can be added up."""
-        if isinstance(value, int | float) and value >= 0:
+        if isinstance(value, int | float) and value is not True and value >= 0:
             self._into[f"{names.ORCHESTRATION_PREFIX}{name}"](value, *labels)

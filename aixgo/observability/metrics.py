@@ -69,14 +69,16 @@ class Metrics:
 
     def begin_close(self) -> None:
         """Export all numbers for the last time, without waiting for that. Doing it twice is fine."""
-        if self._closing is None:
-            self._closing = threading.Thread(
-                target=self.provider.shutdown,
-                args=((CLOSE_TIMEOUT - LAST) * 1000,),
-                name="aixgo-metrics",
-                daemon=True,
-            )
+        if self._closing is not None:
+            return
+        within = (CLOSE_TIMEOUT - LAST) * 1000
+        self._closing = threading.Thread(
+            target=self.provider.shutdown, args=(within,), name="aixgo-metrics", daemon=True
+        )
+        try:
             self._closing.start()
+        except RuntimeError:  # Python 3.12 begins none while the interpreter ends
+            self.provider.shutdown(within)
 
     def close(self, ends: float) -> None:
         """Wait for that, at most until `ends`. Doing it twice is fine."""
@@ -85,7 +87,7 @@ class Metrics:
         self._closed = True
         self.begin_close()
         ends -= LAST / 2  # the rest is for ending what is closed after this
-        if self._closing is not None:
+        if self._closing is not None and self._closing.ident is not None:
             self._closing.join(max(0.0, ends - time.monotonic()))
         for reader in self._readers:
             if isinstance(reader, Periodic):

@@ -10,20 +10,42 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.debate import Debate
+    from aixgo.orchestration.ensemble import Ensemble
+    from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
+    from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
+    "Debate": "aixgo.orchestration.debate",
+    "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
+    "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
+    "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Swarm": "aixgo.orchestration.swarm",
 }
 
-__all__ = ["ErrorStrategy", "Limits", "Orchestrator", "Parallel", "Router", "Sequential"]
+__all__ = [
+    "Debate",
+    "Ensemble",
+    "ErrorStrategy",
+    "Limits",
+    "MapReduce",
+    "Orchestrator",
+    "Parallel",
+    "Reflection",
+    "Router",
+    "Sequential",
+    "Swarm",
+]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name
 

@@ -13,7 +13,6 @@ An `aggregator` agent gets the JSON object and answers in their place; a functio
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
@@ -24,6 +23,8 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._deliberation import ballots_of
+from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Limits,
@@ -36,7 +37,7 @@ from aixgo.orchestration.base import (
     too_few,
 )
 from aixgo.purse import Share, parallel_shares
-from aixgo.voting import STRATEGIES, Ballot, vote
+from aixgo.voting import STRATEGIES, vote
 
 __all__ = ["PATTERN", "Aggregate", "Aggregation", "OnError", "Parallel"]
 
@@ -222,7 +223,7 @@ class Parallel(Orchestrator):
         found: dict[str, JSONValue] = {}
         for outcome in outcomes:
             if outcome.reply is not None:
-                found[outcome.target] = _json_payload(outcome.reply)
+                found[outcome.target] = json_payload(outcome.reply)
             elif self.on_error == "keep":
                 found[outcome.target] = {"error": _error_entry(outcome.error)}
         return found
@@ -237,10 +238,7 @@ class Parallel(Orchestrator):
         ]
 
     def _vote(self, replies: Mapping[str, Message]) -> Message:
-        ballots = [
-            Ballot(target, _choice(reply), _confidence(reply)) for target, reply in replies.items()
-        ]
-        verdict = vote(ballots, self.voting_strategy)
+        verdict = vote(ballots_of(replies), self.voting_strategy)
         return replies[verdict.source].with_metadata(
             agreement=verdict.agreement,
             voting_strategy=verdict.strategy,
@@ -250,32 +248,8 @@ class Parallel(Orchestrator):
         )
 
 
-def _json_payload(reply: Message) -> JSONValue:
-    payload = reply.payload
-    if not isinstance(payload, bytes):
-        return payload
-    return (
-        reply.text if reply.content_type.startswith("text/") else base64.b64encode(payload).decode()
-    )
-
-
 def _error_entry(error: AixgoError | None) -> JSONValue:
     return {"class": type(error).__name__, "text": str(error)}
-
-
-def _choice(reply: Message) -> str:
-    """What a reply votes for: the category it states, else its text."""
-    category = reply.metadata.get("category")
-    return category if isinstance(category, str) else reply.text
-
-
-def _confidence(reply: Message) -> float:
-    payload = reply.payload
-    for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
-        found = place.get("confidence")
-        if isinstance(found, (int, float)) and not isinstance(found, bool):
-            return float(found)
-    return 0.0
 
 
 PATTERN = Parallel

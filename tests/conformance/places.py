@@ -96,6 +96,7 @@ class Fleet:
         self._sockets = sockets
         self._pairs: dict[Place, tuple[ServerProcess, ServerProcess]] = {}
         self._doomed: list[ServerProcess] = []
+        self._spared: dict[tuple[str, Place], list[ServerProcess]] = {}
         self._count = 0
 
     def pair(self, place: Place) -> tuple[ServerProcess, ServerProcess]:
@@ -132,10 +133,20 @@ class Fleet:
         )
 
     def doomed(self, side: str, place: Place, *, address: str = "") -> ServerProcess:
-        """A process that one test may kill, freeze or end."""
+        """A process that one test may kill, freeze or end; one that another test has spared, if there is any."""
+        spared = [] if address else self._spared.get((side, place), [])
+        while spared:
+            server = spared.pop()
+            if server.alive:
+                return server
         server = self.new(side, place, address=address)
         self._doomed.append(server)
         return server
+
+    def spare(self, side: str, place: Place, server: ServerProcess) -> None:
+        """Let another test have a doomed process, unless it has met its end."""
+        if server.alive:
+            self._spared.setdefault((side, place), []).append(server)
 
     def end(self) -> None:
         for server in self._doomed:

@@ -80,6 +80,11 @@ class ServerProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
     def wait(self) -> int:
         """Wait for its end; gives the exit code."""
         return self._process.wait(START)

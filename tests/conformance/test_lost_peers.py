@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -31,10 +31,22 @@ pytestmark = pytest.mark.parametrize(
 )
 
 
+def doomed(fleet: Fleet, place: Place) -> Iterator[ServerProcess]:
+    server = fleet.doomed("LEFT", place)
+    yield server
+    fleet.spare("LEFT", place, server)
+
+
 @pytest.fixture
-def left(fleet: Fleet, place: Place) -> ServerProcess:
-    """A process of its own that a test may do anything to; it is ended with the test run."""
-    return fleet.doomed("LEFT", place)
+def left(fleet: Fleet, place: Place) -> Iterator[ServerProcess]:
+    """A process that a test may do anything to; one that is still there goes to the next test."""
+    yield from doomed(fleet, place)
+
+
+@pytest.fixture
+def other(fleet: Fleet, place: Place) -> Iterator[ServerProcess]:
+    """Another one."""
+    yield from doomed(fleet, place)
 
 
 @asynccontextmanager
@@ -161,9 +173,8 @@ async def test_a_peer_that_falls_silent_is_noticed_within_five_seconds(
 
 
 async def test_calls_are_spread_over_replicas_and_go_on_when_one_is_killed(
-    place: Place, left: ServerProcess, fleet: Fleet, gates: Gates
+    place: Place, left: ServerProcess, other: ServerProcess, gates: Gates
 ) -> None:
-    other = fleet.doomed("LEFT", place)
     async with calling(place, left.address, other.address) as rt:
         calls = [
             asyncio.create_task(rt.call("waits", {"gates": gates.path, "note": n}))
@@ -218,9 +229,8 @@ async def test_sigterm_lets_calls_in_flight_finish_and_refuses_new_ones(
 
 
 async def test_no_call_fails_when_one_replica_of_two_is_restarted(
-    place: Place, left: ServerProcess, fleet: Fleet
+    place: Place, left: ServerProcess, other: ServerProcess
 ) -> None:
-    other = fleet.doomed("LEFT", place)
     async with calling(place, left.address, other.address) as rt, asyncio.timeout(HANG):
         outcomes: asyncio.Queue[object] = asyncio.Queue()
         going = True
@@ -244,11 +254,9 @@ async def test_no_call_fails_when_one_replica_of_two_is_restarted(
 
 
 async def test_a_key_is_never_run_again_elsewhere_when_its_replica_is_gone(
-    place: Place, left: ServerProcess, fleet: Fleet, gates: Gates, tmp_path: Path
+    place: Place, left: ServerProcess, other: ServerProcess, gates: Gates, tmp_path: Path
 ) -> None:
-    replicas = {left.address: left}
-    other = fleet.doomed("LEFT", place)
-    replicas[other.address] = other
+    replicas = {left.address: left, other.address: other}
     task = {"file": str(tmp_path / "effects"), "gates": gates.path}
     key = new_id()
     async with calling(place, *replicas) as rt:

@@ -42,7 +42,7 @@ def fleet(image: float) -> Iterator[Fleet]:
         serving = {c for service in SERVING for c in fleet.containers(service.name)}
         healthy = fleet.wait_until_healthy(began, serving)
         print(f"\nimage {image_size() / 1e6:.0f} MB, built in {image:.0f} s; ", end="")
-        print(f"{len(SERVING)} services healthy {healthy:.0f} s after they were started")
+        print(f"{len(serving)} containers healthy {healthy:.0f} s after they were started")
         yield fleet
     finally:
         fleet.compose("down", "-v", "--remove-orphans", "-t", "5", check=False)
@@ -120,6 +120,18 @@ def test_stopping_a_replica_under_load_loses_no_call(fleet: Fleet, answer: str) 
     assert calls.failures == {}
     assert set(calls.answers) == {answer.rstrip("\n")}
     assert code == "0", "it drained, and was not killed at the end of its grace"
+
+
+def test_a_third_replica_under_load_comes_and_goes_without_a_lost_call(fleet: Fleet) -> None:
+    with fleet.load(TEXT) as load:
+        load.after(50)
+        began = time.time()
+        fleet.compose("up", "-d", "--no-build", "--scale", "keywords=3")
+        fleet.wait_until_healthy(began, [fleet.containers("keywords")[-1]])
+        load.after(50)
+        fleet.compose("up", "-d", "--no-build", "--scale", "keywords=2")
+        assert load.after(50).failures == {}
+    assert len(fleet.containers("keywords")) == 2
 
 
 def test_killing_a_replica_under_load_loses_no_more_than_what_it_was_working_on(

@@ -1,11 +1,15 @@
 """Commands as a user gives them: real processes in a checkout, with `aixgo` on the path."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from aixgo.cli import run_verb
+from tests.inside import inside
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples" / "demo"
@@ -45,6 +49,17 @@ def run(
         timeout=timeout,
         check=False,
     )
+
+
+def demo_inside(**changes: str) -> subprocess.CompletedProcess[str]:
+    """The demo in this process, for what ends before there are any agents."""
+    program = runpy.run_path(str(DEMO / "run.py"), run_name="demo")
+    return inside(program["main"], environment(**changes))
+
+
+def aixgo_inside(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`aixgo ARGUMENTS…` in this process."""
+    return inside(lambda: run_verb([*arguments]), environment())
 
 
 def aixgo(*arguments: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import DEMO, aixgo, demo_of, run
+from tests.e2e.commands import DEMO, aixgo_inside, demo_inside, demo_of, run
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def test_the_commands_it_ends_with_show_its_two_runs(
 ) -> None:
     here, many = re.findall(r"trace ([0-9a-f]{8})    in ", on_the_guide.stdout)
     for name in (here, many):
-        done = run(aixgo("trace", name, "--json"))
+        done = aixgo_inside("trace", name, "--json")
         assert done.returncode == 0, done.stderr
         shown = json.loads(done.stdout)
         assert (shown["status"], shown["distributed"]) == ("ok", name == many)
@@ -109,7 +109,7 @@ def test_a_document_that_cannot_be_read_is_refused_with_the_reason(
     document = tmp_path / "document.md"
     if content is not None:
         document.write_bytes(content)
-    done = run_demo(DOC=str(document))
+    done = demo_inside(DOC=str(document), MODEL="")
     assert done.returncode == code
     assert re.search(rf"^error: .*{re.escape(text)}", done.stderr, re.MULTILINE)
     assert "Traceback" not in done.stderr
@@ -123,7 +123,7 @@ def test_a_document_that_cannot_be_read_is_refused_with_the_reason(
     ],
 )
 def test_a_model_that_is_not_there_is_refused_and_not_replaced(model: str, says: str) -> None:
-    done = run_demo(MODEL=model, OPENAI_API_KEY="")
+    done = demo_inside(DOC="", MODEL=model, OPENAI_API_KEY="")
     assert done.returncode == 1
     assert "error: examples/demo/config.yaml:" in done.stderr
     assert says in done.stderr

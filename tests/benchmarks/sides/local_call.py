@@ -7,7 +7,7 @@ from typing import cast
 from aixgo import LocalRuntime, Message
 from tests.benchmarks.side import Call, Work, measure, works_of
 from tests.benchmarks.sides.echo import echo
-from tests.benchmarks.sides.observing import observed
+from tests.benchmarks.sides.observing import observed, settle
 
 
 @asynccontextmanager
@@ -18,7 +18,8 @@ async def local() -> AsyncIterator[Mapping[str, Work]]:
             message = Message(text)
             return lambda: runtime.call(target, message)
 
-        yield works_of(prepare, lambda reply: cast("Message", reply).text)
+        works = works_of(prepare, lambda reply: cast("Message", reply).text)
+        yield {**works, "settle": settle}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """What a side is told about traces and metrics, by the environment: `BENCH_OBSERVED` and `BENCH_COLLECTOR`."""
 
+import asyncio
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from aixgo.observability import Settings, setup
+from aixgo import agent
+from aixgo.observability import Observability, Settings, setup
+from tests.benchmarks.side import Figures
 
 COLLECTOR = os.environ.get("BENCH_COLLECTOR", "")
 
@@ -15,8 +18,30 @@ WAYS: Mapping[str, Settings] = {
     "metrics": Settings(metrics="otlp", endpoint=COLLECTOR, metrics_export_interval=1),
 }
 
+_on: list[Observability] = []
 
-def observed() -> AbstractContextManager[object]:
-    """What is on while the side works; nothing was ever set up where `BENCH_OBSERVED` is empty."""
+
+@contextmanager
+def observed() -> Iterator[None]:
+    """Have on what is to be while the side works; nothing is ever set up where `BENCH_OBSERVED` is empty."""
     way = os.environ.get("BENCH_OBSERVED")
-    return setup(WAYS[way]) if way else nullcontext()
+    if not way:
+        yield
+        return
+    with setup(WAYS[way]) as on:
+        _on.append(on)
+        yield
+
+
+async def settle() -> Figures:
+    """Export what waits, so that it costs nobody else's round."""
+    for on in _on:
+        await asyncio.to_thread(on.flush)
+    return {}
+
+
+@agent
+async def settles(text: str) -> str:
+    """The same, for who calls from another process."""
+    await settle()
+    return text

@@ -11,10 +11,10 @@ from typing import cast
 from aixgo import DistributedRuntime, Message
 from aixgo.rpc.transports import open_link
 from tests.benchmarks.side import Call, Figures, Work, chunks, measure, works_of
-from tests.benchmarks.sides.observing import observed
+from tests.benchmarks.sides.observing import observed, settle
 from tests.benchmarks.sides.securing import secured
 
-AGENTS = ("echo", "jitter", "tasks", "tokens")
+AGENTS = ("echo", "jitter", "tasks", "tokens", "settles")
 
 
 @asynccontextmanager
@@ -46,6 +46,10 @@ async def remote() -> AsyncIterator[Mapping[str, Work]]:
                 "frames": runtime.metrics()["wire"]["frames_sent"] - written,
             }
 
+        async def both_settle() -> Figures:
+            await runtime.call("settles", "")
+            return await settle()
+
         async def idle(number: int) -> Figures:
             for _ in range(number):
                 link = open_link(transport, address)
@@ -59,6 +63,7 @@ async def remote() -> AsyncIterator[Mapping[str, Work]]:
             "chunks": partial(chunks, pieces),
             "fan": fan,
             "idle": idle,
+            "settle": both_settle,
         }
 
 

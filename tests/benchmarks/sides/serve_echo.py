@@ -8,7 +8,7 @@ import sys
 from aixgo import Agent, Message, agent, serve
 from tests.benchmarks.side import run
 from tests.benchmarks.sides.echo import echo, jitter, tasks, tokens
-from tests.benchmarks.sides.observing import observed
+from tests.benchmarks.sides.observing import observed, settles
 from tests.benchmarks.sides.securing import secured
 
 
@@ -25,7 +25,7 @@ if __name__ == "__main__":
     with observed():
         run(
             serve(
-                *(echo, jitter, tasks, tokens),
+                *(echo, jitter, tasks, tokens, settles),
                 *map(another, range(more)),
                 address="127.0.0.1:0",
                 ready=lambda runtime: print(runtime.address, flush=True),

@@ -1,14 +1,14 @@
 """Real `aixgo` processes, for the tests of this folder."""
 
-import io
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 
+import tests.inside
 from aixgo.cli import run_verb
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,20 +35,9 @@ def inside(
     *arguments: object, stdin: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end in this process, which saves most of a second: what it starts are processes."""
-    given = list(map(str, arguments))
-    before = dict(os.environ)
-    os.environ.update({**ENVIRONMENT, **environment})
-    said = io.StringIO(), io.StringIO()
-    entered = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
-    kept, sys.stdin = sys.stdin, entered
-    try:
-        with redirect_stdout(said[0]), redirect_stderr(said[1]):
-            code = run_verb(given)
-    finally:
-        sys.stdin = kept
-        os.environ.clear()
-        os.environ.update(before)
-    return subprocess.CompletedProcess(given, code, said[0].getvalue(), said[1].getvalue())
+    return tests.inside.inside(
+        lambda: run_verb([*map(str, arguments)]), {**ENVIRONMENT, **environment}, stdin=stdin
+    )
 
 
 @contextmanager

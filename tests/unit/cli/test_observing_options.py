@@ -120,6 +120,16 @@ def test_a_variable_says_what_the_option_does_and_the_option_stands_over_it(
     assert "aixgo.agents.logger" in {line["logger"] for line in lines}
 
 
+def test_a_variable_says_where_prometheus_finds_a_service(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIXGO_PROMETHEUS", "nowhere")
+    assert run_verb(["run", str(file), "-i", "hi", "--no-record"]) == 1
+    assert "--prometheus" in capsys.readouterr().err
+    monkeypatch.setenv("AIXGO_PROMETHEUS", "127.0.0.1:0")
+    assert run_verb(["run", str(file), "-i", "hi", "--no-record"]) == 0
+
+
 def test_variables_alone_have_run_contact_nothing(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

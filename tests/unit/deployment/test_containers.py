@@ -1,8 +1,11 @@
 """services/Dockerfile and docker-compose.yml: what the files themselves promise. `make test-compose` runs them."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -155,3 +158,22 @@ def test_both_generations_of_compose_take_the_file() -> None:
     )
     for name in SERVICES:
         assert not {"deploy", "develop"} & set(compose_file()["services"][name])
+
+
+def test_without_a_docker_engine_one_is_told_what_to_install(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    docker.chmod(0o755)
+    done = subprocess.run(
+        ["make", "--old-file=venv", "test-compose"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert (
+        "No Docker engine answers. On Debian: apt install docker.io docker-compose" in done.stderr
+    )

@@ -296,15 +296,23 @@ def test_prod_runs_two_of_everything_and_asks_for_the_models_key() -> None:
     assert {"secretRef": {"name": "models"}} in given, "and not optional"
 
 
-def test_prod_lets_traces_out_to_where_they_are_sent() -> None:
+def test_prod_lets_traces_out_and_metrics_be_fetched_where_they_are() -> None:
     objects = built("prod")
     (fleet,) = of_kind(objects, "ConfigMap").values()
     collector = urlsplit(fleet["data"]["AIXGO_OTEL"])
-    (rule,) = of_kind(objects, "NetworkPolicy")["traces"]["spec"]["egress"]
-    assert {"port": collector.port, "protocol": "TCP"} in rule["ports"]
-    (peer,) = rule["to"]
+    policy = of_kind(objects, "NetworkPolicy")["observability"]["spec"]
+    (out,), (fetched,) = policy["egress"], policy["ingress"]
+    assert {"port": collector.port, "protocol": "TCP"} in out["ports"]
+    (peer,) = out["to"]
     namespace = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
     assert str(collector.hostname).split(".")[1] == namespace
+
+    port = int(fleet["data"]["AIXGO_PROMETHEUS"].rpartition(":")[2])
+    assert fetched == {"from": out["to"], "ports": [{"port": port, "protocol": "TCP"}]}
+    for deployment in of_kind(objects, "Deployment").values():
+        assert {"name": "metrics", "containerPort": port} in container(deployment)["ports"]
+        said = deployment["spec"]["template"]["metadata"]["annotations"]
+        assert said == {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
 
 
 def test_the_secrets_of_the_guide_are_those_that_prod_refers_to(tmp_path: Path) -> None:

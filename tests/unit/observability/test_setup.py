@@ -149,6 +149,54 @@ def test_closing_as_the_interpreter_ends_delivers_where_no_thread_can_begin_any_
         assert [span.name for span in receiver.spans] == ["s"]
 
 
+async def test_metrics_are_delivered_then_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with Receiver() as receiver:
+        on = setup(metrics="otlp", endpoint=receiver.http)
+        async with LocalRuntime(echo) as rt:
+            await rt.call("echo", "x")
+        accepting = threading.Thread.start
+        monkeypatch.setattr(
+            threading.Thread,
+            "start",
+            lambda self: refused(self) if self.name == "aixgo-metrics" else accepting(self),
+        )
+        on.close()
+        monkeypatch.undo()
+        assert "aixgo.call.duration" in receiver.metrics
+
+
+def test_metrics_of_a_program_that_ends_without_closing_still_leave() -> None:
+    code = """
+import asyncio, sys
+from aixgo import LocalRuntime, agent
+from aixgo.observability import setup
+
+@agent
+async def echo(text: str) -> str:
+    return text
+
+async def main():
+    async with LocalRuntime(echo) as rt:
+        await rt.call("echo", "x")
+
+setup(metrics="otlp", prometheus="127.0.0.1:0", endpoint=sys.argv[1])
+asyncio.run(main())
+"""
+    with Receiver() as receiver:
+        done = subprocess.run(
+            [sys.executable, "-c", code, receiver.http],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "aixgo.call.duration" in receiver.metrics
+
+
 async def test_a_trace_that_is_sampled_out_sends_nothing() -> None:
     with Receiver() as receiver:
         async with (

@@ -1,0 +1,306 @@
+"""What patterns share whose agents decide together: asking a panel, answers and their weight, who stands for what.
+
+The order agents answer in never shows: whoever asks gets replies in the order the agents were given, and every inner
+call has its key before the first is made.
+
+Below: voting, and the caller a pattern is given. Above: ensemble, debate, consensus; parallel for its votes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from aixgo.context import CallContext
+from aixgo.contract import Caller
+from aixgo.errors import (
+    AgentRefused,
+    AixgoError,
+    BudgetExceeded,
+    ConfigError,
+    DeadlineExceeded,
+    LimitExceeded,
+    nearest,
+)
+from aixgo.message import JSONValue, Message, Payload
+from aixgo.orchestration._attempts import ends_run
+from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._partial import described
+from aixgo.orchestration._strategy import ErrorStrategy
+from aixgo.purse import Share, parallel_shares
+from aixgo.voting import Ballot
+
+__all__ = [
+    "TOLERANCE",
+    "Panel",
+    "ballots_of",
+    "check_known",
+    "check_part",
+    "check_voices",
+    "check_weights",
+    "choice",
+    "confidence",
+    "fields_of",
+    "is_tied",
+    "reaches",
+]
+
+T = TypeVar("T")
+
+FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
+
+TOLERANCE = 1e-9
+"""How far below a threshold an agreement may be and still reach it: 2/3 of 3 agents are 2."""
+
+STOPS: Mapping[type[AixgoError], str] = {
+    DeadlineExceeded: "timeout",
+    BudgetExceeded: "budget",
+    LimitExceeded: "limit",
+}
+
+MOST = 0.9
+"""Of the time left, what a round may take that could be done without: the rest is for giving an answer."""
+
+Ask: TypeAlias = Callable[[Message | Payload, str], Awaitable[Message]]
+"""Asks one agent of a panel: the message, and what is put behind the key of its turn."""
+
+
+# -- what a reply says -----------------------------------------------------------------------------------
+
+
+def choice(reply: Message) -> str:
+    """What a reply votes for: the category of its metadata, or of its JSON payload, else its text."""
+    payload = reply.payload
+    for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
+        if isinstance(category := place.get("category"), str):
+            return category
+    return reply.text
+
+
+def confidence(reply: Message) -> float:
+    """How sure a reply says it is, in its metadata or its JSON payload; 0 when it does not."""
+    payload = reply.payload
+    for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
+        found = place.get("confidence")
+        if isinstance(found, (int, float)) and not isinstance(found, bool):
+            return float(found)
+    return 0.0
+
+
+def fields_of(reply: Message) -> dict[str, JSONValue]:
+    """The JSON object a reply is, or is the text of, in a code fence too; empty when there is none."""
+    payload = reply.payload
+    if isinstance(payload, dict):
+        return payload
+    if not isinstance(payload, str):
+        return {}
+    found = FENCE.fullmatch(payload.strip())
+    try:
+        read = msgspec.json.decode(found[1] if found else payload)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def ballots_of(
+    replies: Mapping[str, Message], weights: Mapping[str, float] | None = None
+) -> list[Ballot]:
+    """A ballot for each reply; with `weights` they count in place of what the replies state, 1 for the others."""
+    return [
+        Ballot(agent, choice(reply), confidence(reply) if not weights else weights.get(agent, 1.0))
+        for agent, reply in replies.items()
+    ]
+
+
+def is_tied(votes: Iterable[float]) -> bool:
+    """Whether more than one has the most votes."""
+    found = list(votes)
+    return sum(math.isclose(one, max(found), abs_tol=TOLERANCE) for one in found) > 1
+
+
+def reaches(agreement: float, threshold: float) -> bool:
+    """Whether an agreement is at least a threshold, but for rounding."""
+    return agreement >= threshold - TOLERANCE
+
+
+# -- asking ----------------------------------------------------------------------------------------------
+
+
+class Panel:
+    """The agents of one run, asked together; who fails is noted in `errors` and asked no more.
+
+    With an error strategy that does not go on, the first failure is raised.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        agents: Sequence[str],
+        timeout: float | None,
+        strategy: ErrorStrategy | None,
+    ) -> None:
+        self.agents = list(agents)
+        """Those that can still be asked, in the order they were given."""
+        self.asked = len(agents)
+        self.errors: dict[str, JSONValue] = {}
+        self.ended: AixgoError | None = None
+        """What ended the run while it was asked: a limit, a budget, or that its time is up."""
+        self._caller = caller
+        self._timeout = timeout
+        self._strict = strategy is not None and not strategy.goes_on
+        self._last: AixgoError | None = None
+
+    async def hear(
+        self, step: str, message: Mapping[str, Message] | Message, *, extra: bool = False
+    ) -> dict[str, Message]:
+        """The replies to `message`, or to the one of each agent."""
+
+        async def read(agent: str, ask: Ask) -> Message:
+            return await ask(message if isinstance(message, Message) else message[agent], "")
+
+        return await self.turn(step, read, extra=extra)
+
+    async def turn(
+        self,
+        step: str,
+        read: Callable[[str, Ask], Awaitable[T]],
+        *,
+        extra: bool = False,
+    ) -> dict[str, T]:
+        """What `read` makes of each agent, all at once; it may ask its agent more than once.
+
+        An `extra` turn could be done without, and so leaves some of the time that is left.
+        """
+        context = CallContext.current()
+        agents = list(self.agents)
+        keys = [context.child_key(f"{step}/{agent}") for agent in agents]
+        times = [] if self._timeout is None else [self._timeout]
+        if extra:
+            times.append(MOST * context.remaining)
+        found: dict[str, T] = {}
+
+        async def one(agent: str, key: str, share: Share) -> None:
+            async def ask(message: Message | Payload, suffix: str) -> Message:
+                part = share if not suffix else Fraction(1, len(agents))
+                return await self._caller.call(
+                    agent,
+                    message,
+                    timeout=min(times, default=None),
+                    key=f"{key}{suffix}",
+                    share=part,
+                )
+
+            try:
+                found[agent] = await read(agent, ask)
+            except AixgoError as exc:
+                if self._strict:
+                    raise
+                failed[agent] = exc
+
+        failed: dict[str, AixgoError] = {}
+        shares = parallel_shares(len(agents))
+        calls = zip(agents, keys, shares, strict=True)
+        await all_or_first_failure([partial(one, *call) for call in calls])
+        for agent in agents:
+            if (error := failed.get(agent)) is not None:
+                self._note(agent, error, context)
+        return {agent: found[agent] for agent in agents if agent in found}
+
+    def _note(self, agent: str, error: AixgoError, context: CallContext) -> None:
+        self.errors[agent] = described(error)
+        self._last = error
+        if ends_run(error, context):
+            self.ended = error
+        self.agents.remove(agent)
+
+    @property
+    def stopped_by(self) -> str:
+        """Why nobody is left to go on: `timeout`, `budget`, `limit`, or `failures`."""
+        for kind, name in STOPS.items():
+            if isinstance(self._last, kind):
+                return name
+        return "failures"
+
+    def check(self, name: str, count: int, needed: int) -> None:
+        """Raise unless `needed` of the agents answered.
+
+        Raises:
+            AgentRefused: too few did; the text names those that failed.
+        """
+        if count >= needed:
+            return
+        CallContext.current().check_deadline()  # when it passed, that is why they failed
+        causes = "; ".join(
+            f"{agent}: {error['class']}"
+            for agent, error in self.errors.items()
+            if isinstance(error, dict)
+        )
+        if self.ended is not None:
+            raise self.ended
+        text = (
+            f"all {self.asked} agents of {name!r} failed: {causes}"
+            if not count
+            else f"only {count} of {self.asked} agents of {name!r} answered, {needed} are needed: {causes}"
+        )
+        raise AgentRefused(text) from self._last
+
+
+# -- what is refused when it is made ---------------------------------------------------------------------
+
+
+def check_voices(where: str, agents: Sequence[str], least: int = 1) -> None:
+    """Refuse a panel that is too small, or in which one would have two voices.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if len(agents) < least:
+        number = "one agent" if least == 1 else f"{least} agents"
+        raise ConfigError(f"{where} needs at least {number}, and has {len(agents)}")
+    if len(set(agents)) < len(agents):
+        twice = next(agent for agent in agents if agents.count(agent) > 1)
+        raise ConfigError(f"{where}: {twice!r} is given twice; an agent has one voice")
+
+
+def check_part(where: str, name: str, value: float, *, zero: bool = False) -> None:
+    """Refuse a number that is no part of a whole.
+
+    Raises:
+        ConfigError: it is not from 0 to 1, or 0 where that would decide nothing.
+    """
+    if not 0 <= value <= 1 or not (value or zero):
+        bounds = "from 0 to 1" if zero else "above 0 and at most 1"
+        raise ConfigError(f"{where}: {name} is {value}; it must be {bounds}")
+
+
+def check_known(where: str, name: str, given: Iterable[str], agents: Sequence[str]) -> None:
+    """Refuse a setting for an agent that is not there.
+
+    Raises:
+        ConfigError: `given` names one; the text has the nearest, or all there are.
+    """
+    for agent in given:
+        if agent not in agents:
+            near = nearest(agent, agents)
+            hint = f"did you mean {near!r}?" if near else f"it has: {', '.join(agents)}"
+            raise ConfigError(f"{where}: {name}: it has no agent {agent!r}; {hint}")
+
+
+def check_weights(where: str, weights: Mapping[str, float], agents: Sequence[str]) -> None:
+    """Refuse weights of absent agents, and those that are no weights.
+
+    Raises:
+        ConfigError: there is one; the text names the agent.
+    """
+    check_known(where, "weights", weights, agents)
+    for agent, weight in weights.items():
+        if not 0 < weight < math.inf:
+            raise ConfigError(
+                f"{where}: weights: that of {agent!r} is {weight}; a weight is finite and above 0"
+            )

@@ -1,0 +1,177 @@
+"""Ensemble: several agents answer the same message, and a vote decides which answer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self, cast
+
+from aixgo.context import CallContext
+from aixgo.contract import Caller
+from aixgo.errors import AgentRefused, ConfigError
+from aixgo.keys import Key
+from aixgo.message import JSONValue, Message
+from aixgo.orchestration._deliberation import (
+    Panel,
+    ballots_of,
+    check_part,
+    check_voices,
+    check_weights,
+    is_tied,
+    reaches,
+)
+from aixgo.orchestration.base import (
+    ErrorStrategy,
+    Limits,
+    OnFailure,
+    Orchestrator,
+    Slot,
+    slot_name,
+)
+from aixgo.voting import DEFAULT_CONFIDENCE, STRATEGIES, Verdict, vote
+
+__all__ = ["PATTERN", "Ensemble"]
+
+THRESHOLD = 0.5
+SHOWN = 60  # characters of an answer that an error repeats
+
+
+class Ensemble(Orchestrator):
+    """One answer of several, by vote.
+
+    Agents vote with `category` of their metadata or JSON payload, else with their text; texts that differ in case or
+    blanks are the same. The answer is the winner's reply. What has to reach `threshold` is the agreement: the
+    winner's part of the votes (`majority`), or of the weights (`weighted`); under `confidence` how sure the winner
+    is, and `unanimous` admits no other answer. When it does not, or two differ, `fallback` gets the original message
+    and answers, and without one the run fails.
+
+    `weights` are for `weighted`, where they take the place of the confidence a reply states; who has none counts 1.
+    `timeout` is in seconds, for each agent. Ties are broken by mean confidence where the strategy counts votes, then by
+    the order of the agents. An agent that fails has no vote; with fewer votes than `min_successes` the run fails.
+
+    Metadata: `agent_count`, `success_count`, `voting_strategy`, `agreement`, `threshold`, `votes` (answer → votes or
+    weight), `winner`, `explanation`, `tie_broken`, `used_fallback`, and `errors` (agent → class and text).
+    """
+
+    pattern = "ensemble"
+    config_keys: ClassVar[Mapping[str, Key]] = {
+        "voting_strategy": Key(
+            "text", "how the vote is decided", choices=tuple(STRATEGIES), default="majority"
+        ),
+        "threshold": Key(
+            "number", "agreement the answer needs", default=THRESHOLD, minimum=0, maximum=1
+        ),
+        "weights": Key("numbers", "of `weighted`: agent → what its vote counts"),
+        "fallback": Key("slot", "the agent that answers when the others do not agree"),
+        "models": Key("slots", "agents that vote, after those of `agents`"),
+        "min_successes": Key("integer", "votes the run needs", default=1, minimum=1),
+        "timeout": Key("duration", "time for each agent", minimum=0),
+    }
+
+    def __init__(
+        self,
+        name: str,
+        agents: Sequence[Slot],
+        *,
+        voting_strategy: str = "majority",
+        threshold: float = THRESHOLD,
+        weights: Mapping[str, float] | None = None,
+        fallback: Slot | None = None,
+        min_successes: int | None = None,
+        timeout: float | None = None,
+        description: str = "",
+        limits: Limits | None = None,
+        error_strategy: ErrorStrategy | OnFailure | None = None,
+    ) -> None:
+        slots = [*agents, *([fallback] if fallback is not None else [])]
+        super().__init__(
+            name, slots, description=description, limits=limits, error_strategy=error_strategy
+        )
+        where = f"ensemble {name!r}"
+        self._agents = [slot_name(slot, where) for slot in agents]
+        self._fallback = slot_name(fallback, where) if fallback is not None else ""
+        check_voices(where, self._agents)
+        if self._fallback in self._agents:
+            raise ConfigError(
+                f"{where}: the fallback {self._fallback!r} votes too; it answers when the votes do not agree"
+            )
+        if voting_strategy not in STRATEGIES:
+            raise ConfigError(
+                f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
+            )
+        check_part(where, "threshold", threshold, zero=True)
+        if weights and voting_strategy != "weighted":
+            raise ConfigError(
+                f"{where}: weights go with voting_strategy 'weighted', not with {voting_strategy!r}"
+            )
+        self.weights = dict(weights or {})
+        check_weights(where, self.weights, self._agents)
+        strategy = self.error_strategy
+        if min_successes is None:
+            min_successes = 1 if strategy is None else strategy.needed
+        if not 1 <= min_successes <= len(self._agents):
+            raise ConfigError(
+                f"{where}: min_successes is {min_successes} of {len(self._agents)} agents"
+            )
+        self.min_successes = min_successes
+        self.voting_strategy = voting_strategy
+        self.threshold = threshold
+        self.timeout = timeout
+
+    @classmethod
+    def from_config(
+        cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
+    ) -> Self:
+        """The pattern as YAML states it; `models` are agents like the others."""
+        settings = cls.settings(config, f"ensemble {name!r}")
+        models = cast("Sequence[Slot]", settings.pop("models", ()))
+        return cls(name, [*agents, *models], limits=limits, **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    async def run(self, message: Message, caller: Caller) -> Message:
+        """Have all agents answer, then vote."""
+        panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
+        replies = await panel.hear("vote", message)
+        CallContext.current().check_deadline()  # an agent may have failed for that
+        panel.check(self.name, len(replies), self.min_successes)
+        facts: dict[str, JSONValue] = {
+            "agent_count": len(self._agents),
+            "success_count": len(replies),
+            "voting_strategy": self.voting_strategy,
+            "threshold": self.threshold,
+            "used_fallback": False,
+        }
+        if panel.errors:
+            facts["errors"] = panel.errors
+        try:
+            verdict = vote(ballots_of(replies, self.weights), self.voting_strategy)
+            self._check(verdict, replies)
+        except AgentRefused as refused:
+            if not self._fallback:
+                raise
+            reply = await caller.call(self._fallback, message)
+            facts |= {"used_fallback": True, "explanation": str(refused)}
+            return reply.with_metadata(**facts)
+        facts |= {
+            "agreement": verdict.agreement,
+            "votes": dict(verdict.votes),
+            "winner": verdict.source,
+            "explanation": verdict.explanation,
+            "tie_broken": is_tied(verdict.votes.values()),
+        }
+        return replies[verdict.source].with_metadata(**facts)
+
+    def _check(self, verdict: Verdict, replies: Mapping[str, Message]) -> None:
+        """Raise unless the verdict is agreed on as far as is asked for."""
+        agreed = verdict.agreement
+        if self.voting_strategy == "confidence":
+            # Its agreement is 1 whoever wins; how sure the winner is says whether to rely on it.
+            sure = next(b.confidence for b in ballots_of(replies) if b.source == verdict.source)
+            agreed = sure or DEFAULT_CONFIDENCE
+        if not reaches(agreed, self.threshold):
+            what = "confidence" if self.voting_strategy == "confidence" else "agreement"
+            raise AgentRefused(
+                f"insufficient {what} in {self.name!r}: {agreed:.2f} for {verdict.content[:SHOWN]!r}, "
+                f"{self.threshold:.2f} is needed"
+            )
+
+
+PATTERN = Ensemble
