@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
+    from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
+    "Debate": "aixgo.orchestration.debate",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
+    "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
     "Reflection": "aixgo.orchestration.reflection",
@@ -32,9 +36,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "Debate",
     "Ensemble",
     "ErrorStrategy",
     "Limits",
+    "MapReduce",
     "Orchestrator",
     "Parallel",
     "Reflection",
