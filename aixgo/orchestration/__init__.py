@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.supervisor import Supervisor
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Supervisor": "aixgo.orchestration.supervisor",
     "Swarm": "aixgo.orchestration.swarm",
 }
 
@@ -44,6 +46,7 @@ __all__ = [
     "Reflection",
     "Router",
     "Sequential",
+    "Supervisor",
     "Swarm",
 ]
 
