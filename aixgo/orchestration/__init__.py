@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.mapreduce import MapReduce
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
+    "Consensus": "aixgo.orchestration.consensus",
     "Debate": "aixgo.orchestration.debate",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
@@ -36,6 +38,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Consensus",
     "Debate",
     "Ensemble",
     "ErrorStrategy",
