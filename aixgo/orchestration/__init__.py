@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.supervisor import Supervisor
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
@@ -32,6 +33,7 @@ _HOMES = {
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Supervisor": "aixgo.orchestration.supervisor",
     "Swarm": "aixgo.orchestration.swarm",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "Reflection",
     "Router",
     "Sequential",
+    "Supervisor",
     "Swarm",
 ]
 
