@@ -18,6 +18,7 @@ FACTS = (
     "step_count",
     "success_count",
     "chunk_count",
+    "strategy",
     "category",
     "confidence",
     "routed_to",

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aixgo.orchestration.aggregation import Aggregation
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.mapreduce import MapReduce
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.sequential import Sequential
 
 _HOMES = {
+    "Aggregation": "aixgo.orchestration.aggregation",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
@@ -30,6 +32,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Aggregation",
     "Ensemble",
     "ErrorStrategy",
     "Limits",
