@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aixgo.orchestration.aggregation import Aggregation
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.classification import Classification
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Aggregation": "aixgo.orchestration.aggregation",
+    "Classification": "aixgo.orchestration.classification",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
@@ -33,6 +35,7 @@ _HOMES = {
 
 __all__ = [
     "Aggregation",
+    "Classification",
     "Ensemble",
     "ErrorStrategy",
     "Limits",
