@@ -18,6 +18,7 @@ FACTS = (
     "step_count",
     "success_count",
     "chunk_count",
+    "replans",
     "strategy",
     "category",
     "confidence",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
+    from aixgo.orchestration.planning import Planning
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
@@ -28,6 +29,7 @@ _HOMES = {
     "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
+    "Planning": "aixgo.orchestration.planning",
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
@@ -42,6 +44,7 @@ __all__ = [
     "MapReduce",
     "Orchestrator",
     "Parallel",
+    "Planning",
     "Reflection",
     "Router",
     "Sequential",

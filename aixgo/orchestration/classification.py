@@ -28,8 +28,9 @@ class Classification(Router):
     With one label it is a router whose `min_confidence` is 0.5. With several, each category from `min_confidence` on
     counts, at most `max_labels`, the surest first, or as the classifier lists them when one states no confidence; such
     a one counts. Their agents get the message at once, each agent once, and the result (type `classified`) is an
-    object, agent → payload, in that order. An agent that fails is left out, unless all do. When no category fits, `fallback`
-    answers in its own words, and without one the run fails. `timeout` is in seconds, for each of these agents.
+    object, agent → payload, in that order. An agent that fails is left out, unless all do. When no category fits,
+    `fallback` answers in its own words, and without one the run fails. `timeout` is in seconds, for each of these
+    agents.
 
     Metadata: of one label those of the router; of several `labels` (`category`, `confidence`, `agent`),
     `unknown` (categories without a route), `used_fallback`, `agent_count`, `success_count`, and `errors` (agent →
