@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.mapreduce import MapReduce
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.supervisor import Supervisor
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
+    "Consensus": "aixgo.orchestration.consensus",
     "Debate": "aixgo.orchestration.debate",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
@@ -30,10 +33,12 @@ _HOMES = {
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Supervisor": "aixgo.orchestration.supervisor",
     "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
+    "Consensus",
     "Debate",
     "Ensemble",
     "ErrorStrategy",
@@ -44,6 +49,7 @@ __all__ = [
     "Reflection",
     "Router",
     "Sequential",
+    "Supervisor",
     "Swarm",
 ]
 
