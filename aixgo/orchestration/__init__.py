@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
+    from aixgo.orchestration.hierarchical import Hierarchical
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.reflection import Reflection
@@ -24,6 +25,7 @@ _HOMES = {
     "Debate": "aixgo.orchestration.debate",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
+    "Hierarchical": "aixgo.orchestration.hierarchical",
     "Limits": "aixgo.orchestration.base",
     "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
@@ -39,6 +41,7 @@ __all__ = [
     "Debate",
     "Ensemble",
     "ErrorStrategy",
+    "Hierarchical",
     "Limits",
     "MapReduce",
     "Orchestrator",
