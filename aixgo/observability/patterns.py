@@ -35,6 +35,7 @@ FACTS = (
     "best_iteration",
     "handoffs",
     "answered_by",
+    "ended_by",
     "stopped_by",
     "retries",
     "degraded",
