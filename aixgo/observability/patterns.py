@@ -18,6 +18,8 @@ FACTS = (
     "step_count",
     "success_count",
     "chunk_count",
+    "replans",
+    "strategy",
     "category",
     "confidence",
     "routed_to",

@@ -9,12 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aixgo.orchestration.aggregation import Aggregation
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.classification import Classification
+    from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.hierarchical import Hierarchical
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
+    from aixgo.orchestration.planning import Planning
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
@@ -22,7 +26,10 @@ if TYPE_CHECKING:
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
+    "Consensus": "aixgo.orchestration.consensus",
     "Debate": "aixgo.orchestration.debate",
+    "Aggregation": "aixgo.orchestration.aggregation",
+    "Classification": "aixgo.orchestration.classification",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Hierarchical": "aixgo.orchestration.hierarchical",
@@ -30,6 +37,7 @@ _HOMES = {
     "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
+    "Planning": "aixgo.orchestration.planning",
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
@@ -38,7 +46,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "Consensus",
     "Debate",
+    "Aggregation",
+    "Classification",
     "Ensemble",
     "ErrorStrategy",
     "Hierarchical",
@@ -46,6 +57,7 @@ __all__ = [
     "MapReduce",
     "Orchestrator",
     "Parallel",
+    "Planning",
     "Reflection",
     "Router",
     "Sequential",
