@@ -208,3 +208,11 @@ def test_a_file_that_fits_nowhere_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=text):
         Reflection.from_config("r", agents, config, Limits())
+
+
+@pytest.mark.parametrize(("score", "stopped"), [(0.95, None), (0.1, "max_iterations")])
+async def test_only_a_limit_or_failures_are_said_to_have_stopped_it(
+    score: float, stopped: str | None
+) -> None:
+    flow, _, _ = team([score], max_iterations=1)
+    assert (await answer(flow)).metadata["stopped_by"] == stopped

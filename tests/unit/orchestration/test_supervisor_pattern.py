@@ -182,3 +182,12 @@ async def test_any_other_run_fails_with_its_manager_and_agents(ill: str) -> None
 def test_what_cannot_be_is_refused(agents: list[str], options: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         Supervisor("s", agents, **options)
+
+
+@pytest.mark.parametrize(("said", "stopped"), [("A", None), (MORE, "max_rounds")])
+async def test_only_a_limit_or_failures_are_said_to_have_stopped_it(
+    said: Any, stopped: str | None
+) -> None:
+    _, agents = team([], a=[said])
+    reply = await answer(Supervisor("s", agents, max_rounds=1))
+    assert reply.metadata["stopped_by"] == stopped

@@ -210,3 +210,11 @@ async def test_an_agent_of_a_file_that_may_hand_over_to_nobody_known_is_refused(
     with pytest.raises(ConfigError, match=r"c.yaml:1: 's': .*transfers of 'a'.*no agent 'x'"):
         async with open_runtime(load_config(file_of(tmp_path, "[x]"))):
             pass
+
+
+@pytest.mark.parametrize(("most", "stopped"), [(1, None), (0, "max_handoffs")])
+async def test_only_a_limit_or_failures_are_said_to_have_stopped_it(
+    most: int, stopped: str | None
+) -> None:
+    reply = await answer(Swarm("s", agents(a=[TO_B], b=["done"]), max_handoffs=most))
+    assert reply.metadata["stopped_by"] == stopped
