@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
+    from aixgo.orchestration.hierarchical import Hierarchical
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.planning import Planning
@@ -31,6 +32,7 @@ _HOMES = {
     "Classification": "aixgo.orchestration.classification",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
+    "Hierarchical": "aixgo.orchestration.hierarchical",
     "Limits": "aixgo.orchestration.base",
     "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
@@ -50,6 +52,7 @@ __all__ = [
     "Classification",
     "Ensemble",
     "ErrorStrategy",
+    "Hierarchical",
     "Limits",
     "MapReduce",
     "Orchestrator",
