@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aixgo.orchestration.aggregation import Aggregation
     from aixgo.orchestration.base import (
         END,
         START,
@@ -18,48 +19,65 @@ if TYPE_CHECKING:
         Orchestrator,
         Step,
     )
+    from aixgo.orchestration.classification import Classification
+    from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
+    from aixgo.orchestration.hierarchical import Hierarchical
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
+    from aixgo.orchestration.planning import Planning
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.supervisor import Supervisor
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
-    "END": "aixgo.orchestration.base",
-    "START": "aixgo.orchestration.base",
+    "Aggregation": "aixgo.orchestration.aggregation",
+    "Classification": "aixgo.orchestration.classification",
+    "Consensus": "aixgo.orchestration.consensus",
     "Debate": "aixgo.orchestration.debate",
+    "END": "aixgo.orchestration.base",
     "Edge": "aixgo.orchestration.base",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
+    "Hierarchical": "aixgo.orchestration.hierarchical",
     "Limits": "aixgo.orchestration.base",
     "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
+    "Planning": "aixgo.orchestration.planning",
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
+    "START": "aixgo.orchestration.base",
     "Sequential": "aixgo.orchestration.sequential",
     "Step": "aixgo.orchestration.base",
+    "Supervisor": "aixgo.orchestration.supervisor",
     "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
-    "END",
-    "START",
+    "Aggregation",
+    "Classification",
+    "Consensus",
     "Debate",
+    "END",
     "Edge",
     "Ensemble",
     "ErrorStrategy",
+    "Hierarchical",
     "Limits",
     "MapReduce",
     "Orchestrator",
     "Parallel",
+    "Planning",
     "Reflection",
     "Router",
+    "START",
     "Sequential",
     "Step",
+    "Supervisor",
     "Swarm",
 ]
 

@@ -78,7 +78,7 @@ def test_a_supervisor_is_drawn_without_its_model(tmp_path: Path) -> None:
 supervisor: { name: boss, model: "anthropic:claude-sonnet-4-5" }
 agents: [{ name: one, role: chat }, { name: two, role: chat }]
 """
-    assert ("route", "two", "two") in drawn(tmp_path, text).links
+    assert ("best_match", "", "two") in drawn(tmp_path, text).links
 
 
 def test_an_orchestration_that_cannot_be_built_says_where_it_stands(tmp_path: Path) -> None:
