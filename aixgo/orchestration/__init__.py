@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.planning import Planning
     from aixgo.orchestration.reflection import Reflection
-    from aixgo.orchestration.router import Router
+    from aixgo.orchestration.router import Router, Rule
     from aixgo.orchestration.sequential import Sequential
     from aixgo.orchestration.supervisor import Supervisor
     from aixgo.orchestration.swarm import Swarm
@@ -51,6 +51,7 @@ _HOMES = {
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "START": "aixgo.orchestration.base",
+    "Rule": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
     "Step": "aixgo.orchestration.base",
     "Supervisor": "aixgo.orchestration.supervisor",
@@ -74,6 +75,7 @@ __all__ = [
     "Planning",
     "Reflection",
     "Router",
+    "Rule",
     "START",
     "Sequential",
     "Step",
