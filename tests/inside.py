@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from aixgo import pricing
+
 __all__ = ["inside"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +21,7 @@ def inside(
     main: Callable[[], int], environment: Mapping[str, str], *, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run `main` in the checkout with nothing but `environment`; processes that it starts are processes."""
-    before = dict(os.environ)
+    before, prices = dict(os.environ), pricing.prices()
     said, complained = io.StringIO(), io.StringIO()
     kept, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
     _set(environment)
@@ -29,6 +31,7 @@ def inside(
     finally:
         sys.stdin = kept
         _set(before)
+        pricing.install(prices)
     return subprocess.CompletedProcess("", code, said.getvalue(), complained.getvalue())
 
 

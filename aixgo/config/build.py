@@ -228,9 +228,27 @@ def _orchestration(
     if entry.name == config.supervisor and not has_pattern("supervisor"):
         asked = _classifier_model(config, entry, given, policies) if len(entry.agents) > 1 else {}
         return stand_in(config, entry, limits, asked)
-    made = pattern_class(entry.pattern).from_config(
-        entry.name, list(entry.agents), cast("Mapping[str, object]", entry.config), limits
-    )
+    settings = cast("Mapping[str, object]", {**entry.config, **_transfers(config, entry)})
+    pattern = pattern_class(entry.pattern)
+    made = pattern.from_config(entry.name, list(entry.agents), settings, limits)
     if "error_strategy" in entry.config and getattr(made, "error_strategy", None) is None:
         raise ConfigError(f"the pattern {entry.pattern!r} takes no error_strategy")
     return made
+
+
+def _transfers(config: Config, entry: OrchestrationEntry) -> dict[str, JSONValue]:
+    """To whom each agent of a swarm may hand over, as the agents' own entries say."""
+    if "transfers" not in pattern_class(entry.pattern).config_keys:
+        return {}
+    members = [config.agent(name) for name in entry.agents]
+    found: dict[str, JSONValue] = {
+        member.name: member.settings["transfers"]
+        for member in members
+        if member is not None and "transfers" in member.settings
+    }
+    own = entry.config.get("transfers")
+    return (
+        {"transfers": {**found, **(own or {})}}
+        if found and (own is None or isinstance(own, dict))
+        else {}
+    )

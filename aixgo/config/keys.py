@@ -33,7 +33,6 @@ SESSIONS = "sessions"
 MCP = "MCP servers"
 RETRIEVAL = "retrieval"
 GUIDED = "guided generation"
-HANDOFFS = "the swarm pattern"
 ALERTS = "measurements and alerts by file"
 SERVER = "the HTTP server"
 TUNING = "runtime tuning in a file"
@@ -153,7 +152,7 @@ AGENT_KEYS: Mapping[str, Key] = {
         absent=SESSIONS,
     ),
     "session": Key("mapping", "its own session settings", absent=SESSIONS),
-    "transfers": Key("texts", "agents it may hand over to", absent=HANDOFFS),
+    "transfers": Key("texts", "agents of its swarm it may hand over to; by default all"),
     "vector_store": Key("any", "where it searches", absent=RETRIEVAL),
     "collection": Key("text", "what it searches", absent=RETRIEVAL),
     "embedding_model": Key("text", "how it compares", absent=RETRIEVAL),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.aggregation import Aggregation
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
     from aixgo.orchestration.classification import Classification
+    from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
     "Aggregation": "aixgo.orchestration.aggregation",
     "Classification": "aixgo.orchestration.classification",
+    "Debate": "aixgo.orchestration.debate",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Limits": "aixgo.orchestration.base",
@@ -33,11 +36,13 @@ _HOMES = {
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
     "Aggregation",
     "Classification",
+    "Debate",
     "Ensemble",
     "ErrorStrategy",
     "Limits",
@@ -48,6 +53,7 @@ __all__ = [
     "Reflection",
     "Router",
     "Sequential",
+    "Swarm",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and an error for a wrong name

@@ -9,14 +9,25 @@ Below: voting, and the caller a pattern is given. Above: ensemble, debate, conse
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+import msgspec
+
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
+from aixgo.errors import (
+    AgentRefused,
+    AixgoError,
+    BudgetExceeded,
+    ConfigError,
+    DeadlineExceeded,
+    LimitExceeded,
+    nearest,
+)
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
@@ -35,14 +46,26 @@ __all__ = [
     "check_weights",
     "choice",
     "confidence",
+    "fields_of",
     "is_tied",
     "reaches",
 ]
 
 T = TypeVar("T")
 
+FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
+
 TOLERANCE = 1e-9
 """How far below a threshold an agreement may be and still reach it: 2/3 of 3 agents are 2."""
+
+STOPS: Mapping[type[AixgoError], str] = {
+    DeadlineExceeded: "timeout",
+    BudgetExceeded: "budget",
+    LimitExceeded: "limit",
+}
+
+MOST = 0.9
+"""Of the time left, what a round may take that could be done without: the rest is for giving an answer."""
 
 Ask: TypeAlias = Callable[[Message | Payload, str], Awaitable[Message]]
 """Asks one agent of a panel: the message, and what is put behind the key of its turn."""
@@ -52,9 +75,12 @@ Ask: TypeAlias = Callable[[Message | Payload, str], Awaitable[Message]]
 
 
 def choice(reply: Message) -> str:
-    """What a reply votes for: the category it states, else its text."""
-    category = reply.metadata.get("category")
-    return category if isinstance(category, str) else reply.text
+    """What a reply votes for: the category of its metadata, or of its JSON payload, else its text."""
+    payload = reply.payload
+    for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
+        if isinstance(category := place.get("category"), str):
+            return category
+    return reply.text
 
 
 def confidence(reply: Message) -> float:
@@ -65,6 +91,21 @@ def confidence(reply: Message) -> float:
         if isinstance(found, (int, float)) and not isinstance(found, bool):
             return float(found)
     return 0.0
+
+
+def fields_of(reply: Message) -> dict[str, JSONValue]:
+    """The JSON object a reply is, or is the text of, in a code fence too; empty when there is none."""
+    payload = reply.payload
+    if isinstance(payload, dict):
+        return payload
+    if not isinstance(payload, str):
+        return {}
+    found = FENCE.fullmatch(payload.strip())
+    try:
+        read = msgspec.json.decode(found[1] if found else payload)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def ballots_of(
@@ -116,27 +157,32 @@ class Panel:
         self._last: AixgoError | None = None
 
     async def hear(
-        self, step: str, message: Mapping[str, Message] | Message, *, until: float | None = None
+        self, step: str, message: Mapping[str, Message] | Message, *, extra: bool = False
     ) -> dict[str, Message]:
-        """The replies to `message`, or to the one of each agent; `until` is the time for this step."""
+        """The replies to `message`, or to the one of each agent."""
 
         async def read(agent: str, ask: Ask) -> Message:
             return await ask(message if isinstance(message, Message) else message[agent], "")
 
-        return await self.turn(step, read, until=until)
+        return await self.turn(step, read, extra=extra)
 
     async def turn(
         self,
         step: str,
         read: Callable[[str, Ask], Awaitable[T]],
         *,
-        until: float | None = None,
+        extra: bool = False,
     ) -> dict[str, T]:
-        """What `read` makes of each agent, all at once; it may ask its agent more than once."""
+        """What `read` makes of each agent, all at once; it may ask its agent more than once.
+
+        An `extra` turn could be done without, and so leaves some of the time that is left.
+        """
         context = CallContext.current()
         agents = list(self.agents)
         keys = [context.child_key(f"{step}/{agent}") for agent in agents]
-        times = [time for time in (self._timeout, until) if time is not None]
+        times = [] if self._timeout is None else [self._timeout]
+        if extra:
+            times.append(MOST * context.remaining)
         found: dict[str, T] = {}
 
         async def one(agent: str, key: str, share: Share) -> None:
@@ -172,6 +218,14 @@ class Panel:
         if ends_run(error, context):
             self.ended = error
         self.agents.remove(agent)
+
+    @property
+    def stopped_by(self) -> str:
+        """Why nobody is left to go on: `timeout`, `budget`, `limit`, or `failures`."""
+        for kind, name in STOPS.items():
+            if isinstance(self._last, kind):
+                return name
+        return "failures"
 
     def check(self, name: str, count: int, needed: int) -> None:
         """Raise unless `needed` of the agents answered.

@@ -38,11 +38,11 @@ SHOWN = 60  # characters of an answer that an error repeats
 class Ensemble(Orchestrator):
     """One answer of several, by vote.
 
-    Agents vote with metadata `category`, else with their text; texts that differ in case or blanks are the same.
-    The answer is the winner's reply. What has to reach `threshold` is the agreement: the winner's part of
-    the votes (`majority`), or of the weights (`weighted`); under `confidence` how sure the winner is, and `unanimous`
-    admits no other answer. When it does not, or two differ, `fallback` gets the original message and answers, and
-    without one the run fails.
+    Agents vote with `category` of their metadata or JSON payload, else with their text; texts that differ in case or
+    blanks are the same. The answer is the winner's reply. What has to reach `threshold` is the agreement: the
+    winner's part of the votes (`majority`), or of the weights (`weighted`); under `confidence` how sure the winner
+    is, and `unanimous` admits no other answer. When it does not, or two differ, `fallback` gets the original message
+    and answers, and without one the run fails.
 
     `weights` are for `weighted`, where they take the place of the confidence a reply states; who has none counts 1.
     `timeout` is in seconds, for each agent. Ties are broken by mean confidence where the strategy counts votes, then by

@@ -32,6 +32,7 @@ from aixgo.orchestration.base import (
     Orchestrator,
     Slot,
     check_alone,
+    ends_run,
     slot_name,
     too_few,
 )
@@ -49,7 +50,8 @@ class Parallel(Orchestrator):
     """Agents side by side.
 
     A failed agent is dropped from the result, kept in it as an error entry, or fails the run
-    (`on_error`); `fail_fast` fails it at once and stops the others. The run needs `min_successes` replies.
+    (`on_error`); `fail_fast` fails it at once and stops the others. The run needs `min_successes` replies, and
+    fails when a limit or budget is reached.
     Metadata `errors` says for each missing agent why. `timeout` is in seconds, for each agent. An
     `error_strategy` takes the place of `on_error` and `fail_fast`.
     """
@@ -170,12 +172,16 @@ class Parallel(Orchestrator):
         return Outcomes(await all_or_first_failure([partial(one, *call) for call in calls]))
 
     def _check(self, outcomes: Outcomes) -> None:
-        """Raise unless enough agents answered."""
+        """Raise unless enough agents answered, and none met what ends a run whatever it does about failures."""
         if self.on_error == "raise":
             outcomes.raise_first()
+        context = CallContext.current()
+        for error in outcomes.errors:
+            if ends_run(error, context):
+                context.check_deadline()
+                raise error
         if len(outcomes.replies) >= self.min_successes:
             return
-        CallContext.current().check_deadline()  # when it passed, that is why they failed
         causes = "; ".join(
             f"{o.target}: {type(o.error).__name__}" for o in outcomes if o.error is not None
         )

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 10
 CALLERS = 8
 CALLS_BETWEEN = 100  # answered while both replicas serve, before the next one is restarted
-CALLS = 3_000
+CALLS = 10_000
 EVEN = 1.2  # most calls at a replica, as a multiple of the fewest
 PATIENCE = 25.0  # seconds a test may take, so that a hang shows where it is
 

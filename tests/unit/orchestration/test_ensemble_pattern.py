@@ -75,6 +75,12 @@ async def test_without_weights_a_vote_counts_what_its_agent_says_to_be_sure() ->
     assert (await result(Ensemble("e", agents, voting_strategy="weighted"))).text == "y"
 
 
+async def test_answers_of_one_category_agree_whatever_else_they_say() -> None:
+    agents = [voter("a", {"category": "x", "why": 1}), voter("b", {"category": "X", "why": 2})]
+    reply = await result(Ensemble("e", agents, threshold=1))
+    assert (reply.payload, reply.metadata["votes"]) == ({"category": "x", "why": 1}, {"x": 2.0})
+
+
 async def test_confidence_asks_how_sure_the_winner_is() -> None:
     agents = [voter("a", "x", 0.7), voter("b", "y", 0.75)]
     sure = Ensemble("e", agents, voting_strategy="confidence", threshold=0.75)

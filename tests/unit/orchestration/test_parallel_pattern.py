@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from typing import Literal
 
 import pytest
 
-from aixgo import Message, agent
-from aixgo.errors import AgentFailed, AgentRefused, ConfigError, DeadlineExceeded
+from aixgo import Budget, Message, agent
+from aixgo.agents import ChatAgent
+from aixgo.errors import (
+    AgentFailed,
+    AgentRefused,
+    BudgetExceeded,
+    ConfigError,
+    DeadlineExceeded,
+)
 from aixgo.middleware import ReplyStream
 from aixgo.orchestration import Limits, Parallel
 from aixgo.runtime.local import LocalRuntime
-from aixgo.testing import RecordingAgent, served
+from aixgo.testing import RecordingAgent, ScriptedProvider, served
 
 
 @agent
@@ -91,6 +99,23 @@ async def test_a_failed_agent_can_fail_the_run_after_the_others_finished() -> No
         with pytest.raises(AgentFailed):
             await rt.call("p", "hi")
     assert len(other.messages) == 1
+
+
+@pytest.mark.parametrize("on_error", ["drop", "keep"])
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_budget_that_is_not_enough_fails_the_run_and_not_only_the_agent(
+    on_error: Literal["drop", "keep"], streaming: bool
+) -> None:
+    model = ScriptedProvider(["a line"], cycle=True)
+    writer = ChatAgent("writer", provider=model, max_tokens=5_000)
+    flow = Parallel("p", [upper, writer], on_error=on_error)
+    async with LocalRuntime(flow) as rt:
+        budget = Budget(tokens=1_000)
+        run = rt.stream("p", "hi", budget=budget) if streaming else None
+        with pytest.raises(BudgetExceeded) as failed:
+            await (rt.call("p", "hi", budget=budget) if run is None else drained(run))
+    assert failed.value.where == "p → writer"
+    assert model.requests == []
 
 
 @pytest.mark.parametrize("streaming", [False, True])

@@ -1,0 +1,290 @@
+"""Debate: agents argue in rounds, each having read the others, until they agree, a judge decides, or they have voted.
+
+A debater gets a JSON object of type `debate`: `question`, its `stance`, `round`, `of` how many, `arguments` (agent →
+what it said last) and `instructions` for models. Whatever it answers is its argument; its position is metadata
+`category`, else the text.
+
+A judge gets one of type `debate_judgement`: `question`, `stances`, `rounds` (a list of agent → argument), `final` and
+`instructions`. It decides by JSON with `winner`, a debater's name, or with an `answer` of its own, each with a
+`reason` if it likes; by metadata `winner`; or by text that is a debater's name, also behind `WINNER:`. Anything else
+goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple, Self
+
+from aixgo.context import CallContext
+from aixgo.contract import Caller
+from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.keys import Key
+from aixgo.message import JSONValue, Message
+from aixgo.orchestration._deliberation import (
+    Panel,
+    ballots_of,
+    check_known,
+    check_part,
+    check_voices,
+    fields_of,
+    is_tied,
+    reaches,
+)
+from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration.base import (
+    ErrorStrategy,
+    Limits,
+    OnFailure,
+    Orchestrator,
+    Slot,
+    ends_run,
+    slot_name,
+)
+from aixgo.voting import Verdict, vote
+
+__all__ = ["PATTERN", "Debate"]
+
+ROUNDS = 3
+SHOWN = 60  # characters of a judge's answer that an error repeats
+TO_DEBATERS = (
+    "Argue your stance on the question. Answer the strongest of the other arguments; "
+    "change your position only if one of them convinces you."
+)
+TO_JUDGE = (
+    'Decide who argued best. Reply with JSON: {"winner": "<name>", "reason": "…"}; or, when none of them is right, '
+    '{"answer": "…", "reason": "…"}; or {"undecided": true} to hear another round.'
+)
+TO_JUDGE_AT_LAST = "This was the last round, you have to decide: name a winner or give an answer. "
+
+
+class Judgement(NamedTuple):
+    """What a judge decided: a winner or an answer of its own; neither is undecided."""
+
+    winner: str = ""
+    answer: JSONValue = None
+    reason: str = ""
+    said: str = ""
+
+    @property
+    def decided(self) -> bool:
+        return bool(self.winner) or self.answer is not None
+
+
+class Debate(Orchestrator):
+    """Agents that argue with each other, at least two.
+
+    All speak at once in each of `rounds`, and read the others in the next. When the positions agree by `threshold`
+    (the part of the debaters who share one) the debate is over. A `judge` is asked after every round and may end it,
+    after the last one it has to; when it still names nobody, asked twice, the run fails. Without a judge the last
+    positions are put to the vote: most of them, then mean confidence, then the order of the agents. `early_end=False`
+    holds all rounds and asks the judge once.
+
+    A debater that fails keeps its last argument and is asked no more; the first round needs two, and when one is left
+    that round is the last. When time or budget ends a
+    later round, or `max_iterations` is less than `rounds`, the last positions decide, and `stopped_by` says so.
+
+    Metadata: `agent_count`, `rounds`, `agreements` (by round), `agreement`, `votes`, `decided_by` (`consensus`,
+    `judge` or `vote`), `winner`, `reason`, `converged`, `tie_broken`, `stances`, `errors`, `stopped_by`.
+    """
+
+    pattern = "debate"
+    config_keys: ClassVar[Mapping[str, Key]] = {
+        "stances": Key("mapping", "agent → the stance it argues"),
+        "rounds": Key("integer", "times each agent speaks", default=ROUNDS, minimum=1),
+        "judge": Key("slot", "the agent that decides, and may end the debate"),
+        "threshold": Key(
+            "number", "part of the agents whose agreement ends it", default=1, minimum=0, maximum=1
+        ),
+        "early_end": Key("boolean", "whether it may end before its last round", default=True),
+        "timeout": Key("duration", "time for each argument", minimum=0),
+    }
+
+    def __init__(
+        self,
+        name: str,
+        agents: Sequence[Slot],
+        *,
+        stances: Mapping[str, str] | None = None,
+        rounds: int = ROUNDS,
+        judge: Slot | None = None,
+        threshold: float = 1.0,
+        early_end: bool = True,
+        timeout: float | None = None,
+        description: str = "",
+        limits: Limits | None = None,
+        error_strategy: ErrorStrategy | OnFailure | None = None,
+    ) -> None:
+        slots = [*agents, *([judge] if judge is not None else [])]
+        super().__init__(
+            name, slots, description=description, limits=limits, error_strategy=error_strategy
+        )
+        where = f"debate {name!r}"
+        self._agents = [slot_name(slot, where) for slot in agents]
+        self._judge = slot_name(judge, where) if judge is not None else ""
+        check_voices(where, self._agents, least=2)
+        if self._judge in self._agents:
+            raise ConfigError(f"{where}: {self._judge!r} is judge and debater; give it one part")
+        self.stances = dict(stances or {})
+        check_known(where, "stances", self.stances, self._agents)
+        for agent, stance in self.stances.items():
+            if not str(stance).strip() or stance.__class__ is not str:  # a file may say anything
+                raise ConfigError(f"{where}: the stance of {agent!r} is {stance!r}; it is a text")
+        if rounds < 1:
+            raise ConfigError(f"{where}: rounds is {rounds}; it is at least 1")
+        check_part(where, "threshold", threshold)
+        self.rounds = rounds
+        self.threshold = threshold
+        self.early_end = early_end
+        self.timeout = timeout
+
+    @classmethod
+    def from_config(
+        cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
+    ) -> Self:
+        """The pattern as YAML states it."""
+        return cls(name, agents, limits=limits, **cls.settings(config, f"debate {name!r}"))  # type: ignore[arg-type]  # checked by their keys
+
+    async def run(self, message: Message, caller: Caller) -> Message:
+        """Hold the debate, then decide."""
+        panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
+        question = json_payload(message)
+        said: dict[str, Message] = {}
+        held: list[JSONValue] = []
+        agreements: list[JSONValue] = []
+        stopped = ""
+        judgement = Judgement()
+        most = min(self.rounds, max(1, self.limits.max_iterations))
+        for number in range(1, most + 1):
+            asked = self._asked(panel.agents, question, number, said)
+            replies = await panel.hear(f"round[{number}]", asked, extra=bool(said))
+            if not said:
+                panel.check(self.name, len(replies), 2)
+            if not replies:
+                stopped = panel.stopped_by
+                break
+            newest = {**said, **replies}
+            said = {agent: newest[agent] for agent in self._agents if agent in newest}
+            held.append({agent: json_payload(reply) for agent, reply in replies.items()})
+            verdict = vote(ballots_of(said))
+            agreements.append(verdict.agreement)
+            alone = len(panel.agents) < 2
+            last = number == most or alone
+            if reaches(verdict.agreement, self.threshold) and (self.early_end or last):
+                break
+            if self._judge and (self.early_end or last):
+                judgement = await self._judged(caller, question, held, last)
+                if judgement.decided:
+                    break
+            if last:
+                cut = "max_iterations" if most < self.rounds else ""
+                stopped = panel.stopped_by if alone else cut
+                break
+        facts: dict[str, JSONValue] = {
+            "agent_count": self.agent_count,
+            "rounds": len(held),
+            "agreements": agreements,
+            "stances": self.stances,  # type: ignore[dict-item]  # text by text
+        }
+        if panel.errors:
+            facts["errors"] = panel.errors
+        if stopped:
+            facts["stopped_by"] = stopped
+        return self._result(said, vote(ballots_of(said)), judgement).with_metadata(**facts)
+
+    def _asked(
+        self, agents: Sequence[str], question: JSONValue, number: int, said: Mapping[str, Message]
+    ) -> dict[str, Message]:
+        """What each debater gets in a round."""
+        arguments: dict[str, JSONValue] = {
+            agent: json_payload(reply) for agent, reply in said.items()
+        }
+        shared: dict[str, JSONValue] = {
+            "question": question,
+            "round": number,
+            "of": self.rounds,
+            "arguments": arguments,
+            "instructions": TO_DEBATERS,
+        }
+        return {
+            agent: Message({**shared, "stance": self.stances.get(agent, "")}, type="debate")
+            for agent in agents
+        }
+
+    # -- deciding -----------------------------------------------------------------------------------------
+
+    async def _judged(
+        self, caller: Caller, question: JSONValue, held: Sequence[JSONValue], last: bool
+    ) -> Judgement:
+        """What the judge says after a round; undecided too when the run goes on without it."""
+        asked: dict[str, JSONValue] = {
+            "question": question,
+            "stances": self.stances,  # type: ignore[dict-item]  # text by text
+            "rounds": list(held),
+            "final": last,
+            "instructions": f"{TO_JUDGE_AT_LAST if last else ''}{TO_JUDGE}",
+        }
+        key = CallContext.current().child_key(f"judge[{len(held)}]")
+        try:
+            found = await self._ask_judge(caller, asked, key)
+            if last and not found.decided:
+                asked["correction"] = f"You said {found.said[:SHOWN]!r}, which decides nothing."
+                found = await self._ask_judge(caller, asked, f"{key}~again")
+        except AixgoError as exc:
+            strategy = self.error_strategy
+            goes_on = strategy is not None and strategy.goes_on
+            if not goes_on or ends_run(exc, CallContext.current()):
+                raise
+            return Judgement()
+        if last and not found.decided:
+            raise AgentRefused(
+                f"the judge {self._judge!r} of {self.name!r} never decided: at last it said {found.said[:SHOWN]!r}; "
+                f"it has to name one of {', '.join(self._agents)}, or give an answer"
+            )
+        return found
+
+    async def _ask_judge(
+        self, caller: Caller, asked: Mapping[str, JSONValue], key: str
+    ) -> Judgement:
+        reply = await caller.call(
+            self._judge,
+            Message(dict(asked), type="debate_judgement"),
+            timeout=self.timeout,
+            key=key,
+        )
+        fields = fields_of(reply)
+        reason = str(fields.get("reason", ""))
+        debaters = {agent.casefold(): agent for agent in self._agents}
+        for named in (fields.get("winner"), reply.metadata.get("winner"), reply.text):
+            folded = str(named).strip().casefold().removeprefix("winner:").strip()
+            if folded in debaters:
+                return Judgement(winner=debaters[folded], reason=reason)
+        return Judgement(answer=fields.get("answer"), reason=reason, said=reply.text)
+
+    def _result(
+        self, said: Mapping[str, Message], verdict: Verdict, judgement: Judgement
+    ) -> Message:
+        converged = reaches(verdict.agreement, self.threshold)
+        facts: dict[str, JSONValue] = {
+            "agreement": verdict.agreement,
+            "votes": dict(verdict.votes),
+            "converged": converged,
+            "tie_broken": False,
+        }
+        if judgement.decided:
+            facts |= {"decided_by": "judge", "reason": judgement.reason}
+            if not judgement.winner:
+                return Message(judgement.answer, type="debate", metadata=facts)
+            winner = judgement.winner
+        else:
+            winner = verdict.source
+            facts["decided_by"] = "consensus" if converged else "vote"
+            facts["tie_broken"] = is_tied(verdict.votes.values())
+        reply = said.get(winner)
+        if reply is None:
+            raise AgentRefused(
+                f"the judge {self._judge!r} of {self.name!r} chose {winner!r}, which never spoke"
+            )
+        return reply.with_metadata(winner=winner, **facts)
+
+
+PATTERN = Debate
