@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from aixgo.errors import ConfigError, nearest
 
-__all__ = ["Key", "KeyKind", "Secret", "duration_seconds", "read_keys"]
+__all__ = ["Key", "KeyKind", "Secret", "check_given", "duration_seconds", "read_keys"]
 
 KeyKind: TypeAlias = Literal[
     "text",
@@ -163,6 +163,20 @@ def read_keys(
         if key.required and name not in given:
             raise ConfigError(f"{where}: the key {name!r} is missing: {key.help}")
     return found
+
+
+def check_given(keys: Mapping[str, Key], where: str, **given: object) -> None:
+    """Hold what code gave against the keys a file would give it under; None stands for nothing given.
+
+    Raises:
+        ConfigError: a value is of the wrong type or out of bounds.
+    """
+    for name, value in given.items():
+        if value is not None:
+            key = keys[name]
+            if key.kind == "duration" and isinstance(value, str):
+                raise ConfigError(f"{where}: {name} must be seconds, not {_shown(value)}")
+            key.check(value, f"{where}: {name}")
 
 
 def duration_seconds(value: object, where: str) -> float:

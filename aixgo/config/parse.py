@@ -24,7 +24,7 @@ from aixgo.config.model import (
 from aixgo.config.observing import read_logging, read_observability
 from aixgo.config.prices import read_prices
 from aixgo.config.read import Block, Items, block_of, read_file, text_of
-from aixgo.config.roles import agent_keys, has_pattern, root_keys
+from aixgo.config.roles import agent_keys, root_keys
 from aixgo.config.services import read_services
 from aixgo.config.typos import typo_of
 from aixgo.errors import ConfigError, nearest
@@ -62,7 +62,6 @@ class _Parser:
         self._references: list[tuple[str, int, str]] = []  # name, line and key of each mention
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._lines: dict[str, int] = {}
-        self._notices: list[str] = []
 
     def config(self, block: Block) -> Config:
         check_root(block, self._findings)
@@ -108,7 +107,7 @@ class _Parser:
             observability=observability,
             logging=logging,
             extras={name: value for name, value in block.items() if name not in known},
-            warnings=tuple(self._findings.warnings + self._notices + self._slips()),
+            warnings=tuple(self._findings.warnings + self._slips()),
             unknown_keys=tuple(self._findings.unknown),
             refusals=tuple(self._findings.refusals),
         )
@@ -249,11 +248,6 @@ class _Parser:
             )
             return None
         name = self._take_name(text_of(given, "name") or "supervisor", given, "supervisor")
-        if not has_pattern("supervisor"):
-            self._notices.append(
-                f"supervisor {name!r}: in this version a router that has each input answered once, "
-                "by the agent that fits it best"
-            )
         members = [e.name for e in self._agents if e.role not in ("producer", "logger")]
         if not members:
             self._findings.absent.setdefault("a supervisor without agents", []).append("supervisor")

@@ -12,22 +12,27 @@ if TYPE_CHECKING:
     from aixgo.orchestration.aggregation import Aggregation
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
     from aixgo.orchestration.classification import Classification
+    from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
+    from aixgo.orchestration.hierarchical import Hierarchical
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.planning import Planning
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.supervisor import Supervisor
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
+    "Consensus": "aixgo.orchestration.consensus",
+    "Debate": "aixgo.orchestration.debate",
     "Aggregation": "aixgo.orchestration.aggregation",
     "Classification": "aixgo.orchestration.classification",
-    "Debate": "aixgo.orchestration.debate",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
+    "Hierarchical": "aixgo.orchestration.hierarchical",
     "Limits": "aixgo.orchestration.base",
     "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
@@ -36,15 +41,18 @@ _HOMES = {
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Supervisor": "aixgo.orchestration.supervisor",
     "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
+    "Consensus",
+    "Debate",
     "Aggregation",
     "Classification",
-    "Debate",
     "Ensemble",
     "ErrorStrategy",
+    "Hierarchical",
     "Limits",
     "MapReduce",
     "Orchestrator",
@@ -53,6 +61,7 @@ __all__ = [
     "Reflection",
     "Router",
     "Sequential",
+    "Supervisor",
     "Swarm",
 ]
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import Message
 from aixgo.orchestration._labels import label_of
 from aixgo.orchestration.base import (
@@ -65,10 +65,7 @@ class Router(Orchestrator):
         where = f"{self.pattern} {name!r}"
         if not routes:
             raise ConfigError(f"{where} needs at least one route")
-        if not 0 <= min_confidence <= 1:
-            raise ConfigError(
-                f"{where}: min_confidence is {min_confidence}; it must be from 0 to 1"
-            )
+        check_given(self.config_keys, where, min_confidence=min_confidence)
         self.min_confidence = min_confidence
         self._classifier = slot_name(classifier, where)
         self._routes = {

@@ -43,6 +43,7 @@ SAMPLES: Mapping[str, object] = {
     "slot map": {"some": "a"},
     "slots": ["a"],
     "texts": ["some", "texts"],
+    "slots map": {"a": ["a"]},
 }
 
 
