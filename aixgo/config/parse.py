@@ -178,7 +178,11 @@ class _Parser:
             for i, slot in enumerate(self._list(item, "agents"))
         ]
         settings = item.get("config")
-        config = self._slots(settings, keys, path, name) if isinstance(settings, Block) else {}
+        config = (
+            self._slots(settings, keys, f"{path}.config", name)
+            if isinstance(settings, Block)
+            else {}
+        )
         self._orchestrations[place] = replace(entry, agents=tuple(agents), config=config)
         return name
 
@@ -198,7 +202,7 @@ class _Parser:
         found: dict[str, JSONValue] = {}
         for name, value in settings.items():
             kind = keys[name].kind if name in keys else "any"
-            where = f"{path}.config.{name}"
+            where = f"{path}.{name}"
             if name not in keys:
                 continue
             if kind == "slot":
@@ -221,9 +225,21 @@ class _Parser:
                     ]
                     for label in value
                 }
+            elif kind == "groups" and isinstance(value, Block):
+                found[name] = {
+                    label: self._group(item, keys[name], f"{where}.{label}", value, parent, label)
+                    for label, item in value.items()
+                }
             else:
                 found[name] = value
         return found
+
+    def _group(
+        self, item: JSONValue, key: Key, path: str, block: Block, parent: str, label: str
+    ) -> JSONValue:
+        if isinstance(item, Block) and key.is_group(item):
+            return self._slots(item, key.fields, path, parent)
+        return self._slot(item, path, block, parent, label)
 
     def _slot(self, value: JSONValue, path: str, block: Block, parent: str, label: str = "") -> str:
         line = block.lines.get(label) or block.lines.get("agents") or block.line

@@ -37,6 +37,7 @@ FACTS = (
     "best_iteration",
     "handoffs",
     "answered_by",
+    "ended_by",
     "stopped_by",
     "retries",
     "degraded",

@@ -56,8 +56,8 @@ class Supervisor(Orchestrator):
     `max_rounds` (below 1 means 10), or `limits.max_iterations` if they are fewer, the last reply is the result.
 
     Metadata: `rounds`, `path` of the agents asked, `routed_to` the last of them, `used_fallback` (whether any of them
-    was asked because the manager named nobody), `stopped_by` (`answer`, `manager`, `max_rounds`, or `failure` when a
-    later round failed under the error strategy "continue"), `agent_count`.
+    was asked because the manager named nobody), `ended_by` (`answer`, `manager`, `max_rounds`, or `failures` when a
+    later round failed under the error strategy "continue"), `stopped_by` the same of the last two, `agent_count`.
     """
 
     pattern = "supervisor"
@@ -120,34 +120,35 @@ class Supervisor(Orchestrator):
         """Have one agent after the other asked until an answer stands."""
         history: list[JSONValue] = []
         path: list[JSONValue] = []
-        reply, stopped_by, used_fallback = message, "", False
-        while not stopped_by:
+        reply, ended_by, used_fallback = message, "", False
+        while not ended_by:
             try:
                 pick = await self._pick(message, history, reply, caller)
                 if not pick.agent:
-                    reply, stopped_by = pick.request, "manager" if self._manager else "answer"
+                    reply, ended_by = pick.request, "manager" if self._manager else "answer"
                     break
                 reply = await caller.call(pick.agent, pick.request)
             except AixgoError as exc:
                 if not path or not self._goes_on_after(exc):
                     raise
-                stopped_by = "failure"
+                ended_by = "failures"
                 break
             used_fallback = used_fallback or not pick.sure
             path.append(pick.agent)
             history.append({"agent": pick.agent, "says": json_payload(reply)})
             done = _stated(reply, "done")
             if done is not False and (done is True or not pick.goes_on):
-                stopped_by = "answer"
+                ended_by = "answer"
             elif len(path) >= self.max_rounds:
-                stopped_by = "max_rounds"
+                ended_by = "max_rounds"
         return reply.with_metadata(
             done=True,  # so that a supervisor around this one does not ask again
             rounds=len(path),
             path=path,
             routed_to=path[-1] if path else "",
             used_fallback=used_fallback,
-            stopped_by=stopped_by,
+            ended_by=ended_by,
+            stopped_by=None if ended_by in ("answer", "manager") else ended_by,
             agent_count=self.agent_count,
         )
 

@@ -47,7 +47,7 @@ CASES = [
             "path": ["office.clerk", "office.boss"],
             "routed_to": "office.boss",
             "used_fallback": False,
-            "stopped_by": "answer",
+            "ended_by": "answer",
             "agent_count": 3,
         },
         flips={

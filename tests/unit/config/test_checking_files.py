@@ -44,6 +44,7 @@ SAMPLES: Mapping[str, object] = {
     "slots": ["a"],
     "texts": ["some", "texts"],
     "slots map": {"a": ["a"]},
+    "groups": {"b": {"manager": "a", "workers": ["a"]}, "c": "a"},
 }
 
 

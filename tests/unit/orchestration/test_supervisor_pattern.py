@@ -44,7 +44,7 @@ async def test_the_manager_names_the_agent_by_metadata_object_or_text(choice: An
     assert agents[1].messages[0].text == "task"
     assert manager.messages[0].text == "task"
     assert (reply.metadata["routed_to"], reply.metadata["used_fallback"]) == ("b", False)
-    assert (reply.metadata["rounds"], reply.metadata["stopped_by"]) == (1, "answer")
+    assert (reply.metadata["rounds"], reply.metadata["ended_by"]) == (1, "answer")
 
 
 @pytest.mark.parametrize("choice", ["nobody I know", "", {"x": 1}, {"agent": 7}, 3, "a or b"])
@@ -76,7 +76,7 @@ async def test_the_manager_may_want_to_see_the_reply_and_end_the_run() -> None:
     manager, agents = team([again, end], a=["A"], b=[])
     reply = await answer(Supervisor("s", agents, manager=manager))
     assert reply.text == "A"
-    assert (reply.metadata["rounds"], reply.metadata["stopped_by"]) == (1, "manager")
+    assert (reply.metadata["rounds"], reply.metadata["ended_by"]) == (1, "manager")
 
 
 @pytest.mark.parametrize("before", [[], [{"agent": "a", "done": False}]])
@@ -102,7 +102,7 @@ async def test_after_the_last_round_the_last_reply_is_the_result(
     _, agents = team([], a=[{"done": False, "n": n} for n in range(20)])
     reply = await answer(Supervisor("s", agents, **options))
     assert reply.payload == {"done": False, "n": rounds - 1}
-    assert (reply.metadata["rounds"], reply.metadata["stopped_by"]) == (rounds, "max_rounds")
+    assert (reply.metadata["rounds"], reply.metadata["ended_by"]) == (rounds, "max_rounds")
 
 
 async def test_a_supervisor_within_another_has_its_answer_taken() -> None:
@@ -157,7 +157,7 @@ async def test_a_run_that_goes_on_does_without_its_manager_and_without_a_later_r
     manager, agents = team(["a", "b"], a=[MORE], b=[AgentRefused("ill")])
     flow = Supervisor("s", agents, manager=manager, error_strategy="continue")
     reply = await answer(flow)
-    assert (reply.payload, reply.metadata["stopped_by"]) == (MORE, "failure")
+    assert (reply.payload, reply.metadata["ended_by"]) == (MORE, "failures")
 
 
 @pytest.mark.parametrize("ill", ["manager", "a"])
@@ -182,3 +182,12 @@ async def test_any_other_run_fails_with_its_manager_and_agents(ill: str) -> None
 def test_what_cannot_be_is_refused(agents: list[str], options: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         Supervisor("s", agents, **options)
+
+
+@pytest.mark.parametrize(("said", "stopped"), [("A", None), (MORE, "max_rounds")])
+async def test_only_a_limit_or_failures_are_said_to_have_stopped_it(
+    said: Any, stopped: str | None
+) -> None:
+    _, agents = team([], a=[said])
+    reply = await answer(Supervisor("s", agents, max_rounds=1))
+    assert reply.metadata["stopped_by"] == stopped
