@@ -18,7 +18,15 @@ from aixgo.agents._mind import Draft, Line, Mind, Schema, list_of, object_of, te
 from aixgo.agents._plan import PlanStep, in_order, read_steps
 from aixgo.message import JSONValue
 
-__all__ = ["STRATEGIES"]
+__all__ = [
+    "STRATEGIES",
+    "backward_chaining",
+    "chain_of_thought",
+    "hierarchical_plan",
+    "monte_carlo",
+    "react_planning",
+    "tree_of_thought",
+]
 
 SIMULATIONS = 10  # of a Monte Carlo search
 EXPANSIONS = 3  # of a tree of thought with backtracking, for each level of its depth

@@ -370,7 +370,7 @@ def _agents(value: JSONValue) -> dict[str, str]:
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return dict.fromkeys(cast("list[str]", value), "")
     if not isinstance(value, dict):
-        raise InvalidMessage("must be names, or name → what it can do", "payload.agents")
+        raise InvalidMessage(path="payload.agents", expected="names, or name → what it can do")
     return {name: str(text) for name, text in value.items()}
 
 
