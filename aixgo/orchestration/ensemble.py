@@ -132,7 +132,7 @@ class Ensemble(Orchestrator):
         panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
         replies = await panel.hear("vote", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
-        if panel.ended is not None and self.error_strategy is not None:
+        if panel.ended is not None:  # a limit or a budget leaves no vote out quietly
             raise panel.ended
         panel.check(self.name, len(replies), self.min_successes)
         facts: dict[str, JSONValue] = {

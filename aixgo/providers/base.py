@@ -96,7 +96,8 @@ class CompletionRequest:
     """What a model is asked.
 
     With `output_schema`, a JSON Schema, the completion's text is JSON of that shape. A schema may say more
-    about the options of an `enum` under `x-options`: option → `description`, `keywords`, `examples`.
+    about the options of an `enum` under `x-options`: option → `description`, `keywords`, `examples`. `x-offline` is
+    the value a provider without a model answers with, for shapes that cannot be read off a text. Vendors see neither.
     """
 
     model: str
