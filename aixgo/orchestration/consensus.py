@@ -36,6 +36,7 @@ from aixgo.orchestration.base import (
     OnFailure,
     Orchestrator,
     Slot,
+    list_of,
     slot_name,
 )
 
@@ -146,6 +147,7 @@ class Consensus(Orchestrator):
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
         where = f"consensus {name!r}"
+        agents = list_of(agents, where)
         self._agents = [slot_name(slot, where) for slot in agents]
         self._synthesizer = slot_name(synthesizer, where) if synthesizer is not None else ""
         self.presenter: Presenter = presenter or ("synthesis" if synthesizer else "winner")

@@ -39,6 +39,7 @@ from aixgo.orchestration.base import (
     Orchestrator,
     Slot,
     ends_run,
+    list_of,
     slot_name,
 )
 from aixgo.voting import Verdict, vote
@@ -120,6 +121,7 @@ class Debate(Orchestrator):
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
         where = f"debate {name!r}"
+        agents = list_of(agents, where)
         self._agents = [slot_name(slot, where) for slot in agents]
         self._judge = slot_name(judge, where) if judge is not None else ""
         check_voices(where, self._agents, least=2)

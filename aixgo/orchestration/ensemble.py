@@ -26,6 +26,7 @@ from aixgo.orchestration.base import (
     OnFailure,
     Orchestrator,
     Slot,
+    list_of,
     slot_name,
 )
 from aixgo.voting import DEFAULT_CONFIDENCE, STRATEGIES, Verdict, vote
@@ -88,6 +89,7 @@ class Ensemble(Orchestrator):
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
         where = f"ensemble {name!r}"
+        agents = list_of(agents, where)
         self._agents = [slot_name(slot, where) for slot in agents]
         self._fallback = slot_name(fallback, where) if fallback is not None else ""
         check_voices(where, self._agents)

@@ -13,7 +13,7 @@ An `aggregator` agent gets the JSON object and answers in their place; a functio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
@@ -33,6 +33,7 @@ from aixgo.orchestration.base import (
     Slot,
     check_alone,
     ends_run,
+    list_of,
     slot_name,
     too_few,
 )
@@ -86,9 +87,7 @@ class Parallel(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"parallel {name!r}"
-        if isinstance(agents, str) or not isinstance(agents, Iterable):
-            raise ConfigError(f"{where}: give a list of agents, not one")
-        agents = list(agents)
+        agents = list_of(agents, where)
         check_given(self.config_keys, where, timeout=timeout, min_successes=min_successes)
         members = [*agents, aggregator] if aggregator is not None else agents
         if error_strategy is not None:
