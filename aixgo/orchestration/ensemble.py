@@ -84,12 +84,12 @@ class Ensemble(Orchestrator):
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
+        where = f"ensemble {name!r}"
+        agents = list_of(agents, where)
         slots = [*agents, *([fallback] if fallback is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
-        where = f"ensemble {name!r}"
-        agents = list_of(agents, where)
         self._agents = [slot_name(slot, where) for slot in agents]
         self._fallback = slot_name(fallback, where) if fallback is not None else ""
         check_voices(where, self._agents)
