@@ -12,7 +12,7 @@ goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from aixgo.context import CallContext
@@ -33,11 +33,16 @@ from aixgo.orchestration._deliberation import (
 )
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
+    Place,
     Slot,
+    Step,
     ends_run,
     list_of,
     slot_name,
@@ -146,6 +151,17 @@ class Debate(Orchestrator):
     ) -> Self:
         """The pattern as YAML states it."""
         return cls(name, agents, limits=limits, **cls.settings(config, f"debate {name!r}"))  # type: ignore[arg-type]  # checked by their keys
+
+    def edges(self) -> Iterable[Edge]:
+        """Rounds, and who decides."""
+        held = Step(f"a round, {min(self.rounds, max(1, self.limits.max_iterations))} at most")
+        last: Place = self._judge or Step(f"agreement ≥ {self.threshold:g}, or vote", "choice")
+        yield Edge(START, held)
+        for agent in self._agents:
+            yield Edge(held, agent)
+            yield Edge(agent, last, "argument")
+        yield Edge(last, held, "another round", maybe=True)
+        yield Edge(last, END, "decision")
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Hold the debate, then decide."""
