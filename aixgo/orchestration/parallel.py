@@ -13,7 +13,7 @@ An `aggregator` agent gets the JSON object and answers in their place; a functio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
