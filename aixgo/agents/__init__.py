@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from aixgo.agents.chat import ChatAgent
     from aixgo.agents.classifier import Category, ClassifierAgent, FewShot
     from aixgo.agents.logger import LoggerAgent
+    from aixgo.agents.planner import ExamplePlan, PlannerAgent
     from aixgo.agents.producer import ProducerAgent
     from aixgo.agents.react import ReActAgent
 
@@ -20,8 +21,10 @@ _HOMES = {
     "Category": "aixgo.agents.classifier",
     "ChatAgent": "aixgo.agents.chat",
     "ClassifierAgent": "aixgo.agents.classifier",
+    "ExamplePlan": "aixgo.agents.planner",
     "FewShot": "aixgo.agents.classifier",
     "LoggerAgent": "aixgo.agents.logger",
+    "PlannerAgent": "aixgo.agents.planner",
     "ProducerAgent": "aixgo.agents.producer",
     "ReActAgent": "aixgo.agents.react",
     "create_agent_team": "aixgo.agents._simple",
@@ -34,8 +37,10 @@ __all__ = [
     "Category",
     "ChatAgent",
     "ClassifierAgent",
+    "ExamplePlan",
     "FewShot",
     "LoggerAgent",
+    "PlannerAgent",
     "ProducerAgent",
     "ReActAgent",
     "create_agent_team",

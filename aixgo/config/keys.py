@@ -45,43 +45,6 @@ RATE_LIMITS = "rate limiting"
 SECURITY = frozenset({AUTH, AUTHORIZATION, AUDIT, RATE_LIMITS})
 """Features whose absence leaves something open that the author of a file meant to close."""
 
-PLANNER_KEYS: Mapping[str, Key] = {
-    "planning_strategy": Key(
-        "text",
-        "how a plan is made",
-        default="chain_of_thought",
-        choices=(
-            "chain_of_thought",
-            "tree_of_thought",
-            "react_planning",
-            "backward_chaining",
-            "hierarchical_plan",
-            "monte_carlo",
-        ),
-    ),
-    "max_steps": Key("integer", "of a plan", default=20, minimum=1),
-    "step_detail_level": Key("text", "how fine a step is", default="detailed"),
-    "enable_backtracking": Key("boolean", "give up steps that fail", default=False),
-    "enable_self_critique": Key("boolean", "review the plan once", default=False),
-    "reasoning_depth": Key("integer", "levels of reasoning", default=3, minimum=1),
-    "parallelizable_steps": Key("boolean", "mark steps that can run at once", default=False),
-    "include_alternatives": Key("boolean", "add other plans", default=False),
-    "max_tasks": Key("integer", "of a plan", minimum=1),
-    "enable_replanning": Key("boolean", "plan again after a failure", default=False),
-    "task_timeout_ms": Key("integer", "time for one task", minimum=1),
-    "temperature": Key("number", "of the model", default=0.7, minimum=0),
-    "max_tokens": Key("integer", "of the answer", default=2000, minimum=1),
-    "example_plans": Key(
-        "list",
-        "plans for the model to follow",
-        fields={
-            "problem": Key("text", "the problem"),
-            "steps": Key("texts", "the steps"),
-            "explanation": Key("text", "why"),
-        },
-    ),
-}
-
 TOOL_KEYS: Mapping[str, Key] = {
     "name": Key("text", "the tool's name", required=True),
     "description": Key("text", "what it does, for the model", default=""),
@@ -141,7 +104,6 @@ AGENT_KEYS: Mapping[str, Key] = {
         },
         absent=GUIDED,
     ),
-    "planner_config": Key("mapping", "of a planner", fields=PLANNER_KEYS),
     "resilience": Key("mapping", "policies around each call of its model"),
     "fallback": Key("texts", "agents that are called in its stead when it fails, in order"),
     "session_mode": Key(

@@ -34,6 +34,7 @@ from aixgo.orchestration.base import (
     Slot,
     Step,
     ends_run,
+    list_of,
     slot_name,
 )
 from aixgo.purse import Share, parallel_shares
@@ -86,6 +87,7 @@ class Aggregation(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"aggregation {name!r}"
+        agents = list_of(agents, where)
         members = [slot for slot in (*agents, summarizer, scorer) if slot is not None]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy

@@ -50,6 +50,7 @@ __all__ = [
     "Step",
     "check_alone",
     "ends_run",
+    "list_of",
     "slot_name",
     "too_few",
 ]
@@ -342,12 +343,21 @@ def slot_name(slot: Slot, where: str) -> str:
     )
 
 
+def list_of(slots: Iterable[Slot], where: str) -> list[Slot]:
+    """The slots of a list.
+
+    Raises:
+        ConfigError: it is an agent, or the name of one.
+    """
+    if isinstance(slots, str) or not isinstance(slots, Iterable):
+        raise ConfigError(f"{where}: give a list of agents, not one")
+    return list(slots)
+
+
 def _unique(slots: Iterable[Slot], owner: str) -> tuple[Slot, ...]:
     """The slots without repetitions; an object and its name are the same slot."""
-    if isinstance(slots, str) or not isinstance(slots, Iterable):
-        raise ConfigError(f"orchestrator {owner!r}: give a list of agents, not one")
     found: dict[str, Slot] = {}
-    for slot in slots:
+    for slot in list_of(slots, f"orchestrator {owner!r}"):
         name = slot_name(slot, f"orchestrator {owner!r}")
         known = found.get(name)
         if known is None or isinstance(known, str):

@@ -40,6 +40,7 @@ from aixgo.orchestration.base import (
     Orchestrator,
     Slot,
     Step,
+    list_of,
     slot_name,
 )
 
@@ -145,11 +146,12 @@ class Consensus(Orchestrator):
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
+        where = f"consensus {name!r}"
+        agents = list_of(agents, where)
         slots = [*agents, *([synthesizer] if synthesizer is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
-        where = f"consensus {name!r}"
         self._agents = [slot_name(slot, where) for slot in agents]
         self._synthesizer = slot_name(synthesizer, where) if synthesizer is not None else ""
         self.presenter: Presenter = presenter or ("synthesis" if synthesizer else "winner")

@@ -44,6 +44,7 @@ from aixgo.orchestration.base import (
     Slot,
     Step,
     ends_run,
+    list_of,
     slot_name,
 )
 from aixgo.voting import Verdict, vote
@@ -120,11 +121,12 @@ class Debate(Orchestrator):
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
+        where = f"debate {name!r}"
+        agents = list_of(agents, where)
         slots = [*agents, *([judge] if judge is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
-        where = f"debate {name!r}"
         self._agents = [slot_name(slot, where) for slot in agents]
         self._judge = slot_name(judge, where) if judge is not None else ""
         check_voices(where, self._agents, least=2)

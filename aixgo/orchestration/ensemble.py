@@ -30,6 +30,7 @@ from aixgo.orchestration.base import (
     Orchestrator,
     Slot,
     Step,
+    list_of,
     slot_name,
 )
 from aixgo.voting import DEFAULT_CONFIDENCE, STRATEGIES, Verdict, vote
@@ -87,11 +88,12 @@ class Ensemble(Orchestrator):
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
+        where = f"ensemble {name!r}"
+        agents = list_of(agents, where)
         slots = [*agents, *([fallback] if fallback is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
-        where = f"ensemble {name!r}"
         self._agents = [slot_name(slot, where) for slot in agents]
         self._fallback = slot_name(fallback, where) if fallback is not None else ""
         check_voices(where, self._agents)
@@ -147,7 +149,7 @@ class Ensemble(Orchestrator):
         panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
         replies = await panel.hear("vote", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
-        if panel.ended is not None and self.error_strategy is not None:
+        if panel.ended is not None:  # a limit or a budget leaves no vote out quietly
             raise panel.ended
         panel.check(self.name, len(replies), self.min_successes)
         facts: dict[str, JSONValue] = {

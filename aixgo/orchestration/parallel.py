@@ -38,6 +38,7 @@ from aixgo.orchestration.base import (
     Step,
     check_alone,
     ends_run,
+    list_of,
     slot_name,
     too_few,
 )
@@ -91,9 +92,7 @@ class Parallel(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"parallel {name!r}"
-        if isinstance(agents, str) or not isinstance(agents, Iterable):
-            raise ConfigError(f"{where}: give a list of agents, not one")
-        agents = list(agents)
+        agents = list_of(agents, where)
         check_given(self.config_keys, where, timeout=timeout, min_successes=min_successes)
         members = [*agents, aggregator] if aggregator is not None else agents
         if error_strategy is not None:

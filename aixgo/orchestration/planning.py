@@ -33,6 +33,7 @@ from aixgo.orchestration.base import (
     Orchestrator,
     Slot,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -90,6 +91,7 @@ class Planning(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"planning {name!r}"
+        agents = list_of(agents, where)
         members = [planner, *agents, *([synthesizer] if synthesizer is not None else [])]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy

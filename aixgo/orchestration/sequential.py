@@ -23,6 +23,7 @@ from aixgo.orchestration.base import (
     Slot,
     check_alone,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -57,6 +58,7 @@ class Sequential(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"sequential {name!r}"
+        agents = list_of(agents, where)
         if not agents:
             raise ConfigError(f"{where} needs at least one agent")
         check_given(self.config_keys, where, step_timeout=step_timeout)

@@ -65,6 +65,8 @@ class Filler:
             )
         schema = self._resolved(schema)
         about = f"{_spoken(field)} {schema.get('description', '')}"
+        if "x-offline" in schema:
+            return schema["x-offline"]
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:

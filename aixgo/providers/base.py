@@ -25,6 +25,8 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "Delta",
+    "Embedder",
+    "Embeddings",
     "Image",
     "Provider",
     "Role",
@@ -96,7 +98,8 @@ class CompletionRequest:
     """What a model is asked.
 
     With `output_schema`, a JSON Schema, the completion's text is JSON of that shape. A schema may say more
-    about the options of an `enum` under `x-options`: option → `description`, `keywords`, `examples`.
+    about the options of an `enum` under `x-options`: option → `description`, `keywords`, `examples`. `x-offline` is
+    the value a provider without a model answers with, for shapes that cannot be read off a text. Vendors see neither.
     """
 
     model: str
@@ -191,4 +194,37 @@ class Provider(Protocol):
 
     def models(self) -> Sequence[str]:
         """The models it knows of; empty if any name may do."""
+        ...
+
+
+class Embeddings(Protocol):
+    """A vendor's models that turn texts into vectors; `Embedder` is one of them, metered."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def embed(self, model: str, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
+        """A vector for each of `texts`, in their order, and what that used.
+
+        Raises:
+            ProviderError: the one that says whether trying again helps.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """What turns texts into vectors that are near each other when the texts are alike."""
+
+    @property
+    def name(self) -> str:
+        """What made a vector: vectors of different names cannot be compared."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """A vector for each of `texts`, in their order.
+
+        Raises:
+            ProviderError: the model behind it did not answer.
+            BudgetExceeded: the current call cannot pay for it; nothing was asked.
+        """
         ...

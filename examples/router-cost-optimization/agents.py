@@ -1,60 +1,64 @@
-"""Three ways to answer, from a sum to a look at the whole text; the first two can do less and cost less."""
+"""A cheap agent that can add two numbers, a dear one that can do any sum, and one that tells which is needed."""
 
+import ast
+import operator
 import re
-from collections import Counter
 
-from aixgo import AgentRefused, agent
+from aixgo import AgentRefused, CallContext, Usage, agent
 
+EASY = re.compile(r"\s*(-?\d+)\s*([+*-])\s*(-?\d+)\s*")
+SUM = re.compile(r"[\d\s.+*/()-]+")
+CHEAP, DEAR = 100_000, 4_000_000  # nano-dollars of a call
 OPERATIONS = {
-    "plus": lambda a, b: a + b,
-    "minus": lambda a, b: a - b,
-    "times": lambda a, b: a * b,
-    "divided by": lambda a, b: a / b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
 }
-NUMBER = r"(-?\d+(?:\.\d+)?)"
-SUM = re.compile(rf"{NUMBER}\s+({'|'.join(OPERATIONS)})\s+{NUMBER}", re.IGNORECASE)
-
-TERMS = {
-    "deadline": "the time by which a call has to be answered, over all agents it reaches",
-    "budget": "what a call may spend, refused before it is spent",
-    "agent": "something with a name that answers messages",
-    "pattern": "an agent that answers through other agents",
-}
-COMMON = frozenset(
-    ("the", "and", "that", "with", "from", "this", "have", "were", "they", "which", "each", "for")
-)
 
 
 @agent
-async def calculator(text: str) -> dict:
-    """The first sum in the text."""
-    found = SUM.search(text)
+def difficulty(text: str) -> dict[str, str | float]:
+    """Easy is one operation on two whole numbers, hard any other sum; what is half words is neither for certain."""
+    if EASY.fullmatch(text):
+        return {"category": "easy", "confidence": 1.0}
+    of_sums = sum(len(part) for part in SUM.findall(text)) / len(text) if text else 0.0
+    return {"category": "hard", "confidence": round(of_sums, 2)}
+
+
+@agent
+def cheap(text: str, context: CallContext) -> str:
+    """One operation on two whole numbers."""
+    context.charge(Usage(cost_nanos=CHEAP, calls=1))
+    found = EASY.fullmatch(text)
     if found is None:
-        raise AgentRefused("there is no sum of two numbers in it")
-    left, name, right = float(found[1]), found[2].lower(), float(found[3])
-    if name == "divided by" and right == 0:
-        raise AgentRefused("nothing can be divided by zero")
-    return {"by": "calculator", "sum": found[0], "result": round(OPERATIONS[name](left, right), 9)}
+        raise AgentRefused("that is too hard for me")
+    left, right = int(found[1]), int(found[3])
+    return str({"+": left + right, "-": left - right, "*": left * right}[found[2]])
 
 
 @agent
-async def glossary(text: str) -> dict:
-    """What the terms in the text mean."""
-    words = re.findall(r"[a-z]+", text.lower())
-    known = [term for term in TERMS if term in words or f"{term}s" in words]
-    return {"by": "glossary", "terms": {term: TERMS[term] for term in known}}
+def dear(text: str, context: CallContext) -> str:
+    """Any sum."""
+    context.charge(Usage(cost_nanos=DEAR, calls=1))
+    try:
+        return f"{value(ast.parse(text.strip(), mode='eval').body):g}"
+    except (SyntaxError, ZeroDivisionError) as exc:
+        raise AgentRefused(f"{text.strip()!r} has no value") from exc
+
+
+def value(node: ast.expr) -> float:
+    """What a sum comes to."""
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
+        return OPERATIONS[type(node.op)](value(node.left), value(node.right))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -value(node.operand)
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return node.value
+    raise AgentRefused("only + - * / and brackets are known")
 
 
 @agent
-async def analyst(text: str) -> dict:
-    """The sentences that hold most of what the text is about."""
-    sentences = re.split(r"(?<=[.!?])\s+", " ".join(text.split()))
-    words = [word for word in re.findall(r"[a-z]{3,}", text.lower()) if word not in COMMON]
-    weights = Counter(words)
-
-    def weight(sentence: str) -> float:
-        own = re.findall(r"[a-z]{3,}", sentence.lower())
-        return sum(weights[word] for word in own) / (len(own) or 1)
-
-    topics = [word for word, count in weights.most_common(3) if count > 1]
-    return {"by": "analyst", "topics": topics, "key": max(sentences, key=weight)}
+def person(text: str) -> str:
+    """Whatever is no sum."""
+    return f"A person will look at: {text.strip()}"

@@ -143,7 +143,7 @@ def test_deployment_keys_are_taken(tmp_path: Path) -> None:
         ("agents:\n- name: a\n  role: chat\n  temperature: hot", 4, "must be a number"),
         ("agents:\n- name: a\n  role: producer\n  interval: soon", 4, "duration"),
         ("agents:\n- name: a\n  role: chatt", 3, "there is no role 'chatt'"),
-        ("agents:\n- name: a\n  role: planner", 3, "there are: aggregator, chat"),
+        ("agents:\n- name: a\n  role: painter", 3, "there are: aggregator, chat"),
         ("agents:\n- name: a", 2, "needs a role or code"),
         ("agents:\n- role: chat", 2, "'name' is missing"),
         ("agents:\n- name: a/b\n  role: chat", 2, "contains '/'"),
