@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.planning import Planning
+    from aixgo.orchestration.rag import RAG
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
@@ -38,6 +39,7 @@ _HOMES = {
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
     "Planning": "aixgo.orchestration.planning",
+    "RAG": "aixgo.orchestration.rag",
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
@@ -58,6 +60,7 @@ __all__ = [
     "Orchestrator",
     "Parallel",
     "Planning",
+    "RAG",
     "Reflection",
     "Router",
     "Sequential",
