@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aixgo.agents.planner import ExamplePlan, PlannerAgent
     from aixgo.agents.producer import ProducerAgent
     from aixgo.agents.react import ReActAgent
+    from aixgo.agents.retriever import RetrieverAgent
 
 _HOMES = {
     "AggregatorAgent": "aixgo.agents.aggregator",
@@ -27,6 +28,7 @@ _HOMES = {
     "PlannerAgent": "aixgo.agents.planner",
     "ProducerAgent": "aixgo.agents.producer",
     "ReActAgent": "aixgo.agents.react",
+    "RetrieverAgent": "aixgo.agents.retriever",
     "create_agent_team": "aixgo.agents._simple",
     "create_simple_agent": "aixgo.agents._simple",
     "read_output": "aixgo.agents._output",
@@ -43,6 +45,7 @@ __all__ = [
     "PlannerAgent",
     "ProducerAgent",
     "ReActAgent",
+    "RetrieverAgent",
     "create_agent_team",
     "create_simple_agent",
     "read_output",

@@ -32,6 +32,7 @@ VERBS = {
     "validate": Verb("aixgo.cli.validate", "Check a configuration without running it."),
     "certs": Verb("aixgo.cli.certs", "Make certificates, and an authority, for a fleet."),
     "schema": Verb("aixgo.cli.schema", "Print the JSON Schema of configuration files."),
+    "index": Verb("aixgo.cli.index", "Make an index of documents, for retrievers to search."),
     "models": Verb(
         "aixgo.cli.models", "List the models that can be named, and what is set up here."
     ),

@@ -202,6 +202,9 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         settings["resilience"] = parts
         if parts.provider is not None:
             settings.pop("api_key", None)  # it has its own
+    for key in getattr(role, "path_keys", ()):
+        if key in settings:
+            settings[key] = _beside(config, settings[key])
     if given.count is not None and entry.role == "producer":
         settings["count"] = given.count
     if settings.get("tools") and takes_tools(entry.role):
@@ -235,6 +238,13 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
         if isinstance(made, Orchestrator):
             found[entry.name] = made
     return found
+
+
+def _beside(config: Config, paths: object) -> object:
+    """A path, or a list of them, from the folder of the file."""
+    if isinstance(paths, list):
+        return [_beside(config, path) for path in paths]
+    return str(config.path.resolve().parent / str(paths))
 
 
 def _orchestration(

@@ -31,7 +31,7 @@ __all__ = [
 
 SESSIONS = "sessions"
 MCP = "MCP servers"
-RETRIEVAL = "retrieval"
+RETRIEVAL = "stores and embeddings of other kinds"
 GUIDED = "guided generation"
 ALERTS = "measurements and alerts by file"
 SERVER = "the HTTP server"
@@ -117,7 +117,7 @@ AGENT_KEYS: Mapping[str, Key] = {
     "transfers": Key("texts", "agents of its swarm it may hand over to; by default all"),
     "vector_store": Key("any", "where it searches", absent=RETRIEVAL),
     "collection": Key("text", "what it searches", absent=RETRIEVAL),
-    "embedding_model": Key("text", "how it compares", absent=RETRIEVAL),
+    "embedding_model": Key("text", "what turns texts into vectors: `hashing`, or vendor:model"),
 }
 
 ORCHESTRATION_KEYS: Mapping[str, Key] = {

@@ -39,6 +39,8 @@ FACTS = (
     "score",
     "best_iteration",
     "handoffs",
+    "document_count",
+    "query_count",
     "answered_by",
     "ended_by",
     "stopped_by",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
     from aixgo.orchestration.planning import Planning
+    from aixgo.orchestration.rag import RAG
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router, Rule
     from aixgo.orchestration.sequential import Sequential
@@ -48,6 +49,7 @@ _HOMES = {
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
     "Planning": "aixgo.orchestration.planning",
+    "RAG": "aixgo.orchestration.rag",
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "START": "aixgo.orchestration.base",
@@ -73,6 +75,7 @@ __all__ = [
     "Orchestrator",
     "Parallel",
     "Planning",
+    "RAG",
     "Reflection",
     "Router",
     "Rule",

@@ -210,8 +210,8 @@ def test_an_absent_feature_is_one_warning_however_many_keys_need_it(tmp_path: Pa
         "embeddings: {provider: openai}\nvectorstore: {provider: memory}",
     )
     assert sorted(warning.partition(":")[0] for warning in config.warnings) == [
-        "retrieval",
         "sessions",
+        "stores and embeddings of other kinds",
     ]
 
 

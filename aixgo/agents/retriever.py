@@ -1,0 +1,163 @@
+"""RetrieverAgent: finds the passages of an index, or of documents, that a question is about.
+
+Below: retrieval. Above: patterns such as RAG, which give them to an agent that answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Self, cast
+
+from aixgo.agents.base import own_keys
+from aixgo.contract import Caller
+from aixgo.errors import AgentRefused, ConfigError
+from aixgo.keys import Key
+from aixgo.message import JSONValue, Message
+from aixgo.names import check_name
+from aixgo.retrieval import Document, Index, MemoryStore, SqliteStore, embedder_of, read_documents
+from aixgo.retrieval.chunking import OVERLAP, SIZE, check_sizes
+from aixgo.retrieval.index import MODES, Mode
+from aixgo.retrieval.stores.base import Hit, check_where
+
+__all__ = ["AGENT", "RetrieverAgent"]
+
+
+class RetrieverAgent:
+    """Answers a question with passages: `{"query", "documents": [{"id", "content", "score", "source", "metadata"}]}`.
+
+    It searches an `index` that `aixgo index` made, or `documents`, files and folders it reads when it starts. The
+    question is the message's text, or `query` of its JSON object; `top_k` in the message's metadata takes the place
+    of its own. Metadata: `document_count`, `mode`.
+
+    Raises:
+        ConfigError: neither or both of `index` and `documents`, or a setting that cannot be. Starting raises it when
+            there is no such index, or no document to search in.
+    """
+
+    role = "retriever"
+    path_keys: ClassVar[Sequence[str]] = ("index", "documents")
+    """Keys whose relative paths are meant from the folder of the YAML file."""
+    config_keys: ClassVar[Mapping[str, Key]] = {
+        "description": Key("text", "what the agent is for, shown to people and routers"),
+        "index": Key("text", "the file that `aixgo index` made"),
+        "documents": Key("texts", "files and folders to read at each start, instead of an index"),
+        "mode": Key("text", "what is compared", choices=MODES, default="hybrid"),
+        "top_k": Key("integer", "passages to find", minimum=1, default=5),
+        "where": Key("mapping", "metadata a passage must have: a value, or a list of values"),
+        "embedding_model": Key(
+            "text", "`hashing`, or vendor:model; that of the index", default="hashing"
+        ),
+        "api_key": Key(
+            "text", "the model's key, as ${NAME}; else the vendor's own variable", secret=True
+        ),
+        "chunk_size": Key("integer", "characters of a passage", minimum=1, default=SIZE),
+        "chunk_overlap": Key("integer", "characters it repeats", minimum=0, default=OVERLAP),
+    }
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        index: str | Path = "",
+        documents: Sequence[str | Path] = (),
+        mode: Mode = "hybrid",
+        top_k: int = 5,
+        where: Mapping[str, JSONValue] | None = None,
+        embedding_model: str = "",
+        api_key: str = "",
+        chunk_size: int = SIZE,
+        chunk_overlap: int = OVERLAP,
+        description: str = "",
+    ) -> None:
+        self.name = check_name(name)
+        self.description = description
+        stated = f"retriever {name!r}"
+        if bool(index) == bool(documents):
+            raise ConfigError(f"{stated} searches an index, or documents: give one of the two")
+        if isinstance(documents, (str, Path)):
+            raise ConfigError(f"{stated}: documents is a list of paths")
+        self._mode = cast("Mode", self.config_keys["mode"].check(mode, f"{stated}: mode"))
+        self._top_k = cast("int", self.config_keys["top_k"].check(top_k, f"{stated}: top_k"))
+        check_where(where)
+        check_sizes(chunk_size, chunk_overlap)
+        self._where = where
+        self._documents = documents
+        self._index = Index(
+            SqliteStore(index, create=False) if index else MemoryStore(),
+            embedder_of(embedding_model, api_key=api_key),
+            chunk_size=chunk_size,
+            chunk_overlap=chunk_overlap,
+        )
+
+    @classmethod
+    def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
+        """The agent of a YAML entry."""
+        settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
+        return cls(name, **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    async def start(self, caller: Caller) -> None:  # noqa: ARG002 - the agent's shape
+        """Open the index, or read the documents."""
+        await self._index.open()
+        try:
+            await self._fill()
+        except BaseException:
+            await self._index.close()
+            raise
+
+    async def stop(self) -> None:
+        """Close the index."""
+        await self._index.close()
+
+    async def _fill(self) -> None:
+        known: set[str] = set()
+        for path in self._documents:
+            for document in await asyncio.to_thread(_read, path):
+                if document.id in known:
+                    raise ConfigError(
+                        f"retriever {self.name!r}: two of its documents are called {document.id!r}; "
+                        "give the folder above both"
+                    )
+                known.add(document.id)
+                await self._index.add(document)
+        if not await self._index.size():
+            raise ConfigError(f"retriever {self.name!r} has no documents to search in")
+
+    async def execute(self, message: Message) -> Message:
+        """The passages that `message` asks for.
+
+        Raises:
+            AgentRefused: it asks nothing.
+        """
+        payload = message.payload
+        asked = payload.get("query") if isinstance(payload, dict) else message.text
+        if not isinstance(asked, str) or not asked.strip():
+            raise AgentRefused(
+                f"retriever {self.name!r} takes a question: text, or an object with `query`"
+            )
+        wanted = message.metadata.get("top_k")
+        count = wanted if isinstance(wanted, int) and wanted is not True else self._top_k
+        hits = await self._index.search(asked, max(1, count), mode=self._mode, where=self._where)
+        found: JSONValue = [_shown(hit) for hit in hits]
+        return Message({"query": asked, "documents": found}, type="retrieved").with_metadata(
+            document_count=len(hits), mode=self._mode
+        )
+
+
+def _read(path: str | Path) -> list[Document]:
+    return list(read_documents(path))
+
+
+def _shown(hit: Hit) -> dict[str, JSONValue]:
+    source = hit.metadata.get("source") or hit.metadata.get("document") or hit.id
+    return {
+        "id": hit.id,
+        "content": hit.text,
+        "score": hit.score,
+        "source": source,
+        "metadata": dict(hit.metadata),
+    }
+
+
+AGENT = RetrieverAgent

@@ -1,0 +1,361 @@
+"""RAG: what retrievers find about a question goes with it to a generator, who answers."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self, cast
+
+from aixgo.context import CallContext
+from aixgo.contract import Caller
+from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.keys import Key
+from aixgo.message import JSONValue, Message
+from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._partial import described
+from aixgo.orchestration.base import (
+    ErrorStrategy,
+    Limits,
+    OnFailure,
+    Orchestrator,
+    Slot,
+    ends_run,
+    slot_name,
+)
+from aixgo.purse import Share, parallel_shares
+from aixgo.retrieval.fusion import fused
+
+__all__ = ["PATTERN", "RAG"]
+
+WIDER = 3  # times as many documents are asked for when a reranker picks among them
+MAX_SESSIONS = 1_000  # whose turns are kept; the one used longest ago is forgotten
+MAX_TURN = 4_000  # characters kept of a question and of an answer
+MOST_QUERIES = 16
+RULE = re.compile(r"^\s*---+\s*$", re.MULTILINE)
+
+
+@dataclass(slots=True, frozen=True)
+class _Found:
+    """A document as a retriever gave it; `key` says which are the same."""
+
+    key: str
+    content: str
+    source: str
+    score: float | None
+
+    def shown(self) -> dict[str, JSONValue]:
+        found: dict[str, JSONValue] = {"id": self.key, "content": self.content}
+        return {**found, "source": self.source} if self.source else found
+
+
+class RAG(Orchestrator):
+    """Retrievers find documents, an optional reranker picks among them, and a generator answers from them.
+
+    A retriever gets the question as text, with `top_k` in its metadata, and gives documents: a list, `documents` of
+    an object, or text with a line `---` between them. One is text, or an object with `content` (or `text`) and maybe
+    `id`, `source` and `score`. Of several rankings, of retrievers or of queries, one is made by reciprocal ranks;
+    ties go by order of retrievers and queries. An `expander` gets the question and gives further queries, a list or
+    a line each. A `reranker` gets `{"question", "documents"}` and gives the ids in a better order, or objects with
+    `id`, or a score for each; what it leaves out is dropped. The generator gets `{"question", "documents"}` (type
+    `rag_augmented`), and `history` when the run is `conversational`: the last turns of the call's session and
+    principal, kept here; a call without a session has none. A search that fails is done without while another
+    succeeded. Metadata: `sources`, `document_count`, `queries`, `query_count`, `errors` of failed searches,
+    `agent_count`.
+    """
+
+    pattern = "rag"
+    config_keys: ClassVar[Mapping[str, Key]] = {
+        "retriever": Key("slot", "the agent that finds; by default the first of `agents`"),
+        "retrievers": Key("slots", "several that find; their rankings are fused"),
+        "generator": Key("slot", "the agent that answers; by default the next of `agents`"),
+        "top_k": Key("integer", "documents the generator gets", minimum=1, default=5),
+        "expander": Key("slot", "an agent that gives further queries"),
+        "max_queries": Key(
+            "integer", "queries, the question included", minimum=1, maximum=MOST_QUERIES, default=4
+        ),
+        "reranker": Key("slot", "an agent that picks and orders what was found"),
+        "rerank": Key("boolean", "without a reranker: by the question's words", default=False),
+        "min_score": Key("number", "leave out what a retriever scores lower"),
+        "conversational": Key("boolean", "go on with the turns of a session", default=False),
+        "history_turns": Key("integer", "turns of a session that count", minimum=1, default=5),
+        "on_empty": Key(
+            "text",
+            "what happens when nothing is found",
+            choices=("generate", "refuse"),
+            default="generate",
+        ),
+    }
+
+    def __init__(
+        self,
+        name: str,
+        retrievers: Slot | Sequence[Slot],
+        generator: Slot,
+        *,
+        top_k: int = 5,
+        expander: Slot | None = None,
+        max_queries: int = 4,
+        reranker: Slot | None = None,
+        rerank: bool = False,
+        min_score: float | None = None,
+        conversational: bool = False,
+        history_turns: int = 5,
+        on_empty: str = "generate",
+        description: str = "",
+        limits: Limits | None = None,
+        error_strategy: ErrorStrategy | OnFailure | None = None,
+    ) -> None:
+        where = f"rag {name!r}"
+        several = isinstance(retrievers, (list, tuple))
+        found = list(cast("Sequence[Slot]", retrievers) if several else [cast("Slot", retrievers)])
+        if not found:
+            raise ConfigError(f"{where} needs a retriever")
+        others = [slot for slot in (expander, reranker, generator) if slot is not None]
+        super().__init__(
+            name,
+            [*found, *others],
+            description=description,
+            limits=limits,
+            error_strategy=error_strategy,
+        )
+        self._retrievers = [slot_name(slot, where) for slot in found]
+        twice = [one for one in self._retrievers if self._retrievers.count(one) > 1]
+        if twice:
+            raise ConfigError(f"{where}: the retriever {twice[0]!r} is given twice")
+        self._generator = slot_name(generator, where)
+        self._expander = "" if expander is None else slot_name(expander, where)
+        self._reranker = "" if reranker is None else slot_name(reranker, where)
+        for key, value in (
+            ("top_k", top_k),
+            ("max_queries", max_queries),
+            ("history_turns", history_turns),
+            ("on_empty", on_empty),
+        ):
+            self.config_keys[key].check(value, f"{where}: {key}")
+        self.top_k, self.max_queries, self.min_score = top_k, max_queries, min_score
+        self.rerank, self.conversational, self.on_empty = rerank, conversational, on_empty
+        self.history_turns = history_turns
+        self._turns: OrderedDict[tuple[str, str, str], list[JSONValue]] = OrderedDict()
+
+    @classmethod
+    def from_config(
+        cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
+    ) -> Self:
+        """The pattern as YAML states it; `agents` fill the places that `config` leaves open, in their order."""
+        where = f"rag {name!r}"
+        settings = cls.settings(config, where)
+        one = cast("Slot | None", settings.pop("retriever", None))
+        several = cast("list[Slot] | None", settings.pop("retrievers", None))
+        generator = cast("Slot | None", settings.pop("generator", None))
+        if one is not None and several is not None:
+            raise ConfigError(f"{where}: give retriever or retrievers, not both")
+        chosen = [one] if one is not None else several
+        others = (settings.get("expander"), settings.get("reranker"), generator)
+        taken = [*(chosen or ()), *(cast("Slot", slot) for slot in others if slot is not None)]
+        placed = {slot_name(slot, where) for slot in taken}
+        free = [slot for slot in agents if slot_name(slot, where) not in placed]
+        if chosen is None:
+            chosen = [free.pop(0)] if free else []
+        if generator is None:
+            if not free:
+                raise ConfigError(f"{where} needs a retriever and a generator")
+            generator = free.pop(0)
+        if free:
+            raise ConfigError(
+                f"{where}: {slot_name(free[0], where)!r} has no place: name it in `retrievers`, or leave it out"
+            )
+        return cls(name, chosen, generator, limits=limits, **cast("dict[str, Any]", settings))
+
+    async def run(self, message: Message, caller: Caller) -> Message:
+        """Find, pick, answer."""
+        question = self._question(message)
+        session = self._session()
+        history = self._turns.get(session, []) if session else []
+        asked = question
+        if history:  # "and in winter?" is found by what was talked of
+            asked = f"{cast('dict[str, str]', history[-1])['question']}\n{question}"
+        queries = await self._queries(asked, caller)
+        documents, errors = await self._retrieved(queries, caller)
+        documents = (await self._picked(question, documents, caller))[: self.top_k]
+        if not documents and self.on_empty == "refuse":
+            raise AgentRefused(f"rag {self.name!r} found no documents about {question[:80]!r}")
+        request: dict[str, JSONValue] = {
+            "question": question,
+            "documents": [document.shown() for document in documents],
+        }
+        if history:
+            request["history"] = [*history]
+        given = Message(request, type="rag_augmented", metadata=message.metadata)
+        reply = await caller.call(self._generator, given)
+        if session:
+            self._keep(session, question, reply.text)
+        sources = dict.fromkeys(document.source or document.key for document in documents)
+        return reply.with_metadata(
+            sources=[*sources],
+            document_count=len(documents),
+            queries=[*queries],
+            query_count=len(queries),
+            agent_count=self.agent_count,
+            **({"errors": errors} if errors else {}),
+        )
+
+    def _question(self, message: Message) -> str:
+        payload = message.payload
+        text: object = message.text
+        if isinstance(payload, dict):
+            text = payload.get("question", payload.get("query"))
+        if not isinstance(text, str) or not text.strip():
+            raise AgentRefused(
+                f"rag {self.name!r} takes a question: text, or an object with `question`"
+            )
+        return text.strip()
+
+    async def _queries(self, question: str, caller: Caller) -> list[str]:
+        """The question, and what the expander makes of it."""
+        if not self._expander:
+            return [question]
+        reply = await caller.call(self._expander, Message(question, type="expand"))
+        given = reply.payload if isinstance(reply.payload, list) else reply.text.splitlines()
+        if isinstance(reply.payload, dict) or not all(isinstance(query, str) for query in given):
+            raise AgentRefused(
+                f"the expander {self._expander!r} of {self.name!r} gave no queries: it gives a list of text"
+            )
+        wanted = [query.strip() for query in cast("list[str]", given)]
+        return list(dict.fromkeys([question, *filter(None, wanted)]))[: self.max_queries]
+
+    async def _retrieved(
+        self, queries: Sequence[str], caller: Caller
+    ) -> tuple[list[_Found], dict[str, JSONValue]]:
+        """What all searches found, as one ranking, and why some failed."""
+        context = CallContext.current()
+        searches = [(who, i, query) for i, query in enumerate(queries) for who in self._retrievers]
+        labels = [who if len(queries) == 1 else f"{who}[{i}]" for who, i, _ in searches]
+        keys = [context.child_key(label) for label in labels]
+        shares = parallel_shares(len(searches))
+        count = self.top_k * (WIDER if self._reranker or self.rerank else 1)
+
+        async def search(at: int, share: Share) -> list[_Found] | AixgoError:
+            who, _, query = searches[at]
+            request = Message(query, type="retrieve", metadata={"top_k": count})
+            try:
+                reply = await caller.call(who, request, key=keys[at], share=share)
+                return self._read(reply, who)[:count]
+            except AixgoError as exc:
+                goes_on = self.error_strategy is None or self.error_strategy.goes_on
+                if not goes_on or len(searches) == 1 or ends_run(exc, context):
+                    raise
+                return exc
+
+        found = await all_or_first_failure(
+            [
+                lambda at=at, share=share: search(at, share)  # type: ignore[misc]
+                for at, share in enumerate(shares)
+            ]
+        )
+        failed = [
+            (label, e) for label, e in zip(labels, found, strict=True) if isinstance(e, AixgoError)
+        ]
+        if len(failed) == len(searches):
+            context.check_deadline()
+            raise failed[0][1]
+        rankings = [ranking for ranking in found if not isinstance(ranking, AixgoError)]
+        errors: dict[str, JSONValue] = {label: described(error) for label, error in failed}
+        return _as_one(rankings), errors
+
+    def _read(self, reply: Message, who: str) -> list[_Found]:
+        payload = reply.payload
+        given = payload.get("documents") if isinstance(payload, dict) else payload
+        if isinstance(given, (str, bytes)):
+            given = [part.strip() for part in RULE.split(reply.text) if part.strip()]
+        if not isinstance(given, list):
+            raise AgentRefused(
+                f"the retriever {who!r} of {self.name!r} gave no documents: it gives a list, "
+                "or an object with the list `documents`"
+            )
+        documents = [self._document(item, who) for item in given]
+        least = self.min_score
+        return [d for d in documents if least is None or d.score is None or d.score >= least]
+
+    def _document(self, item: JSONValue, who: str) -> _Found:
+        facts = {"content": item} if isinstance(item, str) else item
+        content = facts.get("content", facts.get("text")) if isinstance(facts, dict) else None
+        if not isinstance(facts, dict) or not isinstance(content, str):
+            raise AgentRefused(
+                f"the retriever {who!r} of {self.name!r} gave a document without `content`: {str(item)[:80]}"
+            )
+        source, score = facts.get("source"), facts.get("score")
+        number = isinstance(score, (int, float)) and not isinstance(score, bool)
+        return _Found(
+            str(facts.get("id", content)),
+            content,
+            source if isinstance(source, str) else "",
+            float(cast("float", score)) if number else None,
+        )
+
+    async def _picked(self, question: str, documents: list[_Found], caller: Caller) -> list[_Found]:
+        """The documents in the order of the reranker."""
+        if not documents or not (self._reranker or self.rerank):
+            return documents
+        if not self._reranker:
+            words = _words(question)
+            return sorted(documents, key=lambda found: -len(words & _words(found.content)))
+        shown: list[JSONValue] = [document.shown() for document in documents]
+        request = Message({"question": question, "documents": shown}, type="rerank")
+        payload = (await caller.call(self._reranker, request)).payload
+        given = payload.get("documents") if isinstance(payload, dict) else payload
+        if isinstance(given, list) and given and all(_is_number(item) for item in given):
+            if len(given) == len(documents):
+                scored = zip(cast("list[float]", given), documents, strict=True)
+                return [document for _, document in sorted(scored, key=lambda pair: -pair[0])]
+            given = None
+        by_key = {document.key: document for document in documents}
+        ids = [_id_of(item) for item in given] if isinstance(given, list) else [""]
+        if not all(key in by_key for key in ids):
+            raise AgentRefused(
+                f"the reranker {self._reranker!r} of {self.name!r} gave no order: it gives ids of the documents, "
+                "or a score for each"
+            )
+        return [by_key[key] for key in dict.fromkeys(ids)]
+
+    def _session(self) -> tuple[str, str, str] | None:
+        """Whose turns these are; none for a call without a session."""
+        context = CallContext.current()
+        if not self.conversational or not context.session:
+            return None
+        return (context.tenant, context.principal, context.session)
+
+    def _keep(self, session: tuple[str, str, str], question: str, answer: str) -> None:
+        turn: JSONValue = {"question": question[:MAX_TURN], "answer": answer[:MAX_TURN]}
+        self._turns[session] = [*self._turns.get(session, []), turn][-self.history_turns :]
+        self._turns.move_to_end(session)
+        while len(self._turns) > MAX_SESSIONS:
+            self._turns.popitem(last=False)
+
+
+def _as_one(rankings: Sequence[Sequence[_Found]]) -> list[_Found]:
+    """One ranking, each document once."""
+    by_key: dict[str, _Found] = {}
+    for document in (document for ranking in rankings for document in ranking):
+        by_key.setdefault(document.key, document)
+    if len(rankings) == 1:
+        return list(by_key.values())
+    ranks = fused([document.key for document in ranking] for ranking in rankings)
+    return [replace(by_key[key], score=score) for key, score in ranks]
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w{3,}", text.lower()))
+
+
+def _id_of(item: JSONValue) -> str:
+    found = item.get("id") if isinstance(item, dict) else item
+    return found if isinstance(found, str) else ""
+
+
+def _is_number(item: JSONValue) -> bool:
+    return isinstance(item, (int, float)) and not isinstance(item, bool)
+
+
+PATTERN = RAG
