@@ -154,11 +154,19 @@ class _Signature:
             hints = typing.get_type_hints(function)
         except NameError as exc:
             raise ConfigError(f"{where}: the annotation {exc.name!r} cannot be resolved") from exc
+        except TypeError as exc:  # of an object that is called like a function
+            raise ConfigError(f"{where}: takes a function, not {type(function).__name__}") from exc
         self.input_name = ""
         self.input_type: object = object
         self.output_type: object = hints.get("return", object)
         self.caller_name = self.context_name = ""
-        for parameter in inspect.signature(function).parameters.values():
+        try:
+            parameters = inspect.signature(function).parameters
+        except ValueError as exc:  # of some functions that are written in C
+            raise ConfigError(
+                f"{where}: its parameters cannot be seen; call it in a function of your own"
+            ) from exc
+        for parameter in parameters.values():
             hint = hints.get(parameter.name, object)
             if hint is Caller:
                 if not (self.is_async or self.is_generator):
@@ -306,10 +314,14 @@ def agent(
     """
 
     def decorate(function: Callable[P, R]) -> AgentFunction[P, R]:
+        given: object = function
+        if isinstance(given, type) or not callable(given):
+            shown = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+            raise ConfigError(f"@agent takes a function, not {shown[:80]}")
         doc = inspect.getdoc(function) or ""
         return AgentFunction(
             function,
-            name=check_name(name or function.__name__),
+            name=check_name(name or str(getattr(function, "__name__", type(function).__name__))),
             role=role,
             description=description or doc.partition("\n")[0],
             version=version,

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from aixgo.errors import ConfigError, nearest
 
-__all__ = ["Key", "KeyKind", "Secret", "duration_seconds", "read_keys"]
+__all__ = ["Key", "KeyKind", "Secret", "check_given", "duration_seconds", "read_keys"]
 
 KeyKind: TypeAlias = Literal[
     "text",
@@ -31,6 +31,7 @@ KeyKind: TypeAlias = Literal[
     "slots",  # a list of them
     "slot map",  # a mapping of text to them
     "slots map",  # a mapping of text to lists of them
+    "groups",  # a mapping of text to a slot, or to a mapping with `fields`
 ]
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}  # seconds
@@ -93,7 +94,7 @@ class Key:
                 }
             case "slots":
                 return _list(value, where)
-            case "slot map" | "slots map":
+            case "slot map" | "slots map" | "groups":
                 return self._slots(_mapping(value, where), where)
             case "list":
                 return [
@@ -102,9 +103,21 @@ class Key:
             case "mapping":
                 return self._entry(value, where)
 
+    @staticmethod
+    def is_group(value: object) -> bool:
+        """Whether an item of `groups` is a mapping of its fields, and not an agent in a mapping of its own."""
+        return isinstance(value, Mapping) and not any(
+            key in value for key in ("pattern", "role", "type", "code", "folder")
+        )
+
     def _slots(self, value: Mapping[str, object], where: str) -> Mapping[str, object]:
         if self.kind == "slot map":
             return value
+        if self.kind == "groups":
+            return {
+                name: self._entry(item, f"{where}.{name}") if self.is_group(item) else item
+                for name, item in value.items()
+            }
         return {name: _list(item, f"{where}.{name}") for name, item in value.items()}
 
     def _entry(self, value: object, where: str) -> Mapping[str, object]:
@@ -163,6 +176,20 @@ def read_keys(
         if key.required and name not in given:
             raise ConfigError(f"{where}: the key {name!r} is missing: {key.help}")
     return found
+
+
+def check_given(keys: Mapping[str, Key], where: str, **given: object) -> None:
+    """Hold what code gave against the keys a file would give it under; None stands for nothing given.
+
+    Raises:
+        ConfigError: a value is of the wrong type or out of bounds.
+    """
+    for name, value in given.items():
+        if value is not None:
+            key = keys[name]
+            if key.kind == "duration" and isinstance(value, str):
+                raise ConfigError(f"{where}: {name} must be seconds, not {_shown(value)}")
+            key.check(value, f"{where}: {name}")
 
 
 def duration_seconds(value: object, where: str) -> float:

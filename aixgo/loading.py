@@ -7,16 +7,20 @@ only place where a missing package becomes `MissingExtra`.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 from aixgo.errors import ConfigError, MissingExtra, nearest
 
-__all__ = ["installed", "kinds", "load"]
+__all__ = ["installed", "kinds", "load", "module_of_file", "shown_module"]
+
+OF_FILE = "_aixgo_code_"  # begins the names of modules that are a file beside a configuration
 
 EXTRAS = {  # top-level package → the extra of aixgo that installs it
     "anthropic": "anthropic",
@@ -24,6 +28,16 @@ EXTRAS = {  # top-level package → the extra of aixgo that installs it
     "openai": "openai",
     "uvloop": "uvloop",
 }
+
+
+def module_of_file(file: Path) -> str:
+    """The name a file beside a configuration is imported under: two folders may each have an `agents.py`."""
+    return f"{OF_FILE}{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+
+
+def shown_module(name: str) -> str:
+    """A module's name for people: the file's own where it is one of those."""
+    return f"{name.removeprefix(OF_FILE)[:-13]}.py" if name.startswith(OF_FILE) else name
 
 
 def load(family: str, kind: str) -> ModuleType:

@@ -19,7 +19,7 @@ from aixgo.agents._turn import Turn
 from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.contract import Caller
 from aixgo.errors import ConfigError, InvalidMessage
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message, to_json_bytes
 from aixgo.names import check_name
 from aixgo.providers import Completion, ModelMiddleware, Provider
@@ -119,13 +119,21 @@ class AggregatorAgent:
             raise ConfigError(
                 f"aggregator {name!r}: there is no strategy {aggregation_strategy!r}; there are: {known}"
             )
+        check_given(
+            AGGREGATOR_KEYS,
+            f"aggregator {name!r}",
+            semantic_similarity_threshold=semantic_similarity_threshold,
+            consensus_threshold=consensus_threshold,
+            max_input_sources=max_input_sources,
+            source_weights=source_weights,
+        )
         self.strategy = aggregation_strategy
         self.source_weights = dict(source_weights or {})
         self.similarity_threshold = semantic_similarity_threshold
         self.consensus_threshold = consensus_threshold
         self.max_input_sources = max_input_sources
         self._use = ModelUse(
-            model, temperature, max_tokens, provider, api_key, middleware=middleware
+            model, temperature, max_tokens, provider, api_key, middleware=middleware, owner=name
         )
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypedDict, cast
 
 from aixgo.contract import Agent
 from aixgo.errors import ConfigError
-from aixgo.keys import Key, read_keys
+from aixgo.keys import Key, check_given, read_keys
 from aixgo.message import JSONValue
 from aixgo.providers import (
     ChatMessage,
@@ -98,9 +98,17 @@ class ModelUse:
     base_url: str = ""
     middleware: Sequence[ModelMiddleware] = ()
     """Around every call of the model, first outermost."""
+    owner: str = ""
+    """The agent whose model it is, for errors."""
     _opened: tuple[Model, str] | None = None
 
     def __post_init__(self) -> None:
+        check_given(
+            MODEL_KEYS,
+            f"agent {self.owner!r}",
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+        )
         if self.given is not None and (self.api_key or self.base_url):
             raise ConfigError("a provider given as an object has its own api_key and base_url")
 

@@ -128,7 +128,7 @@ class ChatAgent:
         self._usage = Usage()
         self._answered_by = ("", "")  # model and provider of the last answer
         self._use = ModelUse(
-            model, temperature, max_tokens, provider, api_key, base_url, middleware
+            model, temperature, max_tokens, provider, api_key, base_url, middleware, owner=name
         )
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, cast
 
@@ -11,7 +11,7 @@ from aixgo.agents._turn import Turn
 from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.providers import ModelMiddleware, Provider
@@ -107,6 +107,10 @@ class ClassifierAgent:
     ) -> None:
         self.name = check_name(name)
         self.description = description
+        where = f"classifier {name!r}"
+        if isinstance(categories, str) or not isinstance(categories, Iterable):
+            raise ConfigError(f"{where}: give a list of categories, not one")
+        check_given(CLASSIFIER_KEYS, where, confidence_threshold=confidence_threshold)
         self.categories = tuple(
             Category(item) if isinstance(item, str) else item for item in categories
         )
@@ -126,7 +130,7 @@ class ClassifierAgent:
         self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
         self._wanted = Checked(self._make_schema(), self._check)
         self._use = ModelUse(
-            model, temperature, max_tokens, provider, api_key, middleware=middleware
+            model, temperature, max_tokens, provider, api_key, middleware=middleware, owner=name
         )
 
     @classmethod

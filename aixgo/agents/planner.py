@@ -17,7 +17,7 @@ from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, ConfigError, InvalidMessage, OutputInvalid
 from aixgo.keys import Key
-from aixgo.message import JSONValue, Message
+from aixgo.message import JSONValue, Message, to_json_bytes
 from aixgo.names import check_name
 from aixgo.providers import ModelMiddleware, Provider
 
@@ -70,6 +70,7 @@ PLANNER_KEYS: Mapping[str, Key] = {
 }
 JUDGE_TEMPERATURE = 0.0  # of scores and reviews, unless the model is left its own temperature
 PROBLEM = ("problem", "task", "goal", "input", "text")
+FEEDBACK = ("feedback", "error", "done")
 INSTRUCTIONS = (
     "You plan how a problem is solved. A plan is a list of steps. Each step depends only on steps whose results it "
     "needs, and no steps wait for each other in a circle."
@@ -90,13 +91,15 @@ class PlannerAgent:
 
     A message is the text of the problem, or an object with `problem` (or `task`, `goal`, `input`, `text`) and
     perhaps `agents`, names or name → what it can do, in place of `executors`, and `feedback`, such as why an
-    earlier plan failed.
+    earlier plan failed. What a Planning pattern asks for is understood: `agents` and `max_steps` in the metadata,
+    and `error` and `done` when it needs another plan.
 
-    The reply, of type `reasoning_plan`, holds `problem`, `strategy`, `reasoning` and `steps`, each step {id,
-    description, depends_on, agent} without `agent` where none is known, in an order in which they can run;
-    `critical_path`, the longest chain of them; and as asked for `parallel_groups`, `alternatives`, `critique`,
-    `score`, `enable_replanning`, `task_timeout_ms`. Metadata says `step_count`, `planning_strategy`,
-    `model_calls`, and of a search `expanded` and `thoughts`, or `simulations` and `nodes`.
+    The reply, of type `reasoning_plan`, holds `problem`, `strategy`, `reasoning` and `steps`, in an order in which
+    they can run: {id, description, depends_on}, and where agents are known `agent` and its `input`, an object of
+    `task`, `input` and `results` in which a Planning pattern puts the values; `critical_path`, the longest chain
+    of them; and as asked for `parallel_groups`, `alternatives`, `critique`, `score`, `enable_replanning`,
+    `task_timeout_ms`. Metadata says `step_count`, `planning_strategy`, `model_calls`, and of a search `expanded`
+    and `thoughts`, or `simulations` and `nodes`, and `stopped_by`.
     """
 
     role = "planner"
@@ -144,6 +147,7 @@ class PlannerAgent:
         self.strategy = planning_strategy
         self.executors = tuple(executors)
         self.max_steps = min(max_steps, max_tasks or max_steps)
+        self.step_detail_level = step_detail_level
         self.reasoning_depth = reasoning_depth
         self.parallelizable_steps = parallelizable_steps
         self.enable_self_critique = enable_self_critique
@@ -158,7 +162,7 @@ class PlannerAgent:
             filter(
                 None,
                 (
-                    f"{INSTRUCTIONS} Level of detail of a step: {step_detail_level}. At most {self.max_steps} steps.",
+                    INSTRUCTIONS,
                     prompt,
                     *map(_example, example_plans),
                 ),
@@ -199,20 +203,22 @@ class PlannerAgent:
             OutputInvalid: the model kept answering with something that is no plan, such as one whose steps wait
                 for each other.
         """
-        problem, feedback, agents = _read(message)
+        task = _read(message)
+        problem, agents = task.problem, task.agents or dict.fromkeys(self.executors, "")
         if not problem:
             raise AgentRefused(f"{self.name!r} got no problem to plan for")
-        if not agents:
-            agents = dict.fromkeys(self.executors, "")
-        asking = _Asking(self._use, self._instructions, agents, feedback)
+        max_steps = min(self.max_steps, task.max_steps or self.max_steps)
+        bounds = f"Level of detail of a step: {self.step_detail_level}. At most {max_steps} steps."
+        asking = _Asking(self._use, f"{self._instructions}\n\n{bounds}", agents, task.feedback)
         context = CallContext.maybe_current()
         mind = Mind(
             problem=problem,
             rule=plan_by_rule(
-                problem, most=self.max_steps, agents=agents, parallel=self.parallelizable_steps
+                problem, most=max_steps, agents=agents, parallel=self.parallelizable_steps
             ),
             agents=agents,
-            max_steps=self.max_steps,
+            done=task.done,
+            max_steps=max_steps,
             depth=self.reasoning_depth,
             backtracking=self.enable_backtracking,
             alternatives=self.include_alternatives,
@@ -246,7 +252,7 @@ class PlannerAgent:
                 steps[index] = replace(steps[index], depends_on=tuple(dict.fromkeys(needed)))
         shown: dict[str, JSONValue] = {
             "reasoning": list(draft.reasoning),
-            "steps": [step.as_json() for step in steps],
+            "steps": [step.as_task() for step in steps],
             "critical_path": cast("JSONValue", critical_path(steps)),
         }
         if self.parallelizable_steps:
@@ -348,19 +354,39 @@ def _actions(draft: Draft) -> list[str]:
     return [step.description for step in in_order(draft.steps)]
 
 
-def _read(message: Message) -> tuple[str, str, dict[str, str]]:
-    """The problem of a message, what is to be regarded, and the agents that can do steps."""
-    payload = message.payload
+@dataclass(slots=True, frozen=True, kw_only=True)
+class _Task:
+    """What a message asks for."""
+
+    problem: str
+    agents: Mapping[str, str]
+    max_steps: int | None = None
+    feedback: str = ""
+    done: Sequence[str] = ()
+
+
+def _read(message: Message) -> _Task:
+    """The task of a message; what a Planning pattern adds to one is taken as well."""
+    payload, facts = message.payload, message.metadata
+    listed, most = facts.get("agents"), facts.get("max_steps")
+    agents = _agents(listed) if isinstance(listed, list) else {}
+    max_steps = most if isinstance(most, int) and most > 0 else None
     if not isinstance(payload, dict):
-        return message.text.strip(), "", {}
-    found = next((payload[key] for key in PROBLEM if isinstance(payload.get(key), str)), None)
-    problem = found if isinstance(found, str) else message.text
-    feedback = payload.get("feedback")
-    return (
-        problem.strip(),
-        feedback if isinstance(feedback, str) else "",
-        _agents(payload.get("agents")),
+        return _Task(problem=message.text.strip(), agents=agents, max_steps=max_steps)
+    problem = next((payload[key] for key in PROBLEM if key in payload), payload or "")
+    told = {key: payload[key] for key in FEEDBACK if payload.get(key)}
+    done = payload.get("done")
+    return _Task(
+        problem=_text(problem).strip(),
+        agents=_agents(payload.get("agents")) or agents,
+        max_steps=max_steps,
+        feedback="\n".join(f"{key}: {_text(value)}" for key, value in told.items()),
+        done=tuple(done) if isinstance(done, dict) else (),
     )
+
+
+def _text(value: JSONValue) -> str:
+    return value if isinstance(value, str) else to_json_bytes(value).decode()
 
 
 def _agents(value: JSONValue) -> dict[str, str]:

@@ -17,6 +17,7 @@ import sys
 from collections import OrderedDict
 from datetime import UTC, datetime
 
+from aixgo.loading import shown_module
 from aixgo.observability import JsonFormatter, LogSettings
 from aixgo.observability.lines import shown_message, shown_traceback
 from aixgo.observability.logs import Logs
@@ -39,7 +40,7 @@ KEPT = 100  # tracebacks, the newest ones
 KEPT_CHARACTERS = 64 * 1024  # of one traceback
 
 ERROR_ID = re.compile(r"\[error id ([0-9a-f]+)\]")
-LINE_HEAD = re.compile(r"(debug|info|warning|error|critical) [\w.]+: ")
+LINE_HEAD = re.compile(r"(debug|info|warning|error|critical) \S+: ")
 """How the first line of a record begins; what follows without it belongs to the record above."""
 
 
@@ -71,7 +72,9 @@ class LogFormatter(logging.Formatter):
         self._keep = keep
 
     def format(self, record: logging.LogRecord) -> str:
-        head = f"{record.levelname.lower()} {record.name}: {shown_message(record)}"
+        head = (
+            f"{record.levelname.lower()} {shown_module(str(record.name))}: {shown_message(record)}"
+        )
         traceback = shown_traceback(record)
         if self._keep is not None and ERROR_ID.search(head):
             self._keep.keep(head, traceback)

@@ -16,8 +16,8 @@ from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
-from aixgo.config.roles import has_pattern, pattern_class, role_class, takes_policies, takes_tools
-from aixgo.config.supervisor import stand_in
+from aixgo.config.roles import pattern_class, role_class, takes_policies, takes_tools
+from aixgo.config.supervisor import manager_of, needs_manager
 from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.message import JSONValue
@@ -210,10 +210,10 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     return role.from_config(entry.name, settings)
 
 
-def _classifier_model(
+def _manager_model(
     config: Config, entry: OrchestrationEntry, given: Overrides, policies: ModelPolicies
 ) -> dict[str, object]:
-    """What the classifier of a supervisor is built with, as an agent that names the same model would be."""
+    """What the manager of a supervisor is built with, as an agent that names the same model would be."""
     choice = model_of(config, entry.config, given.model)
     check_model(choice)
     parts = policies.parts(choice.service, choice.api_key, {})
@@ -225,10 +225,10 @@ def _orchestration(
     config: Config, entry: OrchestrationEntry, given: Overrides, policies: ModelPolicies
 ) -> Agent:
     limits = Limits.from_config(cast("Mapping[str, object]", entry.limits))
-    if entry.name == config.supervisor and not has_pattern("supervisor"):
-        asked = _classifier_model(config, entry, given, policies) if len(entry.agents) > 1 else {}
-        return stand_in(config, entry, limits, asked)
-    settings = cast("Mapping[str, object]", {**entry.config, **_transfers(config, entry)})
+    settings: dict[str, object] = {**entry.config, **_transfers(config, entry)}
+    if needs_manager(entry):
+        asked = _manager_model(config, entry, given, policies)
+        settings["manager"] = manager_of(config, entry, asked)
     pattern = pattern_class(entry.pattern)
     made = pattern.from_config(entry.name, list(entry.agents), settings, limits)
     if "error_strategy" in entry.config and getattr(made, "error_strategy", None) is None:

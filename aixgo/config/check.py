@@ -199,6 +199,11 @@ def _value(block: Block, name: str, key: Key, where: str, findings: Findings) ->
     if key.kind == "mapping" and key.fields and isinstance(value, Block):
         _check(value, key.fields, where, findings, closed=key.closed)
         return
+    if key.kind == "groups" and isinstance(value, Block):
+        for label, item in value.items():
+            if isinstance(item, Block) and key.is_group(item):
+                _check(item, key.fields, f"{where}.{label}", findings, closed=True)
+        return
     if key.kind == "list" and key.fields and isinstance(value, Items):
         for i, item in enumerate(value):
             if isinstance(item, Block):

@@ -6,7 +6,6 @@ configurations may each have their `agents.py`. Below: errors. Above: config.bui
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -20,7 +19,7 @@ from typing import cast
 from aixgo.contract import Agent
 from aixgo.errors import ConfigError
 from aixgo.keys import duration_seconds
-from aixgo.loading import installed
+from aixgo.loading import installed, module_of_file, shown_module
 from aixgo.message import JSONValue
 from aixgo.tools.base import TIMEOUT, FunctionTool, Tool, as_tool, tool
 
@@ -137,8 +136,7 @@ def _tool(entry: Mapping[str, JSONValue], found: object, reference: str) -> Tool
 
 
 def _from_file(file: Path, reference: str) -> ModuleType:
-    digest = hashlib.sha256(str(file).encode()).hexdigest()[:12]
-    name = f"_aixgo_code_{file.stem}_{digest}"
+    name = module_of_file(file)
     if name in sys.modules:
         return sys.modules[name]
     if not file.is_file():
@@ -148,7 +146,10 @@ def _from_file(file: Path, reference: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look their module up by name
-    logging.getLogger(name).setLevel(logging.getLogger("aixgo").level)  # as loud as we are
+    own = logging.getLogger(shown_module(name)).level  # what `logging.loggers` says of the file
+    logging.getLogger(name).setLevel(
+        own or logging.getLogger("aixgo").level
+    )  # else as loud as we are
     try:
         spec.loader.exec_module(module)
     except Exception as exc:  # whatever somebody's module raises, it is that file's fault

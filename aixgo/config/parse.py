@@ -24,7 +24,7 @@ from aixgo.config.model import (
 from aixgo.config.observing import read_logging, read_observability
 from aixgo.config.prices import read_prices
 from aixgo.config.read import Block, Items, block_of, read_file, text_of
-from aixgo.config.roles import agent_keys, has_pattern, root_keys
+from aixgo.config.roles import agent_keys, root_keys
 from aixgo.config.services import read_services
 from aixgo.config.typos import typo_of
 from aixgo.errors import ConfigError, nearest
@@ -62,7 +62,6 @@ class _Parser:
         self._references: list[tuple[str, int, str]] = []  # name, line and key of each mention
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._lines: dict[str, int] = {}
-        self._notices: list[str] = []
 
     def config(self, block: Block) -> Config:
         check_root(block, self._findings)
@@ -108,7 +107,7 @@ class _Parser:
             observability=observability,
             logging=logging,
             extras={name: value for name, value in block.items() if name not in known},
-            warnings=tuple(self._findings.warnings + self._notices + self._slips()),
+            warnings=tuple(self._findings.warnings + self._slips()),
             unknown_keys=tuple(self._findings.unknown),
             refusals=tuple(self._findings.refusals),
         )
@@ -179,7 +178,11 @@ class _Parser:
             for i, slot in enumerate(self._list(item, "agents"))
         ]
         settings = item.get("config")
-        config = self._slots(settings, keys, path, name) if isinstance(settings, Block) else {}
+        config = (
+            self._slots(settings, keys, f"{path}.config", name)
+            if isinstance(settings, Block)
+            else {}
+        )
         self._orchestrations[place] = replace(entry, agents=tuple(agents), config=config)
         return name
 
@@ -199,7 +202,7 @@ class _Parser:
         found: dict[str, JSONValue] = {}
         for name, value in settings.items():
             kind = keys[name].kind if name in keys else "any"
-            where = f"{path}.config.{name}"
+            where = f"{path}.{name}"
             if name not in keys:
                 continue
             if kind == "slot":
@@ -222,9 +225,21 @@ class _Parser:
                     ]
                     for label in value
                 }
+            elif kind == "groups" and isinstance(value, Block):
+                found[name] = {
+                    label: self._group(item, keys[name], f"{where}.{label}", value, parent, label)
+                    for label, item in value.items()
+                }
             else:
                 found[name] = value
         return found
+
+    def _group(
+        self, item: JSONValue, key: Key, path: str, block: Block, parent: str, label: str
+    ) -> JSONValue:
+        if isinstance(item, Block) and key.is_group(item):
+            return self._slots(item, key.fields, path, parent)
+        return self._slot(item, path, block, parent, label)
 
     def _slot(self, value: JSONValue, path: str, block: Block, parent: str, label: str = "") -> str:
         line = block.lines.get(label) or block.lines.get("agents") or block.line
@@ -249,11 +264,6 @@ class _Parser:
             )
             return None
         name = self._take_name(text_of(given, "name") or "supervisor", given, "supervisor")
-        if not has_pattern("supervisor"):
-            self._notices.append(
-                f"supervisor {name!r}: in this version a router that has each input answered once, "
-                "by the agent that fits it best"
-            )
         members = [e.name for e in self._agents if e.role not in ("producer", "logger")]
         if not members:
             self._findings.absent.setdefault("a supervisor without agents", []).append("supervisor")

@@ -22,7 +22,6 @@ __all__ = [
     "Pattern",
     "Role",
     "agent_keys",
-    "has_pattern",
     "pattern_class",
     "pattern_keys",
     "role_class",
@@ -91,11 +90,6 @@ def pattern_keys(pattern: str) -> Mapping[str, Key]:
         ConfigError: there is no such pattern; the text names those that exist.
     """
     return {**STRATEGY_KEYS, **pattern_class(pattern).config_keys}
-
-
-def has_pattern(pattern: str) -> bool:
-    """Whether this version has the pattern."""
-    return pattern in kinds("orchestration")
 
 
 @cache

@@ -93,4 +93,7 @@ def _kind(key: Key, name: str) -> dict[str, JSONValue]:
             items = {**_agent(), "anyOf": [{"required": ["name"]}, {"required": ["folder"]}]}
         several: dict[str, JSONValue] = {"type": "array", "items": items}
         return {"anyOf": [items, several]} if name == "orchestration" else several
+    if key.kind == "groups":
+        group = {**_mapping(key.fields), "additionalProperties": False}
+        return {"type": "object", "additionalProperties": {"anyOf": [SLOT, group]}}
     return dict(PLAIN[key.kind])

@@ -1,7 +1,6 @@
-"""A supervisor made of what exists: a classifier whose categories are the agents, and a router.
+"""The manager of a supervisor that names a model: a classifier whose categories are the agents.
 
-It stands in until there is a supervisor pattern, and does what one does in its default setting: the
-agent that fits an input best answers it. Below: agents, orchestration. Above: config.build.
+Below: agents, loading. Above: config.build.
 """
 
 from __future__ import annotations
@@ -10,43 +9,34 @@ from collections.abc import Mapping
 
 from aixgo.config.model import AgentEntry, Config, OrchestrationEntry
 from aixgo.contract import Agent
-from aixgo.errors import ConfigError
 from aixgo.loading import load
 from aixgo.message import JSONValue
-from aixgo.orchestration.base import Limits
-from aixgo.orchestration.router import Router
-from aixgo.orchestration.sequential import Sequential
 
-__all__ = ["stand_in"]
+__all__ = ["manager_of", "needs_manager"]
 
 PROMPT = "Choose the agent whose task fits the text best."
 
 
-def stand_in(
-    config: Config, entry: OrchestrationEntry, limits: Limits, model: Mapping[str, object]
-) -> Agent:
-    """The orchestrator that answers for the supervisor `entry`; `model` is what its classifier asks.
+def needs_manager(entry: OrchestrationEntry) -> bool:
+    """Whether `entry` is a supervisor whose model has to pick."""
+    settings = entry.config
+    return (
+        entry.pattern == "supervisor"
+        and "manager" not in settings
+        and settings.get("routing_strategy", "best_match") == "best_match"
+        and len(entry.agents) > 1
+    )
 
-    Raises:
-        ConfigError: it is to pick by another rule than the best match.
-    """
-    strategy = entry.config.get("routing_strategy", "best_match")
-    if strategy != "best_match":
-        raise ConfigError(
-            f"routing_strategy {strategy!r} needs the supervisor pattern, which is not in this version; "
-            "there is: best_match"
-        )
-    members = list(entry.agents)
-    if len(members) == 1:
-        return Sequential(entry.name, members, limits=limits)
+
+def manager_of(config: Config, entry: OrchestrationEntry, model: Mapping[str, object]) -> Agent:
+    """Who picks for the supervisor `entry`; `model` is what it asks."""
     picks: Mapping[str, object] = {
         **model,
         "prompt": PROMPT,
-        "categories": [_category(config.agent(name), name) for name in members],
+        "categories": [_category(config.agent(name), name) for name in entry.agents],
     }
-    classifier = load("agents", "classifier").AGENT.from_config(f"{entry.name}.pick", picks)
-    routes = {name: name for name in members}
-    return Router(entry.name, classifier, routes, fallback=members[0], limits=limits)
+    made: Agent = load("agents", "classifier").AGENT.from_config(f"{entry.name}.pick", picks)
+    return made
 
 
 def _category(entry: AgentEntry | None, name: str) -> dict[str, JSONValue]:

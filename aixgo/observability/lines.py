@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from aixgo.context import CallContext
 from aixgo.errors import AixgoError
+from aixgo.loading import shown_module
 from aixgo.observability.redaction import REDACTED, names_secret, redact
 
 __all__ = [
@@ -68,7 +69,9 @@ class TextFormatter(logging.Formatter):
     """`level logger: message`, and a traceback below it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        head = f"{record.levelname.lower()} {record.name}: {shown_message(record)}"
+        head = (
+            f"{record.levelname.lower()} {shown_module(str(record.name))}: {shown_message(record)}"
+        )
         traceback = shown_traceback(record)
         return f"{head}\n{traceback}" if traceback else head
 
@@ -93,7 +96,7 @@ class JsonFormatter(logging.Formatter):
         line: dict[str, object] = {
             "time": when.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
-            "logger": record.name,
+            "logger": shown_module(str(record.name)),
             "message": message,
         }
         for name in FIELDS if self._include_identity else FIELDS[:-2]:

@@ -124,7 +124,12 @@ class Settings:
                 key.check(value, f"{where}.{name}")
         if self.endpoint:
             check_url(self.endpoint, f"{where}.endpoint")
+        if not isinstance(self.headers, Mapping | None):
+            raise ConfigError(f"{where}.headers must be a mapping of names to values")
         check_headers(self.headers or {}, f"{where}.headers")
+        if not isinstance(self.langfuse, LangfuseSettings | None):
+            given = type(self.langfuse).__name__
+            raise ConfigError(f"{where}.langfuse must be LangfuseSettings(…), not {given}")
         for name, exporter in (("exporter", self.exporter), ("metrics", self.metrics)):
             if exporter == "file" and not self.file:
                 raise ConfigError(f"{where}.{name} is 'file', and {where}.file names none")
@@ -167,15 +172,17 @@ def prometheus_address(text: str, where: str) -> tuple[str, int]:
     return address.host, address.port
 
 
-def check_headers(headers: Mapping[str, str], where: str) -> None:
+def check_headers(headers: Mapping[str, object], where: str) -> None:
     """Return if `headers` can be sent; a value is never shown.
 
     Raises:
         ConfigError: a name or a value cannot stand in a request.
     """
     for name, value in headers.items():
-        if not HEADER_NAME.fullmatch(name.lower()):
-            raise ConfigError(f"{where}: {name[:40]!r} cannot be the name of a header")
+        if not HEADER_NAME.fullmatch(str(name).lower()):
+            raise ConfigError(f"{where}: {str(name)[:40]!r} cannot be the name of a header")
+        if not isinstance(value, str):
+            raise ConfigError(f"{where}: the value of {name!r} must be text")
         if not HEADER_VALUE.fullmatch(value):
             raise ConfigError(
                 f"{where}: the value of {name!r} holds characters a header cannot have"

@@ -9,41 +9,59 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aixgo.orchestration.aggregation import Aggregation
     from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.classification import Classification
+    from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
     from aixgo.orchestration.ensemble import Ensemble
+    from aixgo.orchestration.hierarchical import Hierarchical
     from aixgo.orchestration.mapreduce import MapReduce
     from aixgo.orchestration.parallel import Parallel
+    from aixgo.orchestration.planning import Planning
     from aixgo.orchestration.reflection import Reflection
     from aixgo.orchestration.router import Router
     from aixgo.orchestration.sequential import Sequential
+    from aixgo.orchestration.supervisor import Supervisor
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
+    "Consensus": "aixgo.orchestration.consensus",
     "Debate": "aixgo.orchestration.debate",
+    "Aggregation": "aixgo.orchestration.aggregation",
+    "Classification": "aixgo.orchestration.classification",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
+    "Hierarchical": "aixgo.orchestration.hierarchical",
     "Limits": "aixgo.orchestration.base",
     "MapReduce": "aixgo.orchestration.mapreduce",
     "Orchestrator": "aixgo.orchestration.base",
     "Parallel": "aixgo.orchestration.parallel",
+    "Planning": "aixgo.orchestration.planning",
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
+    "Supervisor": "aixgo.orchestration.supervisor",
     "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
+    "Consensus",
     "Debate",
+    "Aggregation",
+    "Classification",
     "Ensemble",
     "ErrorStrategy",
+    "Hierarchical",
     "Limits",
     "MapReduce",
     "Orchestrator",
     "Parallel",
+    "Planning",
     "Reflection",
     "Router",
     "Sequential",
+    "Supervisor",
     "Swarm",
 ]
 

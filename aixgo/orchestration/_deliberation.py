@@ -34,10 +34,11 @@ from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._strategy import ErrorStrategy
 from aixgo.purse import Share, parallel_shares
-from aixgo.voting import Ballot
+from aixgo.voting import Ballot, Verdict
 
 __all__ = [
     "TOLERANCE",
+    "Ask",
     "Panel",
     "ballots_of",
     "check_known",
@@ -49,6 +50,7 @@ __all__ = [
     "fields_of",
     "is_tied",
     "reaches",
+    "votes_of",
 ]
 
 T = TypeVar("T")
@@ -57,6 +59,8 @@ FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
 
 TOLERANCE = 1e-9
 """How far below a threshold an agreement may be and still reach it: 2/3 of 3 agents are 2."""
+
+MAX_SHOWN = 200  # characters of an answer in a result's metadata
 
 STOPS: Mapping[type[AixgoError], str] = {
     DeadlineExceeded: "timeout",
@@ -116,6 +120,15 @@ def ballots_of(
         Ballot(agent, choice(reply), confidence(reply) if not weights else weights.get(agent, 1.0))
         for agent, reply in replies.items()
     ]
+
+
+def votes_of(verdict: Verdict) -> dict[str, JSONValue]:
+    """The votes of a verdict for a result's metadata: answer → votes or weight, of long answers the beginning."""
+    found: dict[str, float] = {}
+    for content, votes in verdict.votes.items():
+        shown = content if len(content) <= MAX_SHOWN else f"{content[:MAX_SHOWN]}…"
+        found[shown] = found.get(shown, 0.0) + votes
+    return dict(found)
 
 
 def is_tied(votes: Iterable[float]) -> bool:

@@ -56,7 +56,8 @@ class ErrorStrategy:
             raise ConfigError(
                 f"error_strategy: max_retries is {self.max_retries!r}; it is a whole number from 0 up"
             )
-        if not 0 <= self.retry_delay < math.inf:
+        delay: object = self.retry_delay
+        if not isinstance(delay, (int, float)) or not 0 <= delay < math.inf:
             raise ConfigError(
                 f"error_strategy: retry_delay is {self.retry_delay!r}; it is seconds, finite and not negative"
             )
@@ -72,6 +73,10 @@ class ErrorStrategy:
         if self.kind != "continue" and self.min_successes is not None:
             raise ConfigError(
                 f"error_strategy: min_successes does not go with {self.kind!r}, which needs all; use 'continue'"
+            )
+        if not isinstance(self.fallbacks, Mapping):
+            raise ConfigError(
+                "error_strategy: fallbacks is a mapping of agent → those asked instead"
             )
         for name, others in self.fallbacks.items():
             if isinstance(others, str) or not others:

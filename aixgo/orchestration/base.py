@@ -93,6 +93,8 @@ class Limits:
         for name in LIMIT_KEYS:
             value = getattr(self, name)
             if name == "budget":
+                if not isinstance(value, Budget | None):
+                    raise ConfigError(f"Limits(budget={value!r}): give Budget(usd=…)")
                 continue
             if not isinstance(value, (int, float)) or not value >= 0:
                 raise ConfigError(

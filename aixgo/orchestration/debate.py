@@ -29,6 +29,7 @@ from aixgo.orchestration._deliberation import (
     fields_of,
     is_tied,
     reaches,
+    votes_of,
 )
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
@@ -57,7 +58,7 @@ TO_JUDGE = (
 TO_JUDGE_AT_LAST = "This was the last round, you have to decide: name a winner or give an answer. "
 
 
-class Judgement(NamedTuple):
+class _Judgement(NamedTuple):
     """What a judge decided: a winner or an answer of its own; neither is undecided."""
 
     winner: str = ""
@@ -152,7 +153,7 @@ class Debate(Orchestrator):
         held: list[JSONValue] = []
         agreements: list[JSONValue] = []
         stopped = ""
-        judgement = Judgement()
+        judgement = _Judgement()
         most = min(self.rounds, max(1, self.limits.max_iterations))
         for number in range(1, most + 1):
             asked = self._asked(panel.agents, question, number, said)
@@ -214,7 +215,7 @@ class Debate(Orchestrator):
 
     async def _judged(
         self, caller: Caller, question: JSONValue, held: Sequence[JSONValue], last: bool
-    ) -> Judgement:
+    ) -> _Judgement:
         """What the judge says after a round; undecided too when the run goes on without it."""
         asked: dict[str, JSONValue] = {
             "question": question,
@@ -234,7 +235,7 @@ class Debate(Orchestrator):
             goes_on = strategy is not None and strategy.goes_on
             if not goes_on or ends_run(exc, CallContext.current()):
                 raise
-            return Judgement()
+            return _Judgement()
         if last and not found.decided:
             raise AgentRefused(
                 f"the judge {self._judge!r} of {self.name!r} never decided: at last it said {found.said[:SHOWN]!r}; "
@@ -244,7 +245,7 @@ class Debate(Orchestrator):
 
     async def _ask_judge(
         self, caller: Caller, asked: Mapping[str, JSONValue], key: str
-    ) -> Judgement:
+    ) -> _Judgement:
         reply = await caller.call(
             self._judge,
             Message(dict(asked), type="debate_judgement"),
@@ -257,16 +258,16 @@ class Debate(Orchestrator):
         for named in (fields.get("winner"), reply.metadata.get("winner"), reply.text):
             folded = str(named).strip().casefold().removeprefix("winner:").strip()
             if folded in debaters:
-                return Judgement(winner=debaters[folded], reason=reason)
-        return Judgement(answer=fields.get("answer"), reason=reason, said=reply.text)
+                return _Judgement(winner=debaters[folded], reason=reason)
+        return _Judgement(answer=fields.get("answer"), reason=reason, said=reply.text)
 
     def _result(
-        self, said: Mapping[str, Message], verdict: Verdict, judgement: Judgement
+        self, said: Mapping[str, Message], verdict: Verdict, judgement: _Judgement
     ) -> Message:
         converged = reaches(verdict.agreement, self.threshold)
         facts: dict[str, JSONValue] = {
             "agreement": verdict.agreement,
-            "votes": dict(verdict.votes),
+            "votes": votes_of(verdict),
             "converged": converged,
             "tie_broken": False,
         }

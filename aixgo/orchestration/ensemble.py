@@ -18,6 +18,7 @@ from aixgo.orchestration._deliberation import (
     check_weights,
     is_tied,
     reaches,
+    votes_of,
 )
 from aixgo.orchestration.base import (
     ErrorStrategy,
@@ -131,6 +132,8 @@ class Ensemble(Orchestrator):
         panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
         replies = await panel.hear("vote", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
+        if panel.ended is not None and self.error_strategy is not None:
+            raise panel.ended
         panel.check(self.name, len(replies), self.min_successes)
         facts: dict[str, JSONValue] = {
             "agent_count": len(self._agents),
@@ -152,7 +155,7 @@ class Ensemble(Orchestrator):
             return reply.with_metadata(**facts)
         facts |= {
             "agreement": verdict.agreement,
-            "votes": dict(verdict.votes),
+            "votes": votes_of(verdict),
             "winner": verdict.source,
             "explanation": verdict.explanation,
             "tie_broken": is_tied(verdict.votes.values()),

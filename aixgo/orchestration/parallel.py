@@ -13,14 +13,14 @@ An `aggregator` agent gets the JSON object and answers in their place; a functio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller, Outcome, Outcomes
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._deliberation import ballots_of
@@ -85,8 +85,12 @@ class Parallel(Orchestrator):
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
-        members = [*agents, aggregator] if aggregator is not None else agents
         where = f"parallel {name!r}"
+        if isinstance(agents, str) or not isinstance(agents, Iterable):
+            raise ConfigError(f"{where}: give a list of agents, not one")
+        agents = list(agents)
+        check_given(self.config_keys, where, timeout=timeout, min_successes=min_successes)
+        members = [*agents, aggregator] if aggregator is not None else agents
         if error_strategy is not None:
             given = {"on_error": on_error, "fail_fast": fail_fast}
             check_alone(where, [key for key, value in given.items() if value is not None])

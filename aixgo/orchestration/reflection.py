@@ -46,9 +46,10 @@ class Reflection(Orchestrator):
     scale ("4/5", "80%"); without one, or outside its scale, it has failed. Of several the mean of those who scored
     counts, and `critique` is an object of their answers. The best draft is the result, the first of equals.
 
-    Metadata: `score`, `scores` of all drafts, `iterations`, `best_iteration` from 1, `stopped_by` (`threshold`,
-    `convergence`, `max_iterations`, or `failure` when a later round failed under the error strategy "continue"),
-    `critique` of the best draft, `errors` (critic → class and text) of its critics that failed, `agent_count`.
+    Metadata: `score`, `scores` of all drafts, `iterations`, `best_iteration` from 1, `ended_by` (`threshold`,
+    `convergence`, `max_iterations`, or `failures` when a later round failed under the error strategy "continue"),
+    `stopped_by` the same of the last two, `critique` of the best draft, `errors` (critic → class and text) of its
+    critics that failed, `agent_count`.
     """
 
     pattern = "reflection"
@@ -144,7 +145,7 @@ class Reflection(Orchestrator):
     async def run(self, message: Message, caller: Caller) -> Message:
         """Write, judge, and write again."""
         judged = [await self._round(message, message, caller)]
-        while not (stopped_by := self._stops(judged)):
+        while not (ended_by := self._stops(judged)):
             last = judged[-1]
             payload = {**_shown(message, last.draft), "critique": last.critique}
             try:
@@ -152,7 +153,7 @@ class Reflection(Orchestrator):
             except AixgoError as exc:
                 if not self._goes_on_after(exc):
                     raise
-                stopped_by = "failure"
+                ended_by = "failures"
                 break
         scores = [round(found.score, 6) for found in judged]
         best = scores.index(max(scores))
@@ -162,7 +163,8 @@ class Reflection(Orchestrator):
             scores=[*scores],
             iterations=len(judged),
             best_iteration=best + 1,
-            stopped_by=stopped_by,
+            ended_by=ended_by,
+            stopped_by=ended_by if ended_by in ("max_iterations", "failures") else None,
             critique=judged[best].critique,
             agent_count=self.agent_count,
             **(facts if judged[best].errors else {}),

@@ -8,8 +8,9 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
-from aixgo.message import JSONValue, Message
+from aixgo.keys import Key, check_given
+from aixgo.message import Message
+from aixgo.orchestration._labels import label_of
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Limits,
@@ -56,18 +57,15 @@ class Router(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         if not isinstance(routes, Mapping):
-            raise ConfigError(f"router {name!r}: routes is a mapping of category → agent")
+            raise ConfigError(f"{self.pattern} {name!r}: routes is a mapping of category → agent")
         slots = [classifier, *routes.values(), *([fallback] if fallback is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
-        where = f"router {name!r}"
+        where = f"{self.pattern} {name!r}"
         if not routes:
             raise ConfigError(f"{where} needs at least one route")
-        if not 0 <= min_confidence <= 1:
-            raise ConfigError(
-                f"{where}: min_confidence is {min_confidence}; it must be from 0 to 1"
-            )
+        check_given(self.config_keys, where, min_confidence=min_confidence)
         self.min_confidence = min_confidence
         self._classifier = slot_name(classifier, where)
         self._routes = {
@@ -81,7 +79,7 @@ class Router(Orchestrator):
         cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
     ) -> Self:
         """The pattern as YAML states it; without `routes` each of `agents` answers the category of its own name."""
-        where = f"router {name!r}"
+        where = f"{cls.pattern} {name!r}"
         settings = cls.settings(config, where)
         classifier = cast("Slot", settings.pop("classifier"))
         fallback = cast("Slot | None", settings.pop("fallback", None))
@@ -90,16 +88,13 @@ class Router(Orchestrator):
             apart = {slot_name(slot, where) for slot in (classifier, fallback) if slot is not None}
             named = {slot_name(slot, where): slot for slot in agents}
             routes = {target: slot for target, slot in named.items() if target not in apart}
-        least = cast("float", settings.get("min_confidence", 0.0))
-        strategy = cast("ErrorStrategy | None", settings.get("error_strategy"))
         return cls(
             name,
             classifier,
             routes,
             fallback=fallback,
-            min_confidence=least,
             limits=limits,
-            error_strategy=strategy,
+            **cast("dict[str, float]", settings),  # type: ignore[arg-type]  # checked by their keys
         )
 
     async def run(self, message: Message, caller: Caller) -> Message:
@@ -122,7 +117,7 @@ class Router(Orchestrator):
     async def _classified(self, message: Message, caller: Caller) -> tuple[str, float | None]:
         """The category and its confidence; no category when the run goes on without its classifier."""
         try:
-            return _read(await caller.call(self._classifier, message))
+            return label_of(await caller.call(self._classifier, message))
         except AixgoError as exc:
             if not self._goes_on_after(exc):
                 raise
@@ -152,28 +147,14 @@ class Router(Orchestrator):
     def _refusal(self, category: str, route: str | None, confidence: float | None) -> str:
         if route is None:
             known = ", ".join(repr(name) for name in self._routes)
-            return f"router {self.name!r} has no route for {category[:SHOWN]!r} and no fallback; its routes: {known}"
+            return (
+                f"{self.pattern} {self.name!r} has no route for {category[:SHOWN]!r} and no fallback; "
+                f"its routes: {known}"
+            )
         return (
-            f"router {self.name!r} has no fallback, and {route!r} was chosen with confidence {confidence}, "
+            f"{self.pattern} {self.name!r} has no fallback, and {route!r} was chosen with confidence {confidence}, "
             f"below {self.min_confidence}"
         )
-
-
-def _read(verdict: Message) -> tuple[str, float | None]:
-    """The category and confidence a classifier answered with."""
-    payload = verdict.payload
-    places: list[Mapping[str, JSONValue]] = [verdict.metadata]
-    if isinstance(payload, dict):
-        places.append(payload)
-    category = next(
-        (found for place in places if isinstance(found := place.get("category"), str)), verdict.text
-    )
-    confidence: float | None = None
-    for place in places:
-        found = place.get("confidence")
-        if confidence is None and isinstance(found, (int, float)) and not isinstance(found, bool):
-            confidence = float(found)
-    return category.strip(), confidence
 
 
 PATTERN = Router

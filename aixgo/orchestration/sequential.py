@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration.base import (
     ErrorStrategy,
@@ -54,6 +54,7 @@ class Sequential(Orchestrator):
         where = f"sequential {name!r}"
         if not agents:
             raise ConfigError(f"{where} needs at least one agent")
+        check_given(self.config_keys, where, step_timeout=step_timeout)
         if error_strategy is not None and on_error is not None:
             check_alone(where, ["on_error"])
         super().__init__(

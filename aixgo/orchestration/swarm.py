@@ -39,8 +39,9 @@ class Swarm(Orchestrator):
     anybody else, or to itself, is an `AgentRefused`. After `max_handoffs`, or `limits.max_iterations` if they are
     fewer, the last reply is the result.
 
-    Metadata: `handoffs`, `path` of the agents that had the task, `answered_by`, `context`, `stopped_by` (`answer`,
-    `max_handoffs`, or `failure` when a later agent failed under the error strategy "continue"), `agent_count`.
+    Metadata: `handoffs`, `path` of the agents that had the task, `answered_by`, `context`, `ended_by` (`answer`,
+    `max_handoffs`, or `failures` when a later agent failed under the error strategy "continue"), `stopped_by` the same
+    but for an answer, `agent_count`.
     """
 
     pattern = "swarm"
@@ -103,14 +104,14 @@ class Swarm(Orchestrator):
         context: dict[str, JSONValue] = {}
         history: list[JSONValue] = []
         path: list[JSONValue] = []
-        reply, stopped_by = message, ""
-        while not stopped_by:
+        reply, ended_by = message, ""
+        while not ended_by:
             try:
                 reply = await caller.call(agent, request)
             except AixgoError as exc:
                 if not path or not self._goes_on_after(exc):
                     raise
-                stopped_by = "failure"
+                ended_by = "failures"
                 break
             path.append(agent)
             target, reply = self._handoff(agent, reply)
@@ -119,9 +120,9 @@ class Swarm(Orchestrator):
                 context |= added
             history.append({"agent": agent, "says": json_payload(reply)})
             if not target:
-                stopped_by = "answer"
+                ended_by = "answer"
             elif len(path) > self.max_handoffs:
-                stopped_by = "max_handoffs"
+                ended_by = "max_handoffs"
             else:
                 agent, request = target, self._passed_on(message, reply, history, context)
         return reply.with_metadata(
@@ -129,7 +130,8 @@ class Swarm(Orchestrator):
             handoffs=len(path) - 1,
             path=path,
             answered_by=path[-1],
-            stopped_by=stopped_by,
+            ended_by=ended_by,
+            stopped_by=None if ended_by == "answer" else ended_by,
             context=context,
             agent_count=self.agent_count,
         )

@@ -56,7 +56,7 @@ CASES = [
             "scores": [0.5, 1.0],
             "iterations": 2,
             "best_iteration": 2,
-            "stopped_by": "threshold",
+            "ended_by": "threshold",
             "agent_count": 2,
         },
         flips={
@@ -89,7 +89,7 @@ CASES = [
             ("polish.marks", SECOND),
             ("panel.length", SECOND),
         ],
-        metadata={"scores": [0.5, 0.8], "stopped_by": "max_iterations", "agent_count": 3},
+        metadata={"scores": [0.5, 0.8], "ended_by": "max_iterations", "agent_count": 3},
         flips={"polish.louder": (lambda _: "snow!", "snow!")},
         survives={"polish.marks": "rain!!", "panel.length": "rain!!"},
     ),

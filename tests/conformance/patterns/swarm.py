@@ -51,7 +51,7 @@ CASES = [
             "handoffs": 1,
             "path": ["help.desk", "help.expert"],
             "answered_by": "help.expert",
-            "stopped_by": "answer",
+            "ended_by": "answer",
             "agent_count": 2,
         },
         flips={

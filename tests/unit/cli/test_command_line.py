@@ -155,6 +155,15 @@ def test_a_traceback_with_an_error_id_is_kept_aside_and_found_by_it() -> None:
     assert kept.find("def456") == ""
 
 
+def test_a_line_of_any_logger_begins_a_record() -> None:
+    kept = Tracebacks()
+    for name in ("my-shop", "shop.north", "agents.py"):
+        record = logging.LogRecord(name, logging.WARNING, "", 0, "careful", (), None)
+        assert LINE_HEAD.match(LogFormatter(kept).format(record))
+    assert not LINE_HEAD.match("ValueError: inside")
+    assert not LINE_HEAD.match("  warning shop: in a traceback")
+
+
 def test_a_traceback_without_one_is_shown() -> None:
     assert "ValueError: inside" in LogFormatter(Tracebacks()).format(failure("something else"))
 

@@ -192,7 +192,7 @@ agents:
     reply = await answer(tmp_path, text, "The servers crash every night.")
     assert reply.payload == "The servers crash every night.#"
     assert reply.metadata["routed_to"] == "outages"
-    assert any("router" in warning for warning in load_config(write(tmp_path, text)).warnings)
+    assert load_config(write(tmp_path, text)).warnings == ()
 
 
 def test_a_model_nobody_has_is_refused_before_anything_starts(

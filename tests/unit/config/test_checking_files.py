@@ -43,6 +43,8 @@ SAMPLES: Mapping[str, object] = {
     "slot map": {"some": "a"},
     "slots": ["a"],
     "texts": ["some", "texts"],
+    "slots map": {"a": ["a"]},
+    "groups": {"b": {"manager": "a", "workers": ["a"]}, "c": "a"},
 }
 
 

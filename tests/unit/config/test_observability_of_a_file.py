@@ -376,6 +376,22 @@ async def test_a_file_sets_its_log_as_long_as_it_runs(
         assert logging.getLogger("aixgo").level == logging.NOTSET
     (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert (line["message"], line["agent"], line["level"]) == ("said quietly", "speaks", "debug")
+    assert line["logger"] == "parts.py"
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("info", 0)])
+async def test_the_level_of_one_file_is_set_under_the_file_s_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], level: str, lines: int
+) -> None:
+    config = loaded(
+        tmp_path,
+        'agents: [{name: speaks, code: "./parts.py:speaks"}]\n'
+        f"logging: {{loggers: {{parts.py: {level}}}}}",
+    )
+    with no_handlers():
+        async with open_runtime(config) as runtime:
+            await runtime.call("speaks", "hi")
+    assert capsys.readouterr().err.count("debug parts.py: said quietly\n") == lines
 
 
 async def test_a_program_with_handlers_keeps_them(

@@ -7,11 +7,12 @@ import asyncio
 import pytest
 
 from aixgo import Message, agent
+from aixgo.agents import ChatAgent
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.message import JSONValue
 from aixgo.orchestration import Debate, Limits, Sequential
 from aixgo.runtime.local import LocalRuntime
-from aixgo.testing import RecordingAgent
+from aixgo.testing import RecordingAgent, ScriptedProvider
 from tests.unit.orchestration.failing import Fails
 
 
@@ -183,6 +184,20 @@ async def test_time_that_is_up_ends_it_with_the_best_so_far() -> None:
     )
     reply = await result(debate)
     assert (reply.text, reply.metadata["stopped_by"]) == ("x", "timeout")
+
+
+async def test_long_arguments_are_shown_by_their_beginning() -> None:
+    agents = [says("a", "x" * 900), says("b", "y")]
+    reply = await result(Debate("d", agents, rounds=1))
+    assert reply.metadata["votes"] == {"x" * 200 + "…": 1.0, "y": 1.0}
+
+
+async def test_a_model_judges_by_what_the_message_tells_it() -> None:
+    model = ScriptedProvider(['{"winner": "b", "reason": "clear"}'])
+    judge = ChatAgent("j", provider=model)
+    reply = await result(Debate("d", [says("a", "x"), says("b", "y")], judge=judge))
+    assert (reply.text, reply.metadata["reason"]) == ("y", "clear")
+    assert "Decide who argued best" in str(model.requests[0].messages[-1].content)
 
 
 async def test_its_calls_have_keys_that_tell_rounds_and_agents_apart() -> None:

@@ -177,6 +177,12 @@ async def test_its_error_strategy_asks_again_and_fails_fast() -> None:
         await result(Ensemble("e", [voter("a", "x"), broken], error_strategy="fail_fast"))
 
 
+async def test_a_limit_ends_it_whatever_the_strategy() -> None:
+    agents = [voter("a", "x"), RecordingAgent("b", [LimitExceeded("max_tokens", 1, "b")])]
+    with pytest.raises(LimitExceeded):
+        await result(Ensemble("e", agents, error_strategy="continue"))
+
+
 async def test_it_nests_and_is_nested() -> None:
     inner = Ensemble("inner", [voter("a", "x"), voter("b", "x")])
     outer = Ensemble("outer", [inner, voter("c", "x")])

@@ -30,7 +30,7 @@ async def test_a_draft_that_is_good_enough_ends_the_run() -> None:
     reply = await answer(flow)
     assert reply.text == "draft 2"
     assert len(writer.messages) == 2
-    assert reply.metadata["stopped_by"] == "threshold"
+    assert reply.metadata["ended_by"] == "threshold"
     assert reply.metadata["scores"] == [0.4, 0.9]
     assert reply.metadata["agent_count"] == 2
 
@@ -41,7 +41,7 @@ async def test_the_best_draft_is_the_result_and_not_the_last() -> None:
     assert reply.text == "draft 1"
     assert (reply.metadata["score"], reply.metadata["best_iteration"]) == (0.8, 1)
     assert reply.metadata["critique"] == {"score": 0.8, "says": "fine"}
-    assert (reply.metadata["stopped_by"], reply.metadata["iterations"]) == ("max_iterations", 3)
+    assert (reply.metadata["ended_by"], reply.metadata["iterations"]) == ("max_iterations", 3)
 
 
 async def test_of_equal_drafts_the_first_is_the_result() -> None:
@@ -52,7 +52,7 @@ async def test_of_equal_drafts_the_first_is_the_result() -> None:
 async def test_scores_that_stay_where_they_are_end_the_run() -> None:
     flow, _, _ = team([0.2, 0.5, 0.505, 0.9], max_iterations=9, convergence_window=2)
     reply = await answer(flow)
-    assert reply.metadata["stopped_by"] == "convergence"
+    assert reply.metadata["ended_by"] == "convergence"
     assert reply.text == "draft 3"
 
 
@@ -153,7 +153,7 @@ async def test_a_score_that_cannot_be_read_is_refused_with_the_reason(said: Any,
 async def test_a_failed_round_ends_a_run_that_goes_on_with_the_best_draft() -> None:
     flow, _, _ = team([0.5, AgentRefused("asleep")], error_strategy="continue")
     reply = await answer(flow)
-    assert (reply.text, reply.metadata["stopped_by"]) == ("draft 1", "failure")
+    assert (reply.text, reply.metadata["ended_by"]) == ("draft 1", "failures")
     assert reply.metadata["degraded"] is True
 
 
@@ -166,7 +166,7 @@ async def test_a_failed_round_fails_any_other_run() -> None:
 async def test_the_limit_of_iterations_goes_before_the_key() -> None:
     flow, _, _ = team([0.1, 0.2, 0.6], max_iterations=9, limits=Limits(max_iterations=2))
     reply = await answer(flow)
-    assert (reply.text, reply.metadata["stopped_by"]) == ("draft 2", "max_iterations")
+    assert (reply.text, reply.metadata["ended_by"]) == ("draft 2", "max_iterations")
 
 
 @pytest.mark.parametrize(
@@ -208,3 +208,11 @@ def test_a_file_that_fits_nowhere_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=text):
         Reflection.from_config("r", agents, config, Limits())
+
+
+@pytest.mark.parametrize(("score", "stopped"), [(0.95, None), (0.1, "max_iterations")])
+async def test_only_a_limit_or_failures_are_said_to_have_stopped_it(
+    score: float, stopped: str | None
+) -> None:
+    flow, _, _ = team([score], max_iterations=1)
+    assert (await answer(flow)).metadata["stopped_by"] == stopped

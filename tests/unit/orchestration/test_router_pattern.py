@@ -104,7 +104,7 @@ async def test_it_understands_the_built_in_classifier() -> None:
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least one route"):
         Router("r", "c", {})
-    with pytest.raises(ConfigError, match="from 0 to 1"):
+    with pytest.raises(ConfigError, match="at least 0 and at most 1"):
         Router("r", "c", {"a": "b"}, min_confidence=2)
 
 

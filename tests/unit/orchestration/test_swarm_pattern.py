@@ -32,7 +32,7 @@ async def test_whoever_does_not_hand_over_has_answered() -> None:
     assert (reply.text, b.messages) == ("it works", [])
     assert reply.metadata["handoffs"] == 0
     assert reply.metadata["path"] == ["a"]
-    assert reply.metadata["stopped_by"] == "answer"
+    assert reply.metadata["ended_by"] == "answer"
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ async def test_as_many_handoffs_as_allowed_are_made_and_then_the_last_reply_coun
     reply = await answer(Swarm("s", [a, b], max_handoffs=most))
     assert reply.text == ["a1", "b1", "a2"][most]
     assert reply.metadata["handoffs"] == most
-    assert reply.metadata["stopped_by"] == "max_handoffs"
+    assert reply.metadata["ended_by"] == "max_handoffs"
 
 
 async def test_the_limit_of_iterations_goes_before_the_key() -> None:
     swarm = Swarm("s", agents(a=[TO_B], b=["done"]), limits=Limits(max_iterations=0))
-    assert (await answer(swarm)).metadata["stopped_by"] == "max_handoffs"
+    assert (await answer(swarm)).metadata["ended_by"] == "max_handoffs"
 
 
 async def test_a_handoff_that_was_not_made_is_not_made_by_a_swarm_around_it() -> None:
@@ -142,7 +142,7 @@ async def test_who_may_hand_over_to_nobody_is_told_so() -> None:
 async def test_an_agent_that_fails_leaves_the_last_reply_to_a_swarm_that_goes_on() -> None:
     team = agents(a=[TO_B], b=[AgentRefused("closed")])
     reply = await answer(Swarm("s", team, error_strategy="continue"))
-    assert (reply.text, reply.metadata["stopped_by"]) == ("mine is done", "failure")
+    assert (reply.text, reply.metadata["ended_by"]) == ("mine is done", "failures")
     assert list(reply.metadata["missing"]) == ["b"]  # type: ignore[arg-type]  # an object
     with pytest.raises(AgentRefused, match="closed"):
         await answer(Swarm("s", agents(a=[TO_B], b=[AgentRefused("closed")])))
@@ -210,3 +210,11 @@ async def test_an_agent_of_a_file_that_may_hand_over_to_nobody_known_is_refused(
     with pytest.raises(ConfigError, match=r"c.yaml:1: 's': .*transfers of 'a'.*no agent 'x'"):
         async with open_runtime(load_config(file_of(tmp_path, "[x]"))):
             pass
+
+
+@pytest.mark.parametrize(("most", "stopped"), [(1, None), (0, "max_handoffs")])
+async def test_only_a_limit_or_failures_are_said_to_have_stopped_it(
+    most: int, stopped: str | None
+) -> None:
+    reply = await answer(Swarm("s", agents(a=[TO_B], b=["done"]), max_handoffs=most))
+    assert reply.metadata["stopped_by"] == stopped

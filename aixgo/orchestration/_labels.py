@@ -1,0 +1,63 @@
+"""What a classifier said: one category, or several, and how sure it is.
+
+Below: message. Above: the patterns that choose agents by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aixgo.message import JSONValue, Message
+
+__all__ = ["label_of", "labels_of"]
+
+
+def label_of(verdict: Message) -> tuple[str, float | None]:
+    """The category and confidence a classifier answered with."""
+    places = _places(verdict)
+    category = next(
+        (found for place in places if isinstance(found := place.get("category"), str)), verdict.text
+    )
+    confidence: float | None = None
+    for place in places:
+        if confidence is None:
+            confidence = _number(place.get("confidence"))
+    return category.strip(), confidence
+
+
+def labels_of(verdict: Message) -> list[tuple[str, float | None]]:
+    """All categories a classifier answered with, the surest first, or as listed when one states no confidence.
+
+    They are the list `categories` of its metadata or payload, or a payload that is a list: texts, or objects of
+    `category` and `confidence`. Of such a list the `category` beside it has the `confidence` beside it.
+    """
+    places = _places(verdict)
+    payload = verdict.payload
+    listed = payload if isinstance(payload, list) else None
+    for place in places:
+        several = place.get("categories")
+        if listed is None and isinstance(several, list):
+            listed = several
+    if listed is None:
+        return [label_of(verdict)]
+    first, sure = label_of(verdict) if not isinstance(payload, list) else ("", None)
+    found: dict[str, float | None] = {}
+    for item in listed:
+        category = item.get("category") if isinstance(item, dict) else item
+        if not isinstance(category, str):
+            continue
+        name = category.strip()
+        confidence = _number(item.get("confidence")) if isinstance(item, dict) else None
+        found.setdefault(name, sure if confidence is None and name == first else confidence)
+    if None in found.values():
+        return list(found.items())
+    return sorted(found.items(), key=lambda label: -(label[1] or 0))
+
+
+def _places(verdict: Message) -> list[Mapping[str, JSONValue]]:
+    payload = verdict.payload
+    return [verdict.metadata, *([payload] if isinstance(payload, dict) else [])]
+
+
+def _number(value: JSONValue) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,283 @@
+"""Planning: a planner says which agents do what, in which order, and the steps run as soon as they can.
+
+A plan is an object with `steps` (or their list): `id`, `agent`, `input`, `depends_on`. In an input `{id}` stands for
+what that step gave, and `{input}` for the run's message; whoever is referred to is depended on. Values are put in once:
+text in a result that looks like a reference stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import partial
+from typing import ClassVar, Self, cast
+
+from aixgo.context import CallContext
+from aixgo.contract import Caller
+from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.keys import Key
+from aixgo.message import JSONValue, Message
+from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._partial import described
+from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration._plans import INPUT, BadPlan, Step, fill, read_plan
+from aixgo.orchestration.base import (
+    ErrorStrategy,
+    Limits,
+    OnFailure,
+    Orchestrator,
+    Slot,
+    ends_run,
+    slot_name,
+)
+
+__all__ = ["PATTERN", "Planning"]
+
+MAX_STEPS = 10
+MAX_PARALLEL = 10
+
+
+class Planning(Orchestrator):
+    """A planner's steps, run by `agents` as their dependencies are done, at most `max_parallel` at once.
+
+    The planner gets the message with metadata `agents` and `max_steps`. A plan with more than `max_steps` steps, with a
+    circle, or that names what is not there, has failed. With `max_replans` above 0 a failure does not stop the steps
+    that do not depend on it; then the planner gets an object of `task`, `error`, and `done` (step → payload), of type
+    `replan`. A step of the new plan that stands there as in the last one and is done is not run again, and steps may
+    refer to all that are done. Without replans the first failure fails the run and stops the other steps; with the
+    error strategy "continue" the steps that depend on it are skipped.
+
+    The result is that of the last step, in the plan's order, that succeeded, or what the `synthesizer` makes of an
+    object of `task` and `results` (step → payload, type `synthesis`). `step_timeout` is in seconds.
+
+    Metadata: `steps` (`id`, `agent`, and `error` or `skipped`), `step_count`, `replans`, `agent_count`, and `errors`
+    (step → class and text).
+    """
+
+    pattern = "planning"
+    config_keys: ClassVar[Mapping[str, Key]] = {
+        "planner": Key("slot", "the agent that plans", required=True),
+        "synthesizer": Key("slot", "the agent that makes one answer of all results"),
+        "max_steps": Key("integer", "steps a plan may have", minimum=1, default=MAX_STEPS),
+        "max_replans": Key(
+            "integer",
+            "plans after a failure; `limits.max_iterations` bounds all",
+            minimum=0,
+            default=0,
+        ),
+        "max_parallel": Key("integer", "steps at work at once", minimum=1, default=MAX_PARALLEL),
+        "step_timeout": Key("duration", "time for each step", minimum=0),
+    }
+
+    def __init__(
+        self,
+        name: str,
+        planner: Slot,
+        agents: Sequence[Slot],
+        *,
+        synthesizer: Slot | None = None,
+        max_steps: int = MAX_STEPS,
+        max_replans: int = 0,
+        max_parallel: int = MAX_PARALLEL,
+        step_timeout: float | None = None,
+        description: str = "",
+        limits: Limits | None = None,
+        error_strategy: ErrorStrategy | OnFailure | None = None,
+    ) -> None:
+        where = f"planning {name!r}"
+        members = [planner, *agents, *([synthesizer] if synthesizer is not None else [])]
+        super().__init__(
+            name, members, description=description, limits=limits, error_strategy=error_strategy
+        )
+        if not agents:
+            raise ConfigError(f"{where} needs at least one agent besides the planner")
+        least = {"max_steps": 1, "max_replans": 0, "max_parallel": 1}
+        given = {"max_steps": max_steps, "max_replans": max_replans, "max_parallel": max_parallel}
+        for key, value in given.items():
+            if value < least[key]:
+                raise ConfigError(f"{where}: {key} is {value}; it must be at least {least[key]}")
+        self._planner = slot_name(planner, where)
+        self._agents = [slot_name(slot, where) for slot in agents]
+        self._synthesizer = "" if synthesizer is None else slot_name(synthesizer, where)
+        self.max_steps = max_steps
+        self.max_replans = min(max_replans, max(0, self.limits.max_iterations - 1))
+        self.max_parallel = max_parallel
+        self.step_timeout = step_timeout
+
+    @classmethod
+    def from_config(
+        cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
+    ) -> Self:
+        """The pattern as YAML states it; those of `agents` that have another part run no steps."""
+        where = f"planning {name!r}"
+        settings = cls.settings(config, where)
+        planner = cast("Slot", settings.pop("planner"))
+        apart = {
+            slot_name(cast("Slot", slot), where)
+            for slot in (planner, settings.get("synthesizer"))
+            if slot is not None
+        }
+        others = [slot for slot in agents if slot_name(slot, where) not in apart]
+        return cls(name, planner, others, limits=limits, **cast("dict[str, int]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    async def run(self, message: Message, caller: Caller) -> Message:
+        """Plan, run the steps, and plan again after a failure."""
+        goes_on = self.error_strategy is not None and self.error_strategy.goes_on
+        asked = message.with_metadata(agents=list(self._agents), max_steps=self.max_steps)
+        work = _Work(message, self.step_timeout, self.max_parallel)
+        replans = 0
+        while True:
+            reply = await caller.call(self._planner, asked, key=_key("plan"))
+            failure: AixgoError | None = None
+            try:
+                work.take(read_plan(reply, self._agents, self.max_steps, work.results))
+            except BadPlan as exc:
+                work.errors = {}
+                failure = AgentRefused(f"the plan of {self._planner!r} for {self.name!r}: {exc}")
+            else:
+                tolerant = goes_on or replans < self.max_replans
+                await work.run(caller, tolerant=tolerant, more=bool(self._synthesizer))
+                failure = work.failure
+            if failure is None or replans == self.max_replans:
+                break
+            replans += 1
+            asked = self._replan(message, work, failure)
+        if failure is not None and not (goes_on and work.last):
+            raise failure
+        result = work.last
+        assert result is not None
+        if self._synthesizer:
+            whole = {"task": json_payload(message), "results": work.payloads()}
+            result = await caller.call(self._synthesizer, Message(whole, type="synthesis"))
+        facts: dict[str, JSONValue] = {
+            "steps": work.told(),
+            "step_count": len(work.steps),
+            "replans": replans,
+            "agent_count": self.agent_count,
+        }
+        if work.errors:
+            facts["errors"] = {name: described(error) for name, error in work.errors.items()}
+        return result.with_metadata(**facts)
+
+    def _replan(self, message: Message, work: _Work, failure: AixgoError) -> Message:
+        told: dict[str, JSONValue] = {
+            "task": json_payload(message),
+            "error": {"step": next(iter(work.errors), ""), **described(failure)},
+            "done": work.payloads(),
+        }
+        facts: dict[str, JSONValue] = {"agents": list(self._agents), "max_steps": self.max_steps}
+        return Message(told, type="replan", metadata={**message.metadata, **facts})
+
+
+class _Work:
+    """The plan that is at work, and what came of it and of those before it."""
+
+    def __init__(self, message: Message, timeout: float | None, max_parallel: int) -> None:
+        self.steps: list[Step] = []
+        self.results: dict[str, Message] = {}
+        """What is done, by step."""
+        self.errors: dict[str, AixgoError] = {}
+        """Of the plan at work, in its order."""
+        self._as_run: dict[str, Step] = {}
+        self._message = message
+        self._timeout = timeout
+        self._free = asyncio.Semaphore(max_parallel)
+
+    @property
+    def failure(self) -> AixgoError | None:
+        """Why the plan failed: the error of its first step that has one."""
+        return next(iter(self.errors.values()), None)
+
+    @property
+    def last(self) -> Message | None:
+        """The result of the plan's last step that has one."""
+        return next(
+            (self.results[s.id] for s in reversed(self.steps) if s.id in self.results), None
+        )
+
+    def payloads(self) -> dict[str, JSONValue]:
+        return {name: json_payload(reply) for name, reply in self.results.items()}
+
+    def told(self) -> list[JSONValue]:
+        """Each step with what became of it."""
+        found: list[JSONValue] = []
+        for step in self.steps:
+            entry: dict[str, JSONValue] = {"id": step.id, "agent": step.agent}
+            if step.id in self.errors:
+                entry["error"] = type(self.errors[step.id]).__name__
+            elif step.id not in self.results:
+                entry["skipped"] = True
+            found.append(entry)
+        return found
+
+    def take(self, steps: list[Step]) -> None:
+        """Begin a new plan; what is done and stands in it unchanged, as all it depends on, stays done."""
+        again: set[str] = set()
+        for step in _in_order(steps):
+            if self._as_run.get(step.id) != step or again.intersection(step.depends_on):
+                again.add(step.id)
+                self.results.pop(step.id, None)
+        self.steps = steps
+        self.errors = {}
+
+    async def run(self, caller: Caller, *, tolerant: bool, more: bool) -> None:
+        """Run what is not done, each step once those it depends on have ended."""
+        todo = [step for step in self.steps if step.id not in self.results]
+        ended = {step.id: asyncio.Event() for step in todo}
+        keys = [_key(f"step[{step.id}]") for step in todo]
+        context = CallContext.current()
+        waiting = len(todo) + more
+        failed: dict[str, AixgoError] = {}
+
+        async def one(step: Step, key: str) -> None:
+            nonlocal waiting
+            for name in step.depends_on:
+                if name in ended:
+                    await ended[name].wait()
+            if all(name in self.results for name in step.depends_on):
+                async with self._free:
+                    share = Fraction(1, waiting)
+                    waiting -= 1
+                    try:
+                        reply = await caller.call(
+                            step.agent,
+                            self._input(step),
+                            timeout=self._timeout,
+                            key=key,
+                            share=share,
+                        )
+                        self.results[step.id], self._as_run[step.id] = reply, step
+                    except AixgoError as exc:
+                        if not tolerant or ends_run(exc, context):
+                            raise
+                        failed[step.id] = exc
+            ended[step.id].set()
+
+        await all_or_first_failure([partial(one, *work) for work in zip(todo, keys, strict=True)])
+        self.errors = {step.id: failed[step.id] for step in self.steps if step.id in failed}
+        known = [*(s.id for s in self.steps), *self.results]
+        self.results = {name: self.results[name] for name in known if name in self.results}
+
+    def _input(self, step: Step) -> Message:
+        values = {INPUT: json_payload(self._message), **self.payloads()}
+        metadata = {**self._message.metadata, "step": step.id}
+        return Message(fill(step.input, values), type="step", metadata=metadata)
+
+
+def _in_order(steps: Sequence[Step]) -> list[Step]:
+    """The steps so that each comes after those it depends on."""
+    left, found = list(steps), list[Step]()
+    while left:
+        names = {step.id for step in left}
+        ready = [step for step in left if not names.intersection(step.depends_on)]
+        found += ready
+        left = [step for step in left if step not in ready]
+    return found
+
+
+def _key(step: str) -> str:
+    return CallContext.current().child_key(step)
+
+
+PATTERN = Planning
