@@ -17,6 +17,8 @@ __all__ = ["PlanStep", "critical_path", "groups", "in_order", "plan_by_rule", "r
 
 ITEM = re.compile(r"^(?:[-*•]|(\d+)[.)]) (.+)$", re.MULTILINE)
 CLAUSE = re.compile(r"(?<=[.!?;])\s+|\n+|,?\s+(?:and\s+)?then\s+", re.IGNORECASE)
+REFERENCE = re.compile(r"\{([^{}]+)\}")
+INPUT = "input"  # what stands for the run's message in a Planning pattern
 LONGEST_ID = 64  # characters; a Planning pattern puts `{id}` into texts
 WORD = re.compile(r"\w{3,}")
 
@@ -39,11 +41,21 @@ class PlanStep:
         }
         return {**found, "agent": self.agent} if self.agent else found
 
-    def as_task(self) -> dict[str, JSONValue]:
-        """The step for who runs it: with an agent, also that one's `input`, in which `{id}` stands for a result."""
+    def as_task(self, known: Collection[str]) -> dict[str, JSONValue]:
+        """The step for who runs it: with an agent, also that one's `input`, in which `{id}` stands for a result.
+
+        In the task itself nothing is to be filled in: there `{id}` of a `known` id loses its braces.
+        """
         if not self.agent:
             return self.as_json()
-        given: dict[str, JSONValue] = {"task": self.description, "input": "{input}"}
+
+        def bare(found: re.Match[str]) -> str:
+            return found[1] if found[1] in known or found[1] == INPUT else found[0]
+
+        given: dict[str, JSONValue] = {
+            "task": REFERENCE.sub(bare, self.description),
+            "input": f"{{{INPUT}}}",
+        }
         if self.depends_on:
             given["results"] = {name: f"{{{name}}}" for name in self.depends_on}
         return {**self.as_json(), "input": given}
@@ -158,8 +170,10 @@ def _read_step(item: JSONValue, number: int, last: str, agents: Collection[str])
     if not isinstance(item, dict):
         raise ValueError(f"step {number} must be an object with id, description and depends_on")  # noqa: TRY004 - the model's fault
     name = _name(item.get("id")) or f"step_{number}"
-    if len(name) > LONGEST_ID or "{" in name or "}" in name:
-        raise ValueError(f"an id has at most {LONGEST_ID} characters and no braces: {name[:80]!r}")
+    if len(name) > LONGEST_ID or name == INPUT or "{" in name or "}" in name:
+        raise ValueError(
+            f"an id has at most {LONGEST_ID} characters, no braces, and is not {INPUT!r}: {name[:80]!r}"
+        )
     description = item.get("description")
     if not isinstance(description, str) or not description.strip():
         raise ValueError(f"step {name!r} needs a description")

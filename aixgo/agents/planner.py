@@ -229,11 +229,13 @@ class PlannerAgent:
         plan: dict[str, JSONValue] = {"problem": problem, "strategy": self.strategy}
         if self.enable_self_critique:
             draft, plan["critique"] = await _review(mind, draft)
-        plan |= self._shown(draft)
+        plan |= self._shown(draft, task.done)
         if self.include_alternatives:
             others = draft.others or [await _another(mind, draft)]
             plan["alternatives"] = [
-                self._shown(other) for other in others if _actions(other) != _actions(draft)
+                self._shown(other, task.done)
+                for other in others
+                if _actions(other) != _actions(draft)
             ]
         facts: dict[str, JSONValue] = {
             **asking.facts(),
@@ -243,16 +245,17 @@ class PlannerAgent:
         }
         return message.reply({**plan, **self._hints}, type="reasoning_plan", metadata=facts)
 
-    def _shown(self, draft: Draft) -> dict[str, JSONValue]:
+    def _shown(self, draft: Draft, done: Sequence[str]) -> dict[str, JSONValue]:
         """A plan as JSON."""
         steps = in_order(draft.steps)
         if not self.parallelizable_steps:
             for index in range(1, len(steps)):
                 needed = (*steps[index].depends_on, steps[index - 1].id)
                 steps[index] = replace(steps[index], depends_on=tuple(dict.fromkeys(needed)))
+        known = {*done, *(step.id for step in steps)}
         shown: dict[str, JSONValue] = {
             "reasoning": list(draft.reasoning),
-            "steps": [step.as_task() for step in steps],
+            "steps": [step.as_task(known) for step in steps],
             "critical_path": cast("JSONValue", critical_path(steps)),
         }
         if self.parallelizable_steps:
@@ -370,7 +373,7 @@ def _read(message: Message) -> _Task:
     payload, facts = message.payload, message.metadata
     listed, most = facts.get("agents"), facts.get("max_steps")
     agents = _agents(listed) if isinstance(listed, list) else {}
-    max_steps = most if isinstance(most, int) and most > 0 else None
+    max_steps = most if type(most) is int and most > 0 else None
     if not isinstance(payload, dict):
         return _Task(problem=message.text.strip(), agents=agents, max_steps=max_steps)
     problem = next((payload[key] for key in PROBLEM if key in payload), payload or "")

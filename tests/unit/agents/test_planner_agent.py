@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+from pathlib import Path
 
-from aixgo import agent
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aixgo import agent, load_config
 from aixgo.agents import ExamplePlan, PlannerAgent
+from aixgo.agents._plan import critical_path, groups, in_order, read_steps
+from aixgo.config import open_runtime
 from aixgo.errors import AgentRefused, ConfigError, InvalidMessage, OutputInvalid
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration import Planning
@@ -22,6 +29,43 @@ STRATEGIES = (
 )
 
 NOTHING: tuple[JSONValue, ...] = ("  ", {}, {"task": ""})
+
+CREW = """
+from aixgo import agent, load_config
+
+
+@agent
+async def cook(message: Message) -> Message:
+    return message.reply(message.payload["task"].split()[0] + " done")
+
+
+@agent
+async def waiter(message: Message) -> Message:
+    return message.reply(message.payload["task"].split()[0] + " done")
+
+
+@agent
+async def all_of(message: Message) -> Message:
+    return message.reply(message.payload["results"])
+"""
+FILE = """
+orchestration:
+  name: work
+  pattern: planning
+  agents: [cook, waiter]
+  config: {planner: planner, synthesizer: all_of}
+agents:
+  - name: planner
+    role: planner
+    model: offline
+    planner_config:
+      planning_strategy: hierarchical_plan
+      reasoning_depth: 2
+      parallelizable_steps: true
+  - {name: cook, code: "./crew.py:cook"}
+  - {name: waiter, code: "./crew.py:waiter"}
+  - {name: all_of, code: "./crew.py:all_of"}
+"""
 
 
 def step(name: str, *needs: str, agent: str = "") -> dict[str, JSONValue]:
@@ -113,8 +157,9 @@ async def test_unless_steps_may_run_at_once_each_waits_for_the_one_before_it() -
         ([], "at least one step"),
         ([step(name) for name in "abcd"], "there may be at most 3"),
         ([step("a", agent="nobody")], "'nobody', which is no agent; there are: writer"),
-        ([step("x" * 65)], "at most 64 characters and no braces"),
-        ([step("{a}")], "at most 64 characters and no braces"),
+        ([step("x" * 65)], "at most 64 characters, no braces"),
+        ([step("input")], "is not 'input'"),
+        ([step("{a}")], "at most 64 characters, no braces"),
     ],
 )
 async def test_what_is_no_plan_goes_back_to_the_model_with_what_is_wrong(
@@ -162,8 +207,16 @@ async def test_with_agents_a_step_says_whose_it_is_and_what_that_agent_gets() ->
     provider = ScriptedProvider([plan(*steps)])
     payload, _ = await asked(PlannerAgent("p", provider=provider, executors=["writer", "editor"]))
     assert isinstance(payload["steps"], list)
-    given: JSONValue = {"task": "do b", "input": "{input}", "results": {"a": "{a}"}}
-    assert payload["steps"][1] == {**step("b", "a", agent="editor"), "input": given}
+    task: JSONValue = {"task": "do b", "input": "{input}", "results": {"a": "{a}"}}
+    assert payload["steps"][1] == {**step("b", "a", agent="editor"), "input": task}
+
+
+async def test_what_looks_like_a_reference_in_a_task_is_no_dependency() -> None:
+    first: dict[str, JSONValue] = {**step("a"), "description": "write {b}, {input} and {c}"}
+    provider = ScriptedProvider([plan(first, step("b", "a"))])
+    async with LocalRuntime(Planning("w", PlannerAgent("p", provider=provider), [echo])) as rt:
+        reply = await rt.call("w", "x")
+    assert reply.payload == ["write b, input and {c}", "do b"]
 
 
 async def test_a_lone_agent_need_not_be_named() -> None:
@@ -175,6 +228,16 @@ async def test_a_lone_agent_need_not_be_named() -> None:
 
 
 @agent
+async def echo(message: Message) -> Message:
+    """The tasks so far."""
+    asked = message.payload
+    assert isinstance(asked, dict)
+    before = asked.get("results")
+    told = before.get("a") if isinstance(before, dict) else None
+    return message.reply([*(told if isinstance(told, list) else []), asked["task"]])
+
+
+@agent
 async def mixer(message: Message) -> Message:
     return message.reply("dough")
 
@@ -182,9 +245,9 @@ async def mixer(message: Message) -> Message:
 @agent
 async def oven(message: Message) -> Message:
     assert isinstance(message.payload, dict)
-    given = message.payload["results"]
-    assert isinstance(given, dict)
-    return message.reply(f"bread of {next(iter(given.values()))}")
+    results = message.payload["results"]
+    assert isinstance(results, dict)
+    return message.reply(f"bread of {next(iter(results.values()))}")
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -375,6 +438,39 @@ async def test_the_same_problem_gets_the_same_plan() -> None:
     first, _ = await asked(planner, "Mix. Heat. Eat.")
     second, _ = await asked(planner, "Mix. Heat. Eat.")
     assert first == second
+
+
+async def test_a_file_names_a_planner_and_the_pattern_that_runs_its_plans(tmp_path: Path) -> None:
+    (tmp_path / "crew.py").write_text(CREW, encoding="utf-8")
+    file = tmp_path / "c.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    config = load_config(file)
+    assert not config.unknown_keys
+    async with asyncio.timeout(10), open_runtime(config) as runtime:
+        reply = await runtime.call("work", "- cook the soup\n- lay the table")
+    assert reply.payload == {"1": "cook done", "2": "lay done"}
+
+
+@given(st.lists(st.sets(st.integers(0, 7)), min_size=1, max_size=8))
+def test_a_plan_is_taken_exactly_if_every_step_can_have_its_turn(graph: list[set[int]]) -> None:
+    listed: list[JSONValue] = [
+        step(str(number), *map(str, sorted(needed))) for number, needed in enumerate(graph)
+    ]
+    able: set[int] = set()
+    while more := {n for n, needed in enumerate(graph) if n not in able and needed <= able}:
+        able |= more
+    runs = len(able) == len(graph)
+    try:
+        steps = in_order(read_steps(listed, most=8, agents=()))
+    except ValueError:
+        assert not runs
+    else:
+        assert runs
+        places = [step.id for step in steps]
+        for made in steps:
+            assert all(places.index(n) < places.index(made.id) for n in made.depends_on)
+        assert sorted(name for group in groups(steps) for name in group) == sorted(places)
+        assert len(critical_path(steps)) == len(groups(steps))
 
 
 def test_wrong_settings_are_refused() -> None:
