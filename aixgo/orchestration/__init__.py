@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.orchestration.aggregation import Aggregation
-    from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.base import (
+        END,
+        START,
+        Edge,
+        ErrorStrategy,
+        Limits,
+        Orchestrator,
+        Step,
+    )
     from aixgo.orchestration.classification import Classification
     from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
@@ -26,10 +34,12 @@ if TYPE_CHECKING:
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
-    "Consensus": "aixgo.orchestration.consensus",
-    "Debate": "aixgo.orchestration.debate",
     "Aggregation": "aixgo.orchestration.aggregation",
     "Classification": "aixgo.orchestration.classification",
+    "Consensus": "aixgo.orchestration.consensus",
+    "Debate": "aixgo.orchestration.debate",
+    "END": "aixgo.orchestration.base",
+    "Edge": "aixgo.orchestration.base",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Hierarchical": "aixgo.orchestration.hierarchical",
@@ -40,16 +50,20 @@ _HOMES = {
     "Planning": "aixgo.orchestration.planning",
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
+    "START": "aixgo.orchestration.base",
     "Sequential": "aixgo.orchestration.sequential",
+    "Step": "aixgo.orchestration.base",
     "Supervisor": "aixgo.orchestration.supervisor",
     "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
-    "Consensus",
-    "Debate",
     "Aggregation",
     "Classification",
+    "Consensus",
+    "Debate",
+    "END",
+    "Edge",
     "Ensemble",
     "ErrorStrategy",
     "Hierarchical",
@@ -60,7 +74,9 @@ __all__ = [
     "Planning",
     "Reflection",
     "Router",
+    "START",
     "Sequential",
+    "Step",
     "Supervisor",
     "Swarm",
 ]

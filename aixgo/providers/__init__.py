@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aixgo.providers._custom import Completer, as_provider
+from aixgo.providers._embedding import resolve_embedder
 from aixgo.providers._model import (
     CompletionStream,
     Model,
@@ -18,6 +19,7 @@ from aixgo.providers.base import (
     Completion,
     CompletionRequest,
     Delta,
+    Embedder,
     Image,
     Provider,
     ToolCall,
@@ -32,6 +34,7 @@ __all__ = [
     "CompletionRequest",
     "CompletionStream",
     "Delta",
+    "Embedder",
     "Image",
     "Model",
     "ModelCall",
@@ -45,6 +48,7 @@ __all__ = [
     "choose_model",
     "most_tokens",
     "other_providers",
+    "resolve_embedder",
     "resolve_model",
     "written_address",
 ]

@@ -25,6 +25,8 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "Delta",
+    "Embedder",
+    "Embeddings",
     "Image",
     "Provider",
     "Role",
@@ -192,4 +194,37 @@ class Provider(Protocol):
 
     def models(self) -> Sequence[str]:
         """The models it knows of; empty if any name may do."""
+        ...
+
+
+class Embeddings(Protocol):
+    """A vendor's models that turn texts into vectors; `Embedder` is one of them, metered."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def embed(self, model: str, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
+        """A vector for each of `texts`, in their order, and what that used.
+
+        Raises:
+            ProviderError: the one that says whether trying again helps.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """What turns texts into vectors that are near each other when the texts are alike."""
+
+    @property
+    def name(self) -> str:
+        """What made a vector: vectors of different names cannot be compared."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """A vector for each of `texts`, in their order.
+
+        Raises:
+            ProviderError: the model behind it did not answer.
+            BudgetExceeded: the current call cannot pay for it; nothing was asked.
+        """
         ...

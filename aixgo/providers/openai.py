@@ -17,7 +17,14 @@ from aixgo.providers._chat import Draft, body_of, chat_usage
 from aixgo.providers._vendors import VENDORS, Endpoint, Vendor, endpoint_of
 from aixgo.providers.base import Completion, CompletionRequest, Delta
 
-__all__ = ["PROVIDER", "OpenAIProvider", "open_client", "time_limit"]
+__all__ = [
+    "EMBEDDINGS",
+    "PROVIDER",
+    "OpenAIEmbeddings",
+    "OpenAIProvider",
+    "open_client",
+    "time_limit",
+]
 
 
 class OpenAIProvider:
@@ -106,6 +113,43 @@ class OpenAIProvider:
         return ()
 
 
+class OpenAIEmbeddings:
+    """The embeddings of one vendor that speaks OpenAI's API.
+
+    Raises:
+        ConfigError: there is no key and the vendor wants one.
+    """
+
+    def __init__(
+        self, vendor: Vendor = VENDORS["openai"], *, base_url: str = "", api_key: str = ""
+    ) -> None:
+        self.name = vendor.name
+        self._vendor = vendor
+        self._endpoint = endpoint_of(vendor, base_url, api_key)
+
+    async def embed(self, model: str, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
+        """A vector for each of `texts`, in their order, and what that used.
+
+        Raises:
+            ProviderError: the one that says whether trying again helps.
+        """
+        limit = time_limit()
+        with sdk.Faults(self.name, model, self._endpoint):
+            client = await open_client(self._vendor, self._endpoint)
+            reply = await client.embeddings.create(
+                model=model, input=list(texts), encoding_format="float", timeout=limit
+            )
+            found = sorted(reply.data, key=lambda item: item.index)
+            if [item.index for item in found] != list(range(len(texts))):
+                raise sdk.malformed(self.name, "not one vector for each text")
+            usage = getattr(
+                reply, "usage", None
+            )  # the SDK's types promise it, local servers leave it out
+            told = getattr(usage, "prompt_tokens", None)
+            tokens = told if isinstance(told, int) else sdk.count_tokens("".join(texts))
+            return [item.embedding for item in found], Usage(tokens_prompt=tokens, calls=1)
+
+
 def time_limit() -> openai.Timeout:
     """The SDK's limits within the current call's deadline.
 
@@ -143,3 +187,4 @@ def _without_openais(key: str) -> Mapping[str, str]:
 
 
 PROVIDER = OpenAIProvider
+EMBEDDINGS = OpenAIEmbeddings

@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
-from aixgo import Message
-from aixgo.errors import AgentRefused, ConfigError, DeadlineExceeded, LimitExceeded
+from aixgo import Budget, Message
+from aixgo.agents import ChatAgent
+from aixgo.errors import AgentRefused, BudgetExceeded, ConfigError, DeadlineExceeded, LimitExceeded
 from aixgo.message import JSONValue
 from aixgo.orchestration import Ensemble, ErrorStrategy, Limits, Parallel
 from aixgo.runtime.local import LocalRuntime
-from aixgo.testing import RecordingAgent
+from aixgo.testing import RecordingAgent, ScriptedProvider
 from tests.unit.orchestration.failing import Fails, down
 
 
@@ -246,3 +247,10 @@ def test_a_threshold_out_of_range_is_refused_in_python_too() -> None:
 def test_two_different_agents_under_one_name_are_refused() -> None:
     with pytest.raises(ConfigError, match="two different agents called 'a'"):
         Ensemble("e", [voter("a", "x"), voter("a", "x")])
+
+
+async def test_a_budget_that_leaves_a_vote_out_fails_the_run() -> None:
+    dear = ChatAgent("dear", provider=ScriptedProvider(["hi"], cycle=True), max_tokens=5_000)
+    async with LocalRuntime(Ensemble("panel", [voter("free", "hi"), dear])) as rt:
+        with pytest.raises(BudgetExceeded):
+            await rt.call("panel", "hi", budget=Budget(tokens=1_000))

@@ -1,0 +1,89 @@
+"""Vectors without a model: words, pairs of words and pieces of words, hashed into a fixed number of places.
+
+It knows nothing of meaning: texts are alike when they share words or their stems. It needs no key and no
+network, and gives the same everywhere; a vendor's embeddings are one name away.
+
+Below: providers. Above: index.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from itertools import pairwise
+
+from aixgo.errors import ConfigError
+from aixgo.providers import Embedder, resolve_embedder
+
+__all__ = ["HashingEmbedder", "embedder_of"]
+
+DIMENSIONS = 512
+LEAST_DIMENSIONS = 16
+WORD = re.compile(r"\w+")
+SHORT = 3  # letters of a word that says little
+STEM = 5  # letters that the forms of a word share
+
+
+class HashingEmbedder:
+    """The default: texts with the same words are near each other.
+
+    Raises:
+        ConfigError: too few dimensions.
+    """
+
+    def __init__(self, dimensions: int = DIMENSIONS) -> None:
+        if dimensions < LEAST_DIMENSIONS:
+            raise ConfigError(
+                f"HashingEmbedder(dimensions={dimensions}): it needs at least {LEAST_DIMENSIONS}"
+            )
+        self.dimensions = dimensions
+        self.name = f"hashing:{dimensions}"
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """A vector for each of `texts`, in their order."""
+        return [self.vector(text) for text in texts]
+
+    def vector(self, text: str) -> list[float]:
+        """The vector of `text`, of length one; zero if it has no word."""
+        found = [0.0] * self.dimensions
+        for feature, weight in _features(text):
+            number = int.from_bytes(blake2b(feature.encode(), digest_size=8).digest(), "big")
+            found[(number >> 1) % self.dimensions] += weight if number & 1 else -weight
+        length = math.sqrt(math.fsum(x * x for x in found))
+        return [x / length for x in found] if length else found
+
+
+def embedder_of(name: str = "", *, api_key: str = "") -> Embedder:
+    """The embedder `name` stands for: `hashing`, `hashing:DIMENSIONS` or `vendor:model`; by default `hashing`.
+
+    Offline (`AIXGO_OFFLINE`, `--offline`) it is `hashing`, whatever was named.
+
+    Raises:
+        ConfigError: there is none of that name, or no key for it.
+    """
+    kind, _, dimensions = name.partition(":")
+    if kind in ("", "hashing"):
+        if dimensions and not dimensions.isdecimal():
+            raise ConfigError(f"the embedding model {name!r}: write hashing:NUMBER")
+        return HashingEmbedder(int(dimensions or DIMENSIONS))
+    if os.environ.get("AIXGO_OFFLINE", "") not in ("", "0"):
+        return HashingEmbedder()
+    return resolve_embedder(name, api_key=api_key)
+
+
+def _features(text: str) -> Iterator[tuple[str, float]]:
+    """What is hashed, and how much it counts: often grows slowly, short words count little."""
+    words = [word.lower() for word in WORD.findall(text)]
+    for word, count in Counter(words).items():
+        often = 1 + math.log(count)
+        short = len(word) <= SHORT
+        yield f"word {word}", often * (0.2 if short else 1.0)
+        if not short:
+            yield f"stem {word.rstrip('s')[:STEM]}", often * 0.7
+    for pair in pairwise(words):
+        if all(len(word) > SHORT for word in pair):
+            yield f"pair {' '.join(pair)}", 0.5

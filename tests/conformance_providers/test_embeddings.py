@@ -1,0 +1,78 @@
+"""Embeddings through OpenAI's real SDK, against a server of our own."""
+
+from __future__ import annotations
+
+import pytest
+
+from aixgo import Budget, LocalRuntime, agent
+from aixgo.errors import BudgetExceeded, ConfigError, ProviderUnavailable, RequestRejected
+from aixgo.providers import resolve_embedder
+from tests.conformance_providers.wire import WireServer, as_json
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MODEL = "openai:text-embedding-3-small"
+
+
+def reply(*vectors: list[float], tokens: int = 7) -> object:
+    """The vectors as the API gives them, the last first: order is by index."""
+    data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(vectors)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": data[::-1], "model": "m", "usage": usage}
+
+
+async def test_each_text_gets_its_vector(wire: WireServer) -> None:
+    wire.answers = [as_json(reply([1, 0], [0, 1]))]
+    embedder = resolve_embedder(f"{MODEL}@{wire.url}", api_key="k")
+    assert await embedder.embed(["one", "two"]) == [[1, 0], [0, 1]]
+    assert embedder.name == MODEL
+    assert wire.asked[0].path == "/embeddings"
+    assert wire.asked[0].body["input"] == ["one", "two"]
+    assert wire.asked[0].body["model"] == "text-embedding-3-small"
+
+
+async def test_many_texts_are_asked_for_in_batches(wire: WireServer) -> None:
+    wire.decide = lambda asked: as_json(reply(*([float(t)] for t in asked.body["input"])))
+    embedder = resolve_embedder(f"{MODEL}@{wire.url}", api_key="k")
+    texts = [str(i) for i in range(300)]
+    assert await embedder.embed(texts) == [[float(i)] for i in range(300)]
+    assert [len(asked.body["input"]) for asked in wire.asked] == [128, 128, 44]
+
+
+async def test_no_texts_are_no_request(wire: WireServer) -> None:
+    assert await resolve_embedder(f"{MODEL}@{wire.url}", api_key="k").embed([]) == []
+    assert wire.asked == []
+
+
+async def test_what_it_used_is_charged_and_refused_before_it_is_spent(wire: WireServer) -> None:
+    wire.answers = [as_json(reply([1.0], tokens=1000))]
+    embedder = resolve_embedder(f"{MODEL}@{wire.url}", api_key="k")
+
+    @agent
+    async def embeds(text: str) -> int:
+        return len(await embedder.embed([text]))
+
+    async with LocalRuntime(embeds) as rt:
+        usage = (await rt.call("embeds", "hi")).usage
+        assert (usage.tokens_prompt, usage.calls) == (1000, 1)
+        assert usage.cost_nanos > 0
+        asked = len(wire.asked)
+        with pytest.raises(BudgetExceeded):
+            await rt.call("embeds", "hi", budget=Budget(tokens=1))
+        assert len(wire.asked) == asked
+
+
+async def test_an_answer_that_is_none_is_called_so(wire: WireServer) -> None:
+    embedder = resolve_embedder(f"{MODEL}@{wire.url}", api_key="k")
+    wire.answers = [as_json(reply([1.0]))]
+    with pytest.raises(ProviderUnavailable, match="not one vector for each text"):
+        await embedder.embed(["one", "two"])
+    wire.answers = [as_json({"error": {"message": "bad key"}}, 401)]
+    with pytest.raises(RequestRejected):
+        await embedder.embed(["one"])
+
+
+async def test_without_a_key_it_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match=r"text-embedding-3-small.*OPENAI_API_KEY"):
+        resolve_embedder(MODEL)
