@@ -31,7 +31,7 @@ STRATEGIES = (
 NOTHING: tuple[JSONValue, ...] = ("  ", {}, {"task": ""})
 
 CREW = """
-from aixgo import agent, load_config
+from aixgo import Message, agent
 
 
 @agent
