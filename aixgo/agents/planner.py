@@ -11,13 +11,14 @@ from aixgo.agents._mind import Check, Draft, Mind, Schema
 from aixgo.agents._output import Checked
 from aixgo.agents._plan import critical_path, groups, in_order, plan_by_rule
 from aixgo.agents._planning import STRATEGIES
+from aixgo.agents._planning_task import read_task
 from aixgo.agents._turn import Answer, Turn
 from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, ConfigError, InvalidMessage, OutputInvalid
+from aixgo.errors import AgentRefused, ConfigError, OutputInvalid
 from aixgo.keys import Key
-from aixgo.message import JSONValue, Message, to_json_bytes
+from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.providers import ModelMiddleware, Provider
 
@@ -69,8 +70,6 @@ PLANNER_KEYS: Mapping[str, Key] = {
     "max_tokens": Key("integer", "tokens one answer may have", minimum=1, default=2000),
 }
 JUDGE_TEMPERATURE = 0.0  # of scores and reviews, unless the model is left its own temperature
-PROBLEM = ("problem", "task", "goal", "input", "text")
-FEEDBACK = ("feedback", "error", "done")
 INSTRUCTIONS = (
     "You plan how a problem is solved. A plan is a list of steps. Each step depends only on steps whose results it "
     "needs, and no steps wait for each other in a circle."
@@ -203,7 +202,7 @@ class PlannerAgent:
             OutputInvalid: the model kept answering with something that is no plan, such as one whose steps wait
                 for each other.
         """
-        task = _read(message)
+        task = read_task(message)
         problem, agents = task.problem, task.agents or dict.fromkeys(self.executors, "")
         if not problem:
             raise AgentRefused(f"{self.name!r} got no problem to plan for")
@@ -355,52 +354,6 @@ async def _another(mind: Mind, draft: Draft) -> Draft:
 def _actions(draft: Draft) -> list[str]:
     """What a plan does, by which plans are told apart: ids say nothing."""
     return [step.description for step in in_order(draft.steps)]
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class _Task:
-    """What a message asks for."""
-
-    problem: str
-    agents: Mapping[str, str]
-    max_steps: int | None = None
-    feedback: str = ""
-    done: Sequence[str] = ()
-
-
-def _read(message: Message) -> _Task:
-    """The task of a message; what a Planning pattern adds to one is taken as well."""
-    payload, facts = message.payload, message.metadata
-    listed, most = facts.get("agents"), facts.get("max_steps")
-    agents = _agents(listed) if isinstance(listed, list) else {}
-    max_steps = most if type(most) is int and most > 0 else None
-    if not isinstance(payload, dict):
-        return _Task(problem=message.text.strip(), agents=agents, max_steps=max_steps)
-    problem = next((payload[key] for key in PROBLEM if key in payload), payload or "")
-    told = {key: payload[key] for key in FEEDBACK if payload.get(key)}
-    done = payload.get("done")
-    return _Task(
-        problem=_text(problem).strip(),
-        agents=_agents(payload.get("agents")) or agents,
-        max_steps=max_steps,
-        feedback="\n".join(f"{key}: {_text(value)}" for key, value in told.items()),
-        done=tuple(done) if isinstance(done, dict) else (),
-    )
-
-
-def _text(value: JSONValue) -> str:
-    return value if isinstance(value, str) else to_json_bytes(value).decode()
-
-
-def _agents(value: JSONValue) -> dict[str, str]:
-    """Name → what it can do, of a list of names or a mapping."""
-    if value is None:
-        return {}
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return dict.fromkeys(cast("list[str]", value), "")
-    if not isinstance(value, dict):
-        raise InvalidMessage(path="payload.agents", expected="names, or name → what it can do")
-    return {name: str(text) for name, text in value.items()}
 
 
 def _example(plan: ExamplePlan) -> str:
