@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from aixgo.agents import ExamplePlan, PlannerAgent
 from aixgo.agents._plan import critical_path, groups, in_order, read_steps
 from aixgo.errors import AgentRefused, ConfigError, InvalidMessage, OutputInvalid
+from aixgo.ledger import Budget
 from aixgo.message import JSONValue, Message
 from aixgo.runtime.local import LocalRuntime
 from aixgo.testing import ScriptedProvider
@@ -195,6 +196,13 @@ async def test_agents_that_are_no_names_are_refused() -> None:
     async with LocalRuntime(PlannerAgent("p", model="offline")) as rt:
         with pytest.raises(InvalidMessage, match=r"payload\.agents does not fit names, or name"):
             await rt.call("p", {"task": "write", "agents": [1]})
+
+
+async def test_what_the_plan_is_without_a_model_takes_none_of_the_budget_of_one() -> None:
+    provider = ScriptedProvider([plan(step("a"))])
+    async with LocalRuntime(PlannerAgent("p", provider=provider, max_tokens=100)) as rt:
+        reply = await rt.call("p", "word " * 3000, budget=Budget(tokens=5000))
+    assert reply.metadata["step_count"] == 1
 
 
 async def test_no_problem_is_refused() -> None:
