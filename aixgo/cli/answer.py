@@ -67,7 +67,7 @@ def costs_object(costs: Ledger) -> dict[str, JSONValue]:
 
 
 def error_object(error: AixgoError, costs: Ledger | None = None) -> dict[str, JSONValue]:
-    """The object `--json` prints for a run that failed, with what it cost until then."""
+    """The object `--json` prints for a run that failed, with what it had and cost until then."""
     found: dict[str, JSONValue] = {
         "error": {
             "class": type(error).__name__,
@@ -76,6 +76,8 @@ def error_object(error: AixgoError, costs: Ledger | None = None) -> dict[str, JS
             "error_id": error.error_id,
         }
     }
+    if error.partial is not None:
+        found["partial"] = error.partial
     if costs is not None:
         found["costs"] = costs_object(costs)
     return found

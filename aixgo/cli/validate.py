@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from aixgo.config import load_config
+from aixgo.config import flowchart, load_config
 from aixgo.errors import ConfigError
 
 __all__ = ["command"]
@@ -19,6 +19,9 @@ def command(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse keys that aixgo does not know.")
     ] = False,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="Print its entry as a Mermaid flowchart.")
+    ] = False,
 ) -> int:
     """Check a configuration."""
     loaded = load_config(config)
@@ -28,6 +31,9 @@ def command(
         print(f"warning: {warning}", file=sys.stderr)
     for refusal in loaded.refusals:
         print(f"security: {refusal}; run and serve refuse this file", file=sys.stderr)
+    if graph:
+        print(flowchart(loaded))
+        return 0
     agents = _counted(len(loaded.agents), "agent")
     print(f"{config}: valid; {agents}, {_counted(len(loaded.orchestrations), 'orchestration')}")
     return 0

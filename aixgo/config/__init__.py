@@ -1,7 +1,7 @@
 """Configuration files: read within limits, checked against tables of keys, built into agents.
 
 The path of a file: `read` (bytes → values with lines) → `check` (values against keys) → `parse` (a
-`Config`) → `build` (agents in a runtime).
+`Config`) → `build` (agents in a runtime), or `graph` (a picture).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from aixgo.config.build import (
     place,
     wire_options,
 )
+from aixgo.config.graph import flowchart
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.parse import load_config
 from aixgo.config.policies import call_policies
@@ -30,6 +31,7 @@ __all__ = [
     "WireOptions",
     "assemble",
     "call_policies",
+    "flowchart",
     "json_schema",
     "load_config",
     "open_runtime",

@@ -24,7 +24,7 @@ from aixgo.message import JSONValue
 from aixgo.observability.logs import setup_logs
 from aixgo.observability.redaction import hide
 from aixgo.observability.setup import join
-from aixgo.orchestration.base import Limits
+from aixgo.orchestration.base import Limits, Orchestrator
 from aixgo.runtime.base import Runtime
 from aixgo.runtime.local import LocalRuntime
 from aixgo.runtime.options import RuntimeOptions
@@ -37,6 +37,7 @@ __all__ = [
     "WireOptions",
     "assemble",
     "open_runtime",
+    "orchestrators",
     "place",
     "wire_options",
 ]
@@ -231,13 +232,33 @@ def _beside(config: Config, paths: object) -> object:
     return str(config.path.resolve().parent / str(paths))
 
 
+def orchestrators(config: Config) -> dict[str, Orchestrator]:
+    """The orchestrations of a file by name, to look at: no agent of the file is built, and no model asked for.
+
+    Raises:
+        ConfigError: one cannot be built.
+    """
+    found = {}
+    for entry in config.orchestrations:
+        with _fault_of(config, entry):
+            made = _orchestrator(config, entry, {"model": "offline"})
+        if isinstance(made, Orchestrator):
+            found[entry.name] = made
+    return found
+
+
 def _orchestration(
     config: Config, entry: OrchestrationEntry, given: Overrides, policies: ModelPolicies
 ) -> Agent:
+    asked = _manager_model(config, entry, given, policies) if needs_manager(entry) else {}
+    return _orchestrator(config, entry, asked)
+
+
+def _orchestrator(config: Config, entry: OrchestrationEntry, asked: Mapping[str, object]) -> Agent:
+    """An orchestration; `asked` is the model of a supervisor's manager."""
     limits = Limits.from_config(cast("Mapping[str, object]", entry.limits))
     settings: dict[str, object] = {**entry.config, **_transfers(config, entry)}
     if needs_manager(entry):
-        asked = _manager_model(config, entry, given, policies)
         settings["manager"] = manager_of(config, entry, asked)
     pattern = pattern_class(entry.pattern)
     made = pattern.from_config(entry.name, list(entry.agents), settings, limits)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aixgo.orchestration.aggregation import Aggregation
-    from aixgo.orchestration.base import ErrorStrategy, Limits, Orchestrator
+    from aixgo.orchestration.base import (
+        END,
+        START,
+        Edge,
+        ErrorStrategy,
+        Limits,
+        Orchestrator,
+        Step,
+    )
     from aixgo.orchestration.classification import Classification
     from aixgo.orchestration.consensus import Consensus
     from aixgo.orchestration.debate import Debate
@@ -27,10 +35,12 @@ if TYPE_CHECKING:
     from aixgo.orchestration.swarm import Swarm
 
 _HOMES = {
-    "Consensus": "aixgo.orchestration.consensus",
-    "Debate": "aixgo.orchestration.debate",
     "Aggregation": "aixgo.orchestration.aggregation",
     "Classification": "aixgo.orchestration.classification",
+    "Consensus": "aixgo.orchestration.consensus",
+    "Debate": "aixgo.orchestration.debate",
+    "END": "aixgo.orchestration.base",
+    "Edge": "aixgo.orchestration.base",
     "Ensemble": "aixgo.orchestration.ensemble",
     "ErrorStrategy": "aixgo.orchestration.base",
     "Hierarchical": "aixgo.orchestration.hierarchical",
@@ -42,16 +52,20 @@ _HOMES = {
     "RAG": "aixgo.orchestration.rag",
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
+    "START": "aixgo.orchestration.base",
     "Sequential": "aixgo.orchestration.sequential",
+    "Step": "aixgo.orchestration.base",
     "Supervisor": "aixgo.orchestration.supervisor",
     "Swarm": "aixgo.orchestration.swarm",
 }
 
 __all__ = [
-    "Consensus",
-    "Debate",
     "Aggregation",
     "Classification",
+    "Consensus",
+    "Debate",
+    "END",
+    "Edge",
     "Ensemble",
     "ErrorStrategy",
     "Hierarchical",
@@ -63,7 +77,9 @@ __all__ = [
     "RAG",
     "Reflection",
     "Router",
+    "START",
     "Sequential",
+    "Step",
     "Supervisor",
     "Swarm",
 ]

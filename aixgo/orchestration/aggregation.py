@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
@@ -23,12 +23,18 @@ from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._scores import score_of
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
+    Place,
     Slot,
+    Step,
     ends_run,
+    list_of,
     slot_name,
 )
 from aixgo.purse import Share, parallel_shares
@@ -81,6 +87,7 @@ class Aggregation(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"aggregation {name!r}"
+        agents = list_of(agents, where)
         members = [slot for slot in (*agents, summarizer, scorer) if slot is not None]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
@@ -122,6 +129,15 @@ class Aggregation(Orchestrator):
         """The pattern as YAML states it."""
         settings = cls.settings(config, f"aggregation {name!r}")
         return cls(name, agents, limits=limits, **cast("dict[str, int]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    def edges(self) -> Iterable[Edge]:
+        """A fan, and what makes one answer of theirs."""
+        how = f"vote, {self.voting_strategy}" if self.strategy == "vote" else self.strategy
+        made: Place = self._summarizer or self._scorer or Step(how)
+        for agent in self._agents:
+            yield Edge(START, agent)
+            yield Edge(agent, made)
+        yield Edge(made, END, "the best" if self._scorer else "")
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have all agents answer, then make one answer of theirs."""

@@ -25,6 +25,7 @@ from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
 from aixgo.orchestration._attempts import Plan, ends_run
 from aixgo.orchestration._caller import PatternCaller, Tap
+from aixgo.orchestration._graph import END, START, Chart, Edge, Place, Step
 from aixgo.orchestration._partial import Account
 from aixgo.orchestration._persistent import PersistentCaller
 from aixgo.orchestration._strategy import (
@@ -35,15 +36,21 @@ from aixgo.orchestration._strategy import (
 )
 
 __all__ = [
+    "END",
     "LIMIT_KEYS",
+    "START",
     "STRATEGY_KEYS",
+    "Edge",
     "ErrorStrategy",
     "Limits",
     "OnFailure",
     "Orchestrator",
+    "Place",
     "Slot",
+    "Step",
     "check_alone",
     "ends_run",
+    "list_of",
     "slot_name",
     "too_few",
 ]
@@ -167,6 +174,26 @@ class Orchestrator(ABC):
     @abstractmethod
     async def run(self, message: Message, caller: Caller) -> Message:
         """The answer to `message`; its metadata holds the pattern's own facts."""
+
+    def edges(self) -> Iterable[Edge]:
+        """How messages go through it, for its picture: by default to each agent, and from each to the reply."""
+        where = f"{self.pattern or 'orchestrator'} {self.name!r}"
+        for slot in self.members[: self.agent_count]:
+            yield Edge(START, slot_name(slot, where))
+            yield Edge(slot_name(slot, where), END)
+
+    def graph(self, others: Iterable[Orchestrator] = ()) -> str:
+        """A Mermaid flowchart of it; an orchestrator it has by name is drawn whole if it is one of `others`."""
+        chart = Chart({other.name: other for other in others})
+        drawn = chart.agent(self)
+        chart.link(chart.node(START.text, START.shape), drawn)
+        chart.link(drawn, chart.node(END.text, END.shape))
+        return chart.text()
+
+    @property
+    def stand_ins(self) -> Mapping[str, Sequence[str]]:
+        """Agent → those asked in its stead, by the error strategy."""
+        return self._stand_ins
 
     @property
     def max_agents(self) -> int:
@@ -316,12 +343,21 @@ def slot_name(slot: Slot, where: str) -> str:
     )
 
 
+def list_of(slots: Iterable[Slot], where: str) -> list[Slot]:
+    """The slots of a list.
+
+    Raises:
+        ConfigError: it is an agent, or the name of one.
+    """
+    if isinstance(slots, str) or not isinstance(slots, Iterable):
+        raise ConfigError(f"{where}: give a list of agents, not one")
+    return list(slots)
+
+
 def _unique(slots: Iterable[Slot], owner: str) -> tuple[Slot, ...]:
     """The slots without repetitions; an object and its name are the same slot."""
-    if isinstance(slots, str) or not isinstance(slots, Iterable):
-        raise ConfigError(f"orchestrator {owner!r}: give a list of agents, not one")
     found: dict[str, Slot] = {}
-    for slot in slots:
+    for slot in list_of(slots, f"orchestrator {owner!r}"):
         name = slot_name(slot, f"orchestrator {owner!r}")
         known = found.get(name)
         if known is None or isinstance(known, str):

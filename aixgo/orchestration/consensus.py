@@ -9,7 +9,7 @@ models; `_refining` says how its reply is read. A reply that is none of those as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Self, TypeAlias, get_args
 
@@ -31,11 +31,16 @@ from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._refining import ACTIONS, Answer, Group, Measure, Move, Shown, groups_of
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
     Slot,
+    Step,
+    list_of,
     slot_name,
 )
 
@@ -141,11 +146,12 @@ class Consensus(Orchestrator):
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
+        where = f"consensus {name!r}"
+        agents = list_of(agents, where)
         slots = [*agents, *([synthesizer] if synthesizer is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
-        where = f"consensus {name!r}"
         self._agents = [slot_name(slot, where) for slot in agents]
         self._synthesizer = slot_name(synthesizer, where) if synthesizer is not None else ""
         self.presenter: Presenter = presenter or ("synthesis" if synthesizer else "winner")
@@ -184,6 +190,19 @@ class Consensus(Orchestrator):
     ) -> Self:
         """The pattern as YAML states it."""
         return cls(name, agents, limits=limits, **cls.settings(config, f"consensus {name!r}"))  # type: ignore[arg-type]  # checked by their keys
+
+    def edges(self) -> Iterable[Edge]:
+        """Answers, what the agents make of each other's, and who presents."""
+        shared = Step(f"agreement ≥ {self.threshold:.2g}?", "choice")
+        for agent in self._agents:
+            yield Edge(START, agent)
+            yield Edge(agent, shared, "answer")
+            yield Edge(
+                shared, agent, f"answers of all, {self.max_rounds} rounds at most", maybe=True
+            )
+        if self._synthesizer:
+            yield Edge(shared, self._synthesizer)
+        yield Edge(self._synthesizer or shared, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have all agents answer, refine until they agree, then present."""

@@ -12,7 +12,7 @@ goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from aixgo.context import CallContext
@@ -33,12 +33,18 @@ from aixgo.orchestration._deliberation import (
 )
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
+    Place,
     Slot,
+    Step,
     ends_run,
+    list_of,
     slot_name,
 )
 from aixgo.voting import Verdict, vote
@@ -115,11 +121,12 @@ class Debate(Orchestrator):
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
+        where = f"debate {name!r}"
+        agents = list_of(agents, where)
         slots = [*agents, *([judge] if judge is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
-        where = f"debate {name!r}"
         self._agents = [slot_name(slot, where) for slot in agents]
         self._judge = slot_name(judge, where) if judge is not None else ""
         check_voices(where, self._agents, least=2)
@@ -144,6 +151,17 @@ class Debate(Orchestrator):
     ) -> Self:
         """The pattern as YAML states it."""
         return cls(name, agents, limits=limits, **cls.settings(config, f"debate {name!r}"))  # type: ignore[arg-type]  # checked by their keys
+
+    def edges(self) -> Iterable[Edge]:
+        """Rounds, and who decides."""
+        held = Step(f"a round, {min(self.rounds, max(1, self.limits.max_iterations))} at most")
+        last: Place = self._judge or Step(f"agreement ≥ {self.threshold:g}, or vote", "choice")
+        yield Edge(START, held)
+        for agent in self._agents:
+            yield Edge(held, agent)
+            yield Edge(agent, last, "argument")
+        yield Edge(last, held, "another round", maybe=True)
+        yield Edge(last, END, "decision")
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Hold the debate, then decide."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Self, cast
 
 from aixgo.context import CallContext
@@ -21,11 +21,16 @@ from aixgo.orchestration._deliberation import (
     votes_of,
 )
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
     Slot,
+    Step,
+    list_of,
     slot_name,
 )
 from aixgo.voting import DEFAULT_CONFIDENCE, STRATEGIES, Verdict, vote
@@ -83,11 +88,12 @@ class Ensemble(Orchestrator):
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
+        where = f"ensemble {name!r}"
+        agents = list_of(agents, where)
         slots = [*agents, *([fallback] if fallback is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
-        where = f"ensemble {name!r}"
         self._agents = [slot_name(slot, where) for slot in agents]
         self._fallback = slot_name(fallback, where) if fallback is not None else ""
         check_voices(where, self._agents)
@@ -126,6 +132,17 @@ class Ensemble(Orchestrator):
         settings = cls.settings(config, f"ensemble {name!r}")
         models = cast("Sequence[Slot]", settings.pop("models", ()))
         return cls(name, [*agents, *models], limits=limits, **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    def edges(self) -> Iterable[Edge]:
+        """A fan, a vote, and who answers when there is no agreement."""
+        voted = Step(f"vote, {self.voting_strategy}, {self.threshold:g}", "choice")
+        for agent in self._agents:
+            yield Edge(START, agent)
+            yield Edge(agent, voted)
+        yield Edge(voted, END, "the winner")
+        if self._fallback:
+            yield Edge(voted, self._fallback, "no agreement", maybe=True)
+            yield Edge(self._fallback, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have all agents answer, then vote."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self, TypedDict, cast
@@ -17,6 +17,9 @@ from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
@@ -113,6 +116,14 @@ class Hierarchical(Orchestrator):
             named.pop(slot_name(manager, where), None)
             teams = named
         return cls(name, manager, teams, limits=limits, **cast("dict[str, Any]", settings))
+
+    def edges(self) -> Iterable[Edge]:
+        """Tasks to teams, and what they did back to the manager."""
+        yield Edge(START, self._manager)
+        for team, slot in self._teams.items():
+            yield Edge(self._manager, slot, f"task of {team}", maybe=True)
+            yield Edge(slot, self._manager, "result")
+        yield Edge(self._manager, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Plan, delegate, synthesise."""

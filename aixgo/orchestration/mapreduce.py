@@ -15,7 +15,7 @@ apart), `sum` (numbers, or objects of numbers, key by key); a `reducer` agent ge
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
@@ -27,11 +27,16 @@ from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
+    Place,
     Slot,
+    Step,
     check_alone,
     ends_run,
     slot_name,
@@ -171,6 +176,16 @@ class MapReduce(Orchestrator):
         mappers = [slot for slot in agents if slot_name(slot, where) not in apart]
         chosen = mappers if mapper is None else mapper
         return cls(name, chosen, limits=limits, **cast("dict[str, int]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    def edges(self) -> Iterable[Edge]:
+        """Split, work, reduce."""
+        split: Place = self._splitter or Step(f"split by {self.split}")
+        reduced: Place = self._reducer or Step(f"reduce, {self.reduce}")
+        yield Edge(START, split)
+        for mapper in self._mappers:
+            yield Edge(split, mapper, "each chunk")
+            yield Edge(mapper, reduced)
+        yield Edge(reduced, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Split, map, reduce."""

@@ -26,13 +26,19 @@ from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._deliberation import ballots_of
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
+    Place,
     Slot,
+    Step,
     check_alone,
     ends_run,
+    list_of,
     slot_name,
     too_few,
 )
@@ -86,9 +92,7 @@ class Parallel(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"parallel {name!r}"
-        if isinstance(agents, str) or not isinstance(agents, Iterable):
-            raise ConfigError(f"{where}: give a list of agents, not one")
-        agents = list(agents)
+        agents = list_of(agents, where)
         check_given(self.config_keys, where, timeout=timeout, min_successes=min_successes)
         members = [*agents, aggregator] if aggregator is not None else agents
         if error_strategy is not None:
@@ -142,6 +146,17 @@ class Parallel(Orchestrator):
         """The pattern as YAML states it."""
         settings = cls.settings(config, f"parallel {name!r}")
         return cls(name, agents, limits=limits, **cast("dict[str, bool]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    def edges(self) -> Iterable[Edge]:
+        """A fan, and what makes one reply of theirs."""
+        how: str = "a function" if callable(self.aggregation) else self.aggregation
+        if how == "voting":
+            how = f"vote, {self.voting_strategy}"
+        merged: Place = self._aggregator or Step(how)
+        for target in self._targets:
+            yield Edge(START, target)
+            yield Edge(target, merged)
+        yield Edge(merged, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Call all agents, then aggregate."""

@@ -8,7 +8,7 @@ text in a result that looks like a reference stays.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import ClassVar, Self, cast
@@ -19,16 +19,21 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._graph import Step as Box
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._plans import INPUT, BadPlan, Step, fill, read_plan
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
     Slot,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -86,6 +91,7 @@ class Planning(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"planning {name!r}"
+        agents = list_of(agents, where)
         members = [planner, *agents, *([synthesizer] if synthesizer is not None else [])]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
@@ -120,6 +126,21 @@ class Planning(Orchestrator):
         }
         others = [slot for slot in agents if slot_name(slot, where) not in apart]
         return cls(name, planner, others, limits=limits, **cast("dict[str, int]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    def edges(self) -> Iterable[Edge]:
+        """The plan, its steps, and what becomes of a failure."""
+        ran = Box("steps, as they become ready")
+        yield Edge(START, self._planner)
+        yield Edge(self._planner, ran, "plan")
+        for agent in self._agents:
+            yield Edge(ran, agent, maybe=True)
+            yield Edge(agent, ran, "result")
+        if self.max_replans:
+            again = f"failure, {self.max_replans} replans at most"
+            yield Edge(ran, self._planner, again, maybe=True)
+        if self._synthesizer:
+            yield Edge(ran, self._synthesizer)
+        yield Edge(self._synthesizer or ran, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Plan, run the steps, and plan again after a failure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, ClassVar, Self, cast
@@ -15,11 +15,15 @@ from aixgo.message import JSONValue, Message
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._scores import NAMES, score_of
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
     Slot,
+    Step,
     ends_run,
     slot_name,
 )
@@ -141,6 +145,19 @@ class Reflection(Orchestrator):
             limits=limits,
             **cast("dict[str, Any]", settings),
         )
+
+    def edges(self) -> Iterable[Edge]:
+        """Drafts on their way to critics, and back."""
+        judged = Step(f"score ≥ {self.quality_threshold:g}?", "choice")
+        yield Edge(START, self._generator)
+        for critic in self._critics:
+            if critic != self._generator:
+                yield Edge(self._generator, critic, "draft")
+            yield Edge(critic, judged, "score")
+        again = f"again, {self.max_iterations} drafts at most"
+        if self.max_iterations > 1:
+            yield Edge(judged, self._generator, again, maybe=True)
+        yield Edge(judged, END, "the best draft")
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Write, judge, and write again."""

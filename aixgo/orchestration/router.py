@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Self, cast
 
 from aixgo.context import CallContext
@@ -12,11 +12,15 @@ from aixgo.keys import Key, check_given
 from aixgo.message import Message
 from aixgo.orchestration._labels import label_of
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
     Slot,
+    Step,
     ends_run,
     slot_name,
 )
@@ -96,6 +100,19 @@ class Router(Orchestrator):
             limits=limits,
             **cast("dict[str, float]", settings),  # type: ignore[arg-type]  # checked by their keys
         )
+
+    def edges(self) -> Iterable[Edge]:
+        """Who chooses, and between whom."""
+        choice = Step("route", "choice")
+        yield Edge(START, self._classifier)
+        yield Edge(self._classifier, choice)
+        for route, target in self._routes.items():
+            yield Edge(choice, target, route)
+        if self._fallback:
+            yield Edge(choice, self._fallback, "fallback", maybe=True)
+        for target in dict.fromkeys([*self._routes.values(), self._fallback]):
+            if target:
+                yield Edge(target, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Classify `message`, then have it answered."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import ClassVar, Literal, Self, cast
 
 from aixgo.context import CallContext
@@ -11,13 +12,18 @@ from aixgo.errors import AixgoError, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
+    Place,
     Slot,
     check_alone,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -52,6 +58,7 @@ class Sequential(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"sequential {name!r}"
+        agents = list_of(agents, where)
         if not agents:
             raise ConfigError(f"{where} needs at least one agent")
         check_given(self.config_keys, where, step_timeout=step_timeout)
@@ -84,6 +91,13 @@ class Sequential(Orchestrator):
             limits=limits,
             error_strategy=cast("ErrorStrategy | None", settings.get("error_strategy")),
         )
+
+    def edges(self) -> Iterable[Edge]:
+        """A chain; where an agent has several places in it, the edges are numbered."""
+        repeats = len(set(self._targets)) < len(self._targets)
+        places: list[Place] = [START, *self._targets, END]
+        for i, (source, target) in enumerate(pairwise(places), 1):
+            yield Edge(source, target, str(i) if repeats else "")
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Pass `message` through the agents."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, TypeAlias, cast, get_args
 
@@ -13,11 +13,15 @@ from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
     Orchestrator,
     Slot,
+    Step,
     ends_run,
     slot_name,
 )
@@ -115,6 +119,23 @@ class Supervisor(Orchestrator):
         settings = cls.settings(config, f"supervisor {name!r}")
         settings.pop("model", None)
         return cls(name, agents, limits=limits, **cast("dict[str, Any]", settings))
+
+    def edges(self) -> Iterable[Edge]:
+        """Who picks, and between whom."""
+        picked = Step(self.routing_strategy, "choice")
+        if self._manager:
+            yield Edge(START, self._manager)
+            yield Edge(self._manager, picked)
+        else:
+            yield Edge(START, picked)
+        done = Step("done?", "choice")
+        for name in self._names:
+            yield Edge(picked, name, maybe=len(self._names) > 1)
+            yield Edge(name, done)
+        if self.max_rounds > 1:
+            again = f"no, {self.max_rounds} rounds at most"
+            yield Edge(done, self._manager or picked, again, maybe=True)
+        yield Edge(done, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have one agent after the other asked until an answer stands."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Self, cast
 
 from aixgo.context import CallContext
@@ -13,6 +13,9 @@ from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
+    END,
+    START,
+    Edge,
     ErrorStrategy,
     Limits,
     OnFailure,
@@ -97,6 +100,16 @@ class Swarm(Orchestrator):
         """The pattern as YAML states it."""
         settings = cls.settings(config, f"swarm {name!r}")
         return cls(name, agents, limits=limits, **cast("dict[str, bool]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    def edges(self) -> Iterable[Edge]:
+        """Who may hand over to whom."""
+        yield Edge(START, self._entry)
+        for name in self._names:
+            for taker in self._transfers.get(name, self._names):
+                if taker != name and self.max_handoffs:
+                    yield Edge(name, taker, "hands over", maybe=True)
+        for name in self._names:
+            yield Edge(name, END, "answers", maybe=True)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have the task passed on until it is answered."""

@@ -82,6 +82,20 @@ def test_whom_a_file_names_answers_when_an_agent_fails(tmp_path: Path, way: list
 
 
 @BOTH_WAYS
+def test_a_failed_run_tells_what_it_had(tmp_path: Path, way: list[str]) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        f'agents: [{{name: upper, code: "{PARTS}:upper"}}, {{name: fails, code: "{PARTS}:fails"}}]\n'
+        "orchestration: {name: flow, pattern: sequential, agents: [upper, fails],"
+        " config: {error_strategy: fail_fast}}\n"
+    )
+    done = inside("run", file, "-i", "x", "--json", *way)
+    upper, fails = json.loads(done.stdout)["partial"]
+    assert upper == {"agent": "upper", "reply": "X"}
+    assert fails["error"]["class"] == "AgentFailed"
+
+
+@BOTH_WAYS
 def test_a_failure_shows_the_agents_traceback_by_its_error_id(
     tmp_path: Path, way: list[str]
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -20,7 +20,18 @@ from aixgo.errors import (
     rebuild_error,
 )
 from aixgo.ledger import Usage
-from aixgo.orchestration import Limits, Parallel, Router, Sequential
+from aixgo.orchestration import (
+    Aggregation,
+    Consensus,
+    Debate,
+    Ensemble,
+    Limits,
+    Orchestrator,
+    Parallel,
+    Planning,
+    Router,
+    Sequential,
+)
 from aixgo.runtime.local import LocalRuntime
 from aixgo.testing import RecordingAgent, ScriptedProvider, ScriptedStream
 
@@ -243,12 +254,6 @@ def test_errors_of_patterns_survive_the_wire() -> None:
     assert str(rebuild_error("AgentRefused", error.wire_fields())) == str(error)
 
 
-@pytest.mark.parametrize("agents", ["upper", upper])
-def test_one_agent_in_place_of_a_list_is_refused(agents: Any) -> None:
-    with pytest.raises(ConfigError, match="give a list of agents, not one"):
-        Sequential("flow", agents)
-
-
 def test_limits_that_are_none_are_refused_where_they_are_given() -> None:
     limits: Any = {"timeout": 5}
     with pytest.raises(ConfigError, match=r"give Limits\(…\)"):
@@ -262,3 +267,23 @@ def test_routes_without_categories_are_refused() -> None:
     routes: Any = [upper]
     with pytest.raises(ConfigError, match="routes is a mapping of category → agent"):
         Router("either", upper, routes)
+
+
+@pytest.mark.parametrize("agents", ["upper", upper])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda agents: Aggregation("p", agents),
+        lambda agents: Consensus("p", agents),
+        lambda agents: Debate("p", agents),
+        lambda agents: Ensemble("p", agents),
+        lambda agents: Parallel("p", agents),
+        lambda agents: Planning("p", "planner", agents),
+        lambda agents: Sequential("p", agents),
+    ],
+)
+def test_one_agent_in_place_of_a_list_is_refused(
+    make: Callable[[Any], Orchestrator], agents: Any
+) -> None:
+    with pytest.raises(ConfigError, match=r"'p': give a list of agents, not one"):
+        make(agents)
