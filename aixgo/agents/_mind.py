@@ -51,6 +51,8 @@ class Mind:
     rule: Sequence[PlanStep]
     """The plan without a model."""
     agents: Mapping[str, str]
+    done: Sequence[str]
+    """Steps of an earlier plan whose results are there."""
     max_steps: int
     depth: int
     backtracking: bool
@@ -68,7 +70,7 @@ class Mind:
         """A whole plan."""
 
         def check(value: dict[str, JSONValue]) -> JSONValue:
-            steps = read_steps(value.get("steps"), most=self.max_steps, agents=self.agents)
+            steps = self.read(value.get("steps"))
             thoughts: list[JSONValue] = [*texts(value.get("reasoning"))[: self.depth]]
             return {"reasoning": thoughts, "steps": [step.as_json() for step in in_order(steps)]}
 
@@ -147,14 +149,17 @@ class Mind:
         if self.agents:
             properties["agent"] = {
                 "type": "string",
-                "enum": [*self.agents, ""],
-                "description": "who does it; empty if nobody fits",
+                "enum": list(self.agents),
+                "description": "who does it",
             }
         return object_of(properties)
 
-    def read(self, value: JSONValue) -> list[PlanStep]:
-        """Steps that were checked."""
-        return read_steps(value, most=self.max_steps, agents=self.agents)
+    def read(
+        self, value: JSONValue, most: int | None = None, before: Sequence[PlanStep] = ()
+    ) -> list[PlanStep]:
+        """The steps of an answer; ValueError says what is wrong with them."""
+        most = self.max_steps if most is None else most
+        return read_steps(value, most=most, agents=self.agents, before=before, done=self.done)
 
 
 def _score(value: JSONValue) -> float:

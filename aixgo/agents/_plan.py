@@ -17,6 +17,9 @@ __all__ = ["PlanStep", "critical_path", "groups", "in_order", "plan_by_rule", "r
 
 ITEM = re.compile(r"^(?:[-*•]|(\d+)[.)]) (.+)$", re.MULTILINE)
 CLAUSE = re.compile(r"(?<=[.!?;])\s+|\n+|,?\s+(?:and\s+)?then\s+", re.IGNORECASE)
+REFERENCE = re.compile(r"\{([^{}]+)\}")
+INPUT = "input"  # what stands for the run's message in a Planning pattern
+LONGEST_ID = 64  # characters; a Planning pattern puts `{id}` into texts
 WORD = re.compile(r"\w{3,}")
 
 
@@ -30,7 +33,7 @@ class PlanStep:
     agent: str = ""
 
     def as_json(self) -> dict[str, JSONValue]:
-        """The step in a reply; `agent` only if known."""
+        """The step as a model writes it; `agent` only if known."""
         found: dict[str, JSONValue] = {
             "id": self.id,
             "description": self.description,
@@ -38,13 +41,38 @@ class PlanStep:
         }
         return {**found, "agent": self.agent} if self.agent else found
 
+    def as_task(self, known: Collection[str]) -> dict[str, JSONValue]:
+        """The step for who runs it: with an agent, also that one's `input`, in which `{id}` stands for a result.
+
+        In the task itself nothing is to be filled in: there `{id}` of a `known` id loses its braces.
+        """
+        if not self.agent:
+            return self.as_json()
+
+        def bare(found: re.Match[str]) -> str:
+            return found[1] if found[1] in known or found[1] == INPUT else found[0]
+
+        given: dict[str, JSONValue] = {
+            "task": REFERENCE.sub(bare, self.description),
+            "input": f"{{{INPUT}}}",
+        }
+        if self.depends_on:
+            given["results"] = {name: f"{{{name}}}" for name in self.depends_on}
+        return {**self.as_json(), "input": given}
+
 
 def read_steps(
-    value: JSONValue, *, most: int, agents: Collection[str], before: Sequence[PlanStep] = ()
+    value: JSONValue,
+    *,
+    most: int,
+    agents: Collection[str],
+    before: Sequence[PlanStep] = (),
+    done: Sequence[str] = (),
 ) -> list[PlanStep]:
-    """The steps an answer lists, in its order; they may depend on each other and on those `before`.
+    """The steps an answer lists, in its order; they may depend on each other, on those `before` and on what is `done`.
 
-    A step without an id is numbered; one that does not say what it depends on follows the one above it.
+    A step without an id is numbered; one that does not say what it depends on follows the one above it. With
+    `agents`, each step is for one of them; the only one need not be named.
 
     Raises:
         ValueError: what is wrong, for the model: an empty or too long list, a name given twice, an unknown
@@ -64,9 +92,10 @@ def read_steps(
             raise ValueError(f"two steps have the id {name!r}")
     for step in found:
         for needed in step.depends_on:
-            if needed not in ids:
+            if needed not in ids and needed not in done:
                 raise ValueError(
-                    f"step {step.id!r} depends on {needed!r}, which is no step; there are: {', '.join(ids)}"
+                    f"step {step.id!r} depends on {needed!r}, which is no step; there are: "
+                    f"{', '.join((*ids, *done))}"
                 )
     _sorter(found)
     return found
@@ -90,7 +119,7 @@ def groups(steps: Sequence[PlanStep]) -> list[list[str]]:
     """The ids of what can run at once, group after group: each step stands after all it depends on."""
     level: dict[str, int] = {}
     for step in in_order(steps):
-        level[step.id] = max((level[needed] + 1 for needed in step.depends_on), default=0)
+        level[step.id] = max((level[n] + 1 for n in step.depends_on if n in level), default=0)
     return [
         [step.id for step in steps if level[step.id] == number]
         for number in range(max(level.values(), default=-1) + 1)
@@ -101,7 +130,7 @@ def critical_path(steps: Sequence[PlanStep]) -> list[str]:
     """The longest chain of steps that wait for each other; the earliest one of equal length."""
     chains: dict[str, list[str]] = {}
     for step in in_order(steps):
-        before = max((chains[needed] for needed in step.depends_on), key=len, default=[])
+        before = max((chains.get(n, []) for n in step.depends_on), key=len, default=[])
         chains[step.id] = [*before, step.id]
     return max(chains.values(), key=len, default=[])
 
@@ -112,7 +141,8 @@ def plan_by_rule(
     """The steps a text itself names: the items of its list, else its sentences and what follows a "then".
 
     Each follows the one above it, but the items of a list without numbers wait for nothing if `parallel`. What is
-    more than `most` is part of the last step. A step goes to the agent that shares most words with it.
+    more than `most` is part of the last step. A step goes to the agent that shares most words with it, the first one
+    of several.
     """
     lines = (" ".join(line.split()) for line in text.splitlines())
     text = "\n".join(line for line in lines if line)  # single blanks: CLAUSE is linear in the text
@@ -140,6 +170,10 @@ def _read_step(item: JSONValue, number: int, last: str, agents: Collection[str])
     if not isinstance(item, dict):
         raise ValueError(f"step {number} must be an object with id, description and depends_on")  # noqa: TRY004 - the model's fault
     name = _name(item.get("id")) or f"step_{number}"
+    if len(name) > LONGEST_ID or name == INPUT or "{" in name or "}" in name:
+        raise ValueError(
+            f"an id has at most {LONGEST_ID} characters, no braces, and is not {INPUT!r}: {name[:80]!r}"
+        )
     description = item.get("description")
     if not isinstance(description, str) or not description.strip():
         raise ValueError(f"step {name!r} needs a description")
@@ -149,7 +183,9 @@ def _read_step(item: JSONValue, number: int, last: str, agents: Collection[str])
     if not isinstance(needed, list):
         raise ValueError(f"depends_on of step {name!r} must be a list of ids")  # noqa: TRY004 - the model's fault
     agent = _name(item.get("agent")) if agents else ""
-    if agent and agent not in agents:
+    if len(agents) == 1 and not agent:
+        (agent,) = agents
+    if agents and agent not in agents:
         raise ValueError(
             f"step {name!r} is for {agent!r}, which is no agent; there are: {', '.join(agents)}"
         )
@@ -182,8 +218,7 @@ def _sorter(steps: Sequence[PlanStep]) -> TopologicalSorter[str]:
 def _fitting(text: str, agents: Mapping[str, str]) -> str:
     wanted = _words(text)
     shared = {name: len(wanted & _words(f"{name} {told}")) for name, told in agents.items()}
-    best = max(shared, key=lambda name: shared[name], default="")
-    return best if best and shared[best] else ""
+    return max(shared, key=lambda name: shared[name], default="")
 
 
 def _words(text: str) -> set[str]:

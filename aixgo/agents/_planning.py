@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from aixgo.agents._mind import Draft, Line, Mind, Schema, list_of, object_of, texts
-from aixgo.agents._plan import PlanStep, in_order, read_steps
+from aixgo.agents._plan import PlanStep, in_order
 from aixgo.message import JSONValue
 
 __all__ = [
@@ -142,7 +142,7 @@ async def react_planning(mind: Mind) -> Draft:
         thoughts: JSONValue = cast("JSONValue", texts(value.get("thoughts"))[: mind.depth])
         if value.get("done") is True and steps:
             return {"thoughts": thoughts, "step": None}
-        (step,) = read_steps([value.get("step")], most=1, agents=mind.agents, before=steps)
+        (step,) = mind.read([value.get("step")], 1, steps)
         return {"thoughts": thoughts, "step": step.as_json()}
 
     for number in range(mind.max_steps):
@@ -168,7 +168,7 @@ async def react_planning(mind: Mind) -> Draft:
         reasoning += texts(told["thoughts"])
         if told["step"] is None:
             return Draft(steps, tuple(reasoning))
-        steps += read_steps([told["step"]], most=1, agents=mind.agents, before=steps)
+        steps += mind.read([told["step"]], 1, steps)
     return Draft(steps, tuple(reasoning), facts={"stopped_by": "max_steps"})
 
 
@@ -287,17 +287,19 @@ async def hierarchical_plan(mind: Mind) -> Draft:
         listed, atomic = await _parts(mind, whole, most, level)
         room -= len(listed) - (1 if level else 0)
         found: list[PlanStep] = []
-        ends: dict[str, list[str]] = {}  # part → the steps that finish it
+        ends: dict[str, tuple[str, ...]] = {}  # part → the steps that finish it
         for number, part in enumerate(in_order(listed), 1):
             name = f"{path}{number}"  # the model's ids may be the same in two parts
-            needed = tuple(dict.fromkeys(end for inner in part.depends_on for end in ends[inner]))
+            needed = tuple(
+                dict.fromkeys(end for inner in part.depends_on for end in ends.get(inner, (inner,)))
+            )
             inner: list[PlanStep] = []
             if level + 1 < mind.depth and room > 0 and part.id not in atomic:
                 inner = await parts(part.description, f"{name}.", level + 1)
             if len(inner) < 2:  # one that is a single step stays what it is
                 inner = [replace(part, id=name, depends_on=())]
             waited = {before for step in inner for before in step.depends_on}
-            ends[part.id] = [step.id for step in inner if step.id not in waited]
+            ends[part.id] = tuple(step.id for step in inner if step.id not in waited)
             found += [
                 step if step.depends_on else replace(step, depends_on=needed) for step in inner
             ]
@@ -313,7 +315,7 @@ async def _parts(
 
     def check(value: dict[str, JSONValue]) -> JSONValue:
         listed = value.get("parts")
-        steps = read_steps(listed, most=most, agents=mind.agents)
+        steps = mind.read(listed, most)
         marks = [item.get("atomic") is True for item in cast("list[Schema]", listed)]
         return [{**step.as_json(), "atomic": mark} for step, mark in zip(steps, marks, strict=True)]
 
@@ -348,7 +350,7 @@ STRATEGIES: Mapping[str, Callable[[Mind], Awaitable[Draft]]] = {
 def _lone(item: JSONValue, mind: Mind) -> list[PlanStep]:
     """A step that stands by itself; what it depends on is found out elsewhere."""
     alone: JSONValue = {**item, "id": "", "depends_on": []} if isinstance(item, dict) else item
-    return read_steps([alone], most=1, agents=mind.agents)
+    return mind.read([alone], 1)
 
 
 def _reaches(start: str, end: str, needs: Mapping[str, Sequence[str]]) -> bool:

@@ -5,7 +5,7 @@ of one round run at once, their results keep the order of the calls. An answer o
 here and, if wrong, asked for again with what was wrong. Nothing is retried here: retries belong to the
 model's middleware, before the first piece.
 
-Below: providers, tools. Above: chat, react, classifier, aggregator.
+Below: providers, tools. Above: chat, react, classifier, aggregator, planner.
 """
 
 from __future__ import annotations

@@ -11,11 +11,12 @@ from aixgo.agents._mind import Check, Draft, Mind, Schema
 from aixgo.agents._output import Checked
 from aixgo.agents._plan import critical_path, groups, in_order, plan_by_rule
 from aixgo.agents._planning import STRATEGIES
+from aixgo.agents._planning_task import read_task
 from aixgo.agents._turn import Answer, Turn
 from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, ConfigError, InvalidMessage, OutputInvalid
+from aixgo.errors import AgentRefused, ConfigError, OutputInvalid
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
@@ -69,7 +70,6 @@ PLANNER_KEYS: Mapping[str, Key] = {
     "max_tokens": Key("integer", "tokens one answer may have", minimum=1, default=2000),
 }
 JUDGE_TEMPERATURE = 0.0  # of scores and reviews, unless the model is left its own temperature
-PROBLEM = ("problem", "task", "goal", "input", "text")
 INSTRUCTIONS = (
     "You plan how a problem is solved. A plan is a list of steps. Each step depends only on steps whose results it "
     "needs, and no steps wait for each other in a circle."
@@ -90,13 +90,15 @@ class PlannerAgent:
 
     A message is the text of the problem, or an object with `problem` (or `task`, `goal`, `input`, `text`) and
     perhaps `agents`, names or name → what it can do, in place of `executors`, and `feedback`, such as why an
-    earlier plan failed.
+    earlier plan failed. What a Planning pattern asks for is understood: `agents` and `max_steps` in the metadata,
+    and `error` and `done` when it needs another plan.
 
-    The reply, of type `reasoning_plan`, holds `problem`, `strategy`, `reasoning` and `steps`, each step {id,
-    description, depends_on, agent} without `agent` where none is known, in an order in which they can run;
-    `critical_path`, the longest chain of them; and as asked for `parallel_groups`, `alternatives`, `critique`,
-    `score`, `enable_replanning`, `task_timeout_ms`. Metadata says `step_count`, `planning_strategy`,
-    `model_calls`, and of a search `expanded` and `thoughts`, or `simulations` and `nodes`.
+    The reply, of type `reasoning_plan`, holds `problem`, `strategy`, `reasoning` and `steps`, in an order in which
+    they can run: {id, description, depends_on}, and where agents are known `agent` and its `input`, an object of
+    `task`, `input` and `results` in which a Planning pattern puts the values; `critical_path`, the longest chain
+    of them; and as asked for `parallel_groups`, `alternatives`, `critique`, `score`, `enable_replanning`,
+    `task_timeout_ms`. Metadata says `step_count`, `planning_strategy`, `model_calls`, and of a search `expanded`
+    and `thoughts`, or `simulations` and `nodes`, and `stopped_by`.
     """
 
     role = "planner"
@@ -144,6 +146,7 @@ class PlannerAgent:
         self.strategy = planning_strategy
         self.executors = tuple(executors)
         self.max_steps = min(max_steps, max_tasks or max_steps)
+        self.step_detail_level = step_detail_level
         self.reasoning_depth = reasoning_depth
         self.parallelizable_steps = parallelizable_steps
         self.enable_self_critique = enable_self_critique
@@ -158,7 +161,7 @@ class PlannerAgent:
             filter(
                 None,
                 (
-                    f"{INSTRUCTIONS} Level of detail of a step: {step_detail_level}. At most {self.max_steps} steps.",
+                    INSTRUCTIONS,
                     prompt,
                     *map(_example, example_plans),
                 ),
@@ -199,20 +202,22 @@ class PlannerAgent:
             OutputInvalid: the model kept answering with something that is no plan, such as one whose steps wait
                 for each other.
         """
-        problem, feedback, agents = _read(message)
+        task = read_task(message)
+        problem, agents = task.problem, task.agents or dict.fromkeys(self.executors, "")
         if not problem:
             raise AgentRefused(f"{self.name!r} got no problem to plan for")
-        if not agents:
-            agents = dict.fromkeys(self.executors, "")
-        asking = _Asking(self._use, self._instructions, agents, feedback)
+        max_steps = min(self.max_steps, task.max_steps or self.max_steps)
+        bounds = f"Level of detail of a step: {self.step_detail_level}. At most {max_steps} steps."
+        asking = _Asking(self._use, f"{self._instructions}\n\n{bounds}", agents, task.feedback)
         context = CallContext.maybe_current()
         mind = Mind(
             problem=problem,
             rule=plan_by_rule(
-                problem, most=self.max_steps, agents=agents, parallel=self.parallelizable_steps
+                problem, most=max_steps, agents=agents, parallel=self.parallelizable_steps
             ),
             agents=agents,
-            max_steps=self.max_steps,
+            done=task.done,
+            max_steps=max_steps,
             depth=self.reasoning_depth,
             backtracking=self.enable_backtracking,
             alternatives=self.include_alternatives,
@@ -223,11 +228,13 @@ class PlannerAgent:
         plan: dict[str, JSONValue] = {"problem": problem, "strategy": self.strategy}
         if self.enable_self_critique:
             draft, plan["critique"] = await _review(mind, draft)
-        plan |= self._shown(draft)
+        plan |= self._shown(draft, task.done)
         if self.include_alternatives:
             others = draft.others or [await _another(mind, draft)]
             plan["alternatives"] = [
-                self._shown(other) for other in others if _actions(other) != _actions(draft)
+                self._shown(other, task.done)
+                for other in others
+                if _actions(other) != _actions(draft)
             ]
         facts: dict[str, JSONValue] = {
             **asking.facts(),
@@ -237,16 +244,17 @@ class PlannerAgent:
         }
         return message.reply({**plan, **self._hints}, type="reasoning_plan", metadata=facts)
 
-    def _shown(self, draft: Draft) -> dict[str, JSONValue]:
+    def _shown(self, draft: Draft, done: Sequence[str]) -> dict[str, JSONValue]:
         """A plan as JSON."""
         steps = in_order(draft.steps)
         if not self.parallelizable_steps:
             for index in range(1, len(steps)):
                 needed = (*steps[index].depends_on, steps[index - 1].id)
                 steps[index] = replace(steps[index], depends_on=tuple(dict.fromkeys(needed)))
+        known = {*done, *(step.id for step in steps)}
         shown: dict[str, JSONValue] = {
             "reasoning": list(draft.reasoning),
-            "steps": [step.as_json() for step in steps],
+            "steps": [step.as_task(known) for step in steps],
             "critical_path": cast("JSONValue", critical_path(steps)),
         }
         if self.parallelizable_steps:
@@ -346,32 +354,6 @@ async def _another(mind: Mind, draft: Draft) -> Draft:
 def _actions(draft: Draft) -> list[str]:
     """What a plan does, by which plans are told apart: ids say nothing."""
     return [step.description for step in in_order(draft.steps)]
-
-
-def _read(message: Message) -> tuple[str, str, dict[str, str]]:
-    """The problem of a message, what is to be regarded, and the agents that can do steps."""
-    payload = message.payload
-    if not isinstance(payload, dict):
-        return message.text.strip(), "", {}
-    found = next((payload[key] for key in PROBLEM if isinstance(payload.get(key), str)), None)
-    problem = found if isinstance(found, str) else message.text
-    feedback = payload.get("feedback")
-    return (
-        problem.strip(),
-        feedback if isinstance(feedback, str) else "",
-        _agents(payload.get("agents")),
-    )
-
-
-def _agents(value: JSONValue) -> dict[str, str]:
-    """Name → what it can do, of a list of names or a mapping."""
-    if value is None:
-        return {}
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return dict.fromkeys(cast("list[str]", value), "")
-    if not isinstance(value, dict):
-        raise InvalidMessage(path="payload.agents", expected="names, or name → what it can do")
-    return {name: str(text) for name, text in value.items()}
 
 
 def _example(plan: ExamplePlan) -> str:

@@ -225,13 +225,6 @@ def _manager_model(
     return {"model": choice.model, "resilience": parts, **own_key}
 
 
-def _beside(config: Config, paths: object) -> object:
-    """A path, or a list of them, from the folder of the file."""
-    if isinstance(paths, list):
-        return [_beside(config, path) for path in paths]
-    return str(config.path.resolve().parent / str(paths))
-
-
 def orchestrators(config: Config) -> dict[str, Orchestrator]:
     """The orchestrations of a file by name, to look at: no agent of the file is built, and no model asked for.
 
@@ -245,6 +238,13 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
         if isinstance(made, Orchestrator):
             found[entry.name] = made
     return found
+
+
+def _beside(config: Config, paths: object) -> object:
+    """A path, or a list of them, from the folder of the file."""
+    if isinstance(paths, list):
+        return [_beside(config, path) for path in paths]
+    return str(config.path.resolve().parent / str(paths))
 
 
 def _orchestration(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from aixgo.config.build import orchestrators
 from aixgo.config.model import Config
+from aixgo.errors import ConfigError
 from aixgo.orchestration._graph import END, START, Chart, Drawn
 
 __all__ = ["flowchart"]
@@ -18,7 +19,7 @@ def flowchart(config: Config) -> str:
     No agent is built and no code of the file is loaded.
 
     Raises:
-        ConfigError: an orchestration cannot be built, or the file has no agents.
+        ConfigError: an orchestration cannot be built.
     """
     chart = Chart(orchestrators(config), config.fallbacks)
     if not config.orchestrations:
@@ -42,7 +43,10 @@ def _flow(config: Config, chart: Chart) -> str:
             ends[name] = chart.node(name, "end")
         return ends[name]
 
-    entries = config.entries() if len(config.producers) < len(config.agents) else ()
+    try:
+        entries = config.entries()
+    except ConfigError:  # none stands out: then a run says who may be chosen
+        entries = ()
     for entry in config.agents:
         me = drawn[entry.name]
         for source in entry.inputs:

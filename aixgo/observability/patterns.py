@@ -23,6 +23,9 @@ FACTS = (
     "category",
     "confidence",
     "routed_to",
+    "strategy",
+    "estimated_usd",
+    "outstanding",
     "used_fallback",
     "rounds",
     "iterations",
@@ -69,6 +72,8 @@ def _times(work: Orchestration) -> dict[str, float]:
     """How long a router classified and routed; how long the first of several replies waited for the last."""
     calls = work.calls
     if work.pattern == "router":
+        if getattr(work.context.executing, "strategy", "classifier") != "classifier":
+            return dict(zip((names.ROUTE,), _by_step(calls), strict=False))
         return dict(zip((names.CLASSIFY, names.ROUTE), _by_step(calls), strict=False))
     together = _together(calls)
     if len(together) < 2:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aixgo.orchestration.planning import Planning
     from aixgo.orchestration.rag import RAG
     from aixgo.orchestration.reflection import Reflection
-    from aixgo.orchestration.router import Router
+    from aixgo.orchestration.router import Router, Rule
     from aixgo.orchestration.sequential import Sequential
     from aixgo.orchestration.supervisor import Supervisor
     from aixgo.orchestration.swarm import Swarm
@@ -53,6 +53,7 @@ _HOMES = {
     "Reflection": "aixgo.orchestration.reflection",
     "Router": "aixgo.orchestration.router",
     "START": "aixgo.orchestration.base",
+    "Rule": "aixgo.orchestration.router",
     "Sequential": "aixgo.orchestration.sequential",
     "Step": "aixgo.orchestration.base",
     "Supervisor": "aixgo.orchestration.supervisor",
@@ -77,6 +78,7 @@ __all__ = [
     "RAG",
     "Reflection",
     "Router",
+    "Rule",
     "START",
     "Sequential",
     "Step",

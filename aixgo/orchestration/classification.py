@@ -14,7 +14,7 @@ from aixgo.orchestration._deliberation import Panel, check_part
 from aixgo.orchestration._labels import labels_of
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import ErrorStrategy, Limits, OnFailure, Slot
-from aixgo.orchestration.router import Router
+from aixgo.orchestration.router import CLASSIFIER_KEYS, Router
 
 __all__ = ["PATTERN", "Classification"]
 
@@ -39,7 +39,7 @@ class Classification(Router):
 
     pattern = "classification"
     config_keys: ClassVar[Mapping[str, Key]] = {
-        **Router.config_keys,
+        **CLASSIFIER_KEYS,
         "min_confidence": Key(
             "number", "below it a category does not count", minimum=0, maximum=1, default=THRESHOLD
         ),

@@ -14,6 +14,7 @@ from dataclasses import replace
 from aixgo import pricing
 from aixgo.context import CallContext
 from aixgo.ledger import Usage
+from aixgo.providers._schemas import cleaned
 from aixgo.providers.base import CompletionRequest, Delta, Provider
 from aixgo.purse import Purse
 
@@ -154,7 +155,7 @@ def _prompt_tokens(provider: Provider, request: CompletionRequest) -> int:
     texts += [call.arguments for turn in request.messages for call in turn.tool_calls]
     texts += [f"{tool.name} {tool.description} {tool.parameters}" for tool in request.tools]
     if request.output_schema is not None:
-        texts.append(str(request.output_schema))
+        texts.append(str(cleaned(request.output_schema)))
     counted = provider.count_tokens("\n".join(text for text in texts if text))
     images = sum(len(turn.images) for turn in request.messages)
     parts = 1 + len(request.messages) + len(request.tools)

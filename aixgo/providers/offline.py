@@ -1,8 +1,8 @@
 """The offline provider: real answers read off the text by rule, without a model or a network.
 
-It looks at the shape of a request only: with a schema it fills that schema from the text, without one it
-answers with the text's most telling sentences. It never reads the instructions. The same request always
-gets the same answer, which is marked `offline`.
+It looks at the shape of a request only: with a schema it fills that schema from the text, or answers with
+its `x-offline`, without one it answers with the text's most telling sentences. It never reads the
+instructions. The same request always gets the same answer, which is marked `offline`.
 """
 
 from __future__ import annotations

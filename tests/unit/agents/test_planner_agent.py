@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aixgo.agents import ExamplePlan, PlannerAgent
+from aixgo.agents._plan import critical_path, groups, in_order, read_steps
 from aixgo.errors import AgentRefused, ConfigError, InvalidMessage, OutputInvalid
+from aixgo.ledger import Budget
 from aixgo.message import JSONValue, Message
 from aixgo.runtime.local import LocalRuntime
 from aixgo.testing import ScriptedProvider
@@ -18,6 +22,8 @@ STRATEGIES = (
     "hierarchical_plan",
     "monte_carlo",
 )
+
+NOTHING: tuple[JSONValue, ...] = ("  ", {}, {"task": ""})
 
 
 def step(name: str, *needs: str, agent: str = "") -> dict[str, JSONValue]:
@@ -55,8 +61,8 @@ def needs(payload: dict[str, JSONValue]) -> dict[str, JSONValue]:
 
 async def test_the_reply_is_a_plan_of_steps_that_name_what_they_wait_for() -> None:
     provider = ScriptedProvider([plan(step("a"), step("b"), step("c", "a", "b"))])
-    agent = PlannerAgent("p", provider=provider, parallelizable_steps=True)
-    payload, reply = await asked(agent)
+    planner = PlannerAgent("p", provider=provider, parallelizable_steps=True)
+    payload, reply = await asked(planner)
     assert payload["problem"] == "a problem"
     assert payload["reasoning"] == ["because"]
     assert payload["steps"] == [step("a"), step("b"), step("c", "a", "b")]
@@ -82,8 +88,10 @@ async def test_the_critical_path_is_the_longest_chain_and_not_every_step_that_wa
 
 async def test_a_group_holds_only_steps_that_do_not_wait_for_each_other() -> None:
     steps = (step("a"), step("b"), step("c", "b"), step("d", "a"), step("e", "c", "d"))
-    agent = PlannerAgent("p", provider=ScriptedProvider([plan(*steps)]), parallelizable_steps=True)
-    payload, _ = await asked(agent)
+    planner = PlannerAgent(
+        "p", provider=ScriptedProvider([plan(*steps)]), parallelizable_steps=True
+    )
+    payload, _ = await asked(planner)
     assert payload["parallel_groups"] == [["a", "b"], ["c", "d"], ["e"]]
 
 
@@ -107,14 +115,17 @@ async def test_unless_steps_may_run_at_once_each_waits_for_the_one_before_it() -
         ([], "at least one step"),
         ([step(name) for name in "abcd"], "there may be at most 3"),
         ([step("a", agent="nobody")], "'nobody', which is no agent; there are: writer"),
+        ([step("x" * 65)], "at most 64 characters, no braces"),
+        ([step("input")], "is not 'input'"),
+        ([step("{a}")], "at most 64 characters, no braces"),
     ],
 )
 async def test_what_is_no_plan_goes_back_to_the_model_with_what_is_wrong(
     steps: list[JSONValue], complaint: str
 ) -> None:
     provider = ScriptedProvider([{"reasoning": [], "steps": steps}, plan(step("good"))])
-    agent = PlannerAgent("p", provider=provider, max_steps=3, executors=["writer"])
-    payload, _ = await asked(agent)
+    planner = PlannerAgent("p", provider=provider, max_steps=3, executors=["writer"])
+    payload, _ = await asked(planner)
     assert ids(payload["steps"]) == ["good"]
     assert complaint in provider.requests[1].messages[-1].content
 
@@ -136,21 +147,34 @@ async def test_a_model_that_keeps_making_circles_is_refused() -> None:
 
 async def test_a_step_without_an_id_is_numbered_and_one_without_needs_follows_the_last() -> None:
     bare: list[JSONValue] = [{"description": "one"}, {"description": "two"}]
-    agent = PlannerAgent(
+    planner = PlannerAgent(
         "p", provider=ScriptedProvider([{"steps": bare}]), parallelizable_steps=True
     )
-    payload, _ = await asked(agent)
+    payload, _ = await asked(planner)
     assert needs(payload) == {"step_1": [], "step_2": ["step_1"]}
 
 
-async def test_an_agent_is_named_only_where_one_is_known() -> None:
-    steps = (step("a", agent="writer"), step("b", "a"))
-    known, _ = await asked(
-        PlannerAgent("p", provider=ScriptedProvider([plan(*steps)]), executors=["writer"])
-    )
-    unknown, _ = await asked(PlannerAgent("p", provider=ScriptedProvider([plan(*steps)])))
-    assert known["steps"] == [step("a", agent="writer"), step("b", "a")]
-    assert unknown["steps"] == [step("a"), step("b", "a")]
+async def test_without_agents_a_step_is_for_nobody() -> None:
+    provider = ScriptedProvider([plan(step("a", agent="writer"))])
+    payload, _ = await asked(PlannerAgent("p", provider=provider))
+    assert payload["steps"] == [step("a")]
+
+
+async def test_with_agents_a_step_says_whose_it_is_and_what_that_agent_gets() -> None:
+    steps = (step("a", agent="writer"), step("b", "a", agent="editor"))
+    provider = ScriptedProvider([plan(*steps)])
+    payload, _ = await asked(PlannerAgent("p", provider=provider, executors=["writer", "editor"]))
+    assert isinstance(payload["steps"], list)
+    task: JSONValue = {"task": "do b", "input": "{input}", "results": {"a": "{a}"}}
+    assert payload["steps"][1] == {**step("b", "a", agent="editor"), "input": task}
+
+
+async def test_a_lone_agent_need_not_be_named() -> None:
+    provider = ScriptedProvider([plan(step("a"))])
+    payload, _ = await asked(PlannerAgent("p", provider=provider, executors=["writer"]))
+    assert isinstance(payload["steps"], list)
+    assert isinstance(payload["steps"][0], dict)
+    assert payload["steps"][0]["agent"] == "writer"
 
 
 async def test_a_message_may_name_agents_and_say_what_went_wrong_before() -> None:
@@ -174,10 +198,18 @@ async def test_agents_that_are_no_names_are_refused() -> None:
             await rt.call("p", {"task": "write", "agents": [1]})
 
 
+async def test_what_the_plan_is_without_a_model_takes_none_of_the_budget_of_one() -> None:
+    provider = ScriptedProvider([plan(step("a"))])
+    async with LocalRuntime(PlannerAgent("p", provider=provider, max_tokens=100)) as rt:
+        reply = await rt.call("p", "word " * 3000, budget=Budget(tokens=5000))
+    assert reply.metadata["step_count"] == 1
+
+
 async def test_no_problem_is_refused() -> None:
     async with LocalRuntime(PlannerAgent("p", model="offline")) as rt:
-        with pytest.raises(AgentRefused, match="no problem"):
-            await rt.call("p", "  ")
+        for nothing in NOTHING:
+            with pytest.raises(AgentRefused, match="no problem"):
+                await rt.call("p", nothing)
 
 
 async def test_the_review_sees_the_whole_plan_and_its_problems_lead_to_a_revision() -> None:
@@ -210,10 +242,10 @@ async def test_a_revision_that_is_no_plan_leaves_the_plan_as_it_was() -> None:
 
 async def test_another_plan_is_added_and_one_that_is_the_same_is_not() -> None:
     other = plan(step("b"))
-    agent = PlannerAgent(
+    planner = PlannerAgent(
         "p", provider=ScriptedProvider([plan(step("a")), other]), include_alternatives=True
     )
-    payload, _ = await asked(agent)
+    payload, _ = await asked(planner)
     assert isinstance(payload["alternatives"], list)
     (alternative,) = payload["alternatives"]
     assert isinstance(alternative, dict)
@@ -226,7 +258,7 @@ async def test_another_plan_is_added_and_one_that_is_the_same_is_not() -> None:
 async def test_what_the_model_is_told_holds_detail_bounds_examples_and_the_prompt() -> None:
     provider = ScriptedProvider([plan(step("a"))])
     example = ExamplePlan("bake", ["mix", "heat"], "heat comes last")
-    agent = PlannerAgent(
+    planner = PlannerAgent(
         "p",
         provider=provider,
         step_detail_level="coarse",
@@ -236,7 +268,7 @@ async def test_what_the_model_is_told_holds_detail_bounds_examples_and_the_promp
         example_plans=[example],
         prompt="Be frugal.",
     )
-    await asked(agent)
+    await asked(planner)
     request = provider.requests[0]
     for part in (
         "coarse",
@@ -253,21 +285,21 @@ async def test_what_the_model_is_told_holds_detail_bounds_examples_and_the_promp
 
 
 async def test_what_is_for_the_one_who_runs_the_plan_stands_in_it() -> None:
-    agent = PlannerAgent(
+    planner = PlannerAgent(
         "p",
         provider=ScriptedProvider([plan(step("a"))]),
         enable_replanning=True,
         task_timeout_ms=50,
     )
-    payload, _ = await asked(agent)
+    payload, _ = await asked(planner)
     assert (payload["enable_replanning"], payload["task_timeout_ms"]) == (True, 50)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 async def test_offline_every_strategy_reads_the_plan_off_the_text(strategy: str) -> None:
-    agent = PlannerAgent("p", planning_strategy=strategy, model="offline")
+    planner = PlannerAgent("p", planning_strategy=strategy, model="offline")
     text = "Collect the figures. Check the figures, then write the report."
-    payload, reply = await asked(agent, {"task": text, "agents": {"writer": "writes reports"}})
+    payload, reply = await asked(planner, {"task": text, "agents": {"writer": "writes reports"}})
     steps = payload["steps"]
     assert isinstance(steps, list)
     told = [item["description"] for item in steps if isinstance(item, dict)]
@@ -282,8 +314,8 @@ async def test_offline_every_strategy_reads_the_plan_off_the_text(strategy: str)
 async def test_offline_no_plan_has_more_steps_than_it_may_and_nothing_is_lost(
     strategy: str,
 ) -> None:
-    agent = PlannerAgent("p", planning_strategy=strategy, model="offline", max_steps=2)
-    payload, _ = await asked(agent, "1. mix\n2. heat\n3. eat")
+    planner = PlannerAgent("p", planning_strategy=strategy, model="offline", max_steps=2)
+    payload, _ = await asked(planner, "1. mix\n2. heat\n3. eat")
     steps = payload["steps"]
     assert isinstance(steps, list)
     told = [item["description"] for item in steps if isinstance(item, dict)]
@@ -291,18 +323,40 @@ async def test_offline_no_plan_has_more_steps_than_it_may_and_nothing_is_lost(
 
 
 async def test_offline_the_items_of_a_list_without_numbers_may_run_at_once() -> None:
-    agent = PlannerAgent("p", model="offline", parallelizable_steps=True)
-    free, _ = await asked(agent, "- mix\n- heat")
-    numbered, _ = await asked(agent, "1. mix\n2. heat")
+    planner = PlannerAgent("p", model="offline", parallelizable_steps=True)
+    free, _ = await asked(planner, "- mix\n- heat")
+    numbered, _ = await asked(planner, "1. mix\n2. heat")
     assert free["parallel_groups"] == [["step_1", "step_2"]]
     assert numbered["parallel_groups"] == [["step_1"], ["step_2"]]
 
 
 async def test_the_same_problem_gets_the_same_plan() -> None:
-    agent = PlannerAgent("p", planning_strategy="monte_carlo", model="offline")
-    first, _ = await asked(agent, "Mix. Heat. Eat.")
-    second, _ = await asked(agent, "Mix. Heat. Eat.")
+    planner = PlannerAgent("p", planning_strategy="monte_carlo", model="offline")
+    first, _ = await asked(planner, "Mix. Heat. Eat.")
+    second, _ = await asked(planner, "Mix. Heat. Eat.")
     assert first == second
+
+
+@given(st.lists(st.sets(st.integers(0, 7)), min_size=1, max_size=8))
+def test_a_plan_is_taken_exactly_if_every_step_can_have_its_turn(graph: list[set[int]]) -> None:
+    listed: list[JSONValue] = [
+        step(str(number), *map(str, sorted(needed))) for number, needed in enumerate(graph)
+    ]
+    able: set[int] = set()
+    while more := {n for n, needed in enumerate(graph) if n not in able and needed <= able}:
+        able |= more
+    runs = len(able) == len(graph)
+    try:
+        steps = in_order(read_steps(listed, most=8, agents=()))
+    except ValueError:
+        assert not runs
+    else:
+        assert runs
+        places = [step.id for step in steps]
+        for made in steps:
+            assert all(places.index(n) < places.index(made.id) for n in made.depends_on)
+        assert sorted(name for group in groups(steps) for name in group) == sorted(places)
+        assert len(critical_path(steps)) == len(groups(steps))
 
 
 def test_wrong_settings_are_refused() -> None:
@@ -329,12 +383,16 @@ def test_every_key_of_the_go_configuration_is_taken() -> None:
         "enable_replanning": True,
         "task_timeout_ms": 1000,
     }
-    agent = PlannerAgent.from_config("p", {"model": "offline", "planner_config": settings})
-    assert (agent.strategy, agent.max_steps, agent.reasoning_depth) == ("tree_of_thought", 8, 2)
-    assert agent.enable_backtracking
-    assert agent.enable_self_critique
-    assert agent.include_alternatives
-    assert agent.parallelizable_steps
+    planner = PlannerAgent.from_config("p", {"model": "offline", "planner_config": settings})
+    assert (planner.strategy, planner.max_steps, planner.reasoning_depth) == (
+        "tree_of_thought",
+        8,
+        2,
+    )
+    assert planner.enable_backtracking
+    assert planner.enable_self_critique
+    assert planner.include_alternatives
+    assert planner.parallelizable_steps
     assert PlannerAgent.from_config("p", {"max_steps": 3}).max_steps == 3
     with pytest.raises(ConfigError, match="did you mean 'max_steps'"):
         PlannerAgent.from_config("p", {"planner_config": {"max_step": 1}})

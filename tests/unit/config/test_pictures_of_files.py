@@ -73,6 +73,11 @@ def test_a_single_agent_is_between_message_and_reply(tmp_path: Path) -> None:
     assert read.links == [("message", "", "alone"), ("alone", "", "reply")]
 
 
+def test_agents_none_of_which_stands_out_are_drawn_side_by_side(tmp_path: Path) -> None:
+    read = drawn(tmp_path, "agents: [{ name: one, role: logger }, { name: two, role: logger }]")
+    assert ({*read.nodes.values()}, read.links) == ({"one", "two"}, [])
+
+
 def test_a_supervisor_is_drawn_without_its_model(tmp_path: Path) -> None:
     text = """
 supervisor: { name: boss, model: "anthropic:claude-sonnet-4-5" }

@@ -222,6 +222,15 @@ async def test_a_router_says_what_it_chose_how_surely_and_how_long_either_part_t
     assert counts(collected, "aixgo.orchestration.route") == {run: 2}
 
 
+async def test_a_router_without_a_classifier_says_only_how_long_the_answer_took(
+    collected: Collected,
+) -> None:
+    async with LocalRuntime(Router("desk", routes={"all": upper}, strategy="load")) as rt:
+        await rt.call("desk", "x")
+    assert counts(collected, "aixgo.orchestration.route") == {("router", "desk"): 1}
+    assert not collected["aixgo.orchestration.classify"]
+
+
 class Repeats(Orchestrator):
     """A pattern that says of itself what others will."""
 

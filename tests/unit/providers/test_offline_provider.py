@@ -108,6 +108,15 @@ async def test_an_enum_takes_the_option_whose_words_fit(text: str, expected: str
     assert await fill(text, schema) == expected
 
 
+async def test_a_shape_may_say_what_it_is_without_a_model() -> None:
+    nothing: JSONValue = {"type": "array", "items": {"type": "string"}, "x-offline": []}
+    schema: dict[str, JSONValue] = {
+        "type": "object",
+        "properties": {"needs": nothing, "what": {"type": "string"}},
+    }
+    assert await fill("Mix the dough.", schema) == {"needs": [], "what": "Mix the dough."}
+
+
 async def test_fields_beside_an_enum_tell_about_the_choice() -> None:
     share: JSONValue = {"type": "number", "minimum": 0, "maximum": 1}
     label: JSONValue = {"enum": ["fruit", "metal"], "x-options": {"fruit": {"keywords": ["apple"]}}}
