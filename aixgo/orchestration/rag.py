@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, cast
 
@@ -14,6 +14,7 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._graph import END, START, Edge, Place
 from aixgo.orchestration._partial import described
 from aixgo.orchestration.base import (
     ErrorStrategy,
@@ -167,6 +168,20 @@ class RAG(Orchestrator):
                 f"{where}: {slot_name(free[0], where)!r} has no place: name it in `retrievers`, or leave it out"
             )
         return cls(name, chosen, generator, limits=limits, **cast("dict[str, Any]", settings))
+
+    def edges(self) -> Iterable[Edge]:
+        """The question to all who find, what they found to who picks and who answers."""
+        begin: Place = START
+        if self._expander:
+            yield Edge(START, self._expander)
+            begin = self._expander
+        picks = self._reranker or self._generator
+        for retriever in self._retrievers:
+            yield Edge(begin, retriever, "queries" if self._expander else "")
+            yield Edge(retriever, picks, "documents")
+        if self._reranker:
+            yield Edge(self._reranker, self._generator, f"the best {self.top_k}")
+        yield Edge(self._generator, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Find, pick, answer."""

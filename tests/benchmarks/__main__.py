@@ -12,7 +12,7 @@ from importlib.metadata import version
 from tests.benchmarks.calls import call_rows
 from tests.benchmarks.harness import Pace, Row, Table
 from tests.benchmarks.load import chunk_rows, fan_rows, flood_table, idle_table, tail_rows
-from tests.benchmarks.local import import_rows, local_rows, model_rows
+from tests.benchmarks.local import import_rows, local_rows, model_rows, search_rows
 from tests.benchmarks.observed import observed_rows
 from tests.benchmarks.processes import ROOT
 from tests.benchmarks.secured import secured_rows
@@ -27,6 +27,7 @@ QUICK = Pace(rounds=3, seconds=0.1)
 PARTS: dict[str, Callable[[Pace], Iterable[Row | Table]]] = {
     "local": local_rows,
     "models": model_rows,
+    "search": search_rows,
     "calls": call_rows,
     "chunks": chunk_rows,
     "tail": tail_rows,
@@ -57,6 +58,8 @@ LEGEND = """
 - *local call*: what the runtime adds to the agent's own time, tracing off; an echo of a short text.
 - *model call*: a model of this process that answers at once. *metered*: as agents ask it, with what it used priced
   and charged. *all policies*: those of [resilience](resilience.md) around it, none of which has anything to do.
+- *nearest chunks*: `MemoryStore.search` over vectors of 256 numbers, with NumPy; the scan is one product and a
+  partial sort.
 - *aixgo stream*, *aixgo unary*: `DistributedRuntime` with that transport, and `serve` in another process; an echo
   of 200 B. Times are per call; with more callers the calls overlap. *no EE*: see the last tables.
 - *raw grpc.aio*: a bare client and server that exchange the same protobuf message, one RPC per call; *stream*: one

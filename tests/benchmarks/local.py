@@ -10,6 +10,7 @@ from tests.benchmarks.harness import Pace, Round, Row, compare
 from tests.benchmarks.processes import Side, program, side
 
 CALLS = 20_000  # of a round
+SEARCHES = 20  # of one round
 
 
 def local_rows(pace: Pace) -> Iterator[Row]:
@@ -75,6 +76,20 @@ def model_rows(pace: Pace) -> Iterator[Row]:
 
 def _round(caller: Side, calls: int) -> Round:
     return lambda: caller.ask("count", callers=1, calls=calls)["seconds"] / calls
+
+
+def search_rows(pace: Pace) -> Iterator[Row]:
+    """What finding the nearest chunks costs besides the arithmetic."""
+    with side("search", "store") as ours, side("search", "plain") as theirs:
+        yield compare(
+            "nearest 10 of 100,000 chunks",
+            _round(ours, SEARCHES),
+            "a plain NumPy scan",
+            _round(theirs, SEARCHES),
+            goal="≤ 2×",
+            rounds=pace.rounds,
+            faster=False,
+        )
 
 
 def import_rows(pace: Pace) -> Iterator[Row]:

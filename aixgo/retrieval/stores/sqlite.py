@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 MARK = 0x61697867  # application_id of our files: "aixg"
 VERSION = 1  # user_version
+WRITE, READ = "BEGIN IMMEDIATE", "BEGIN"
 BUSY = 10.0  # seconds to wait for another process that writes
 RECORDS = """
     CREATE TABLE IF NOT EXISTS records (
@@ -98,12 +99,13 @@ class SqliteStore:
         check_where(where)
 
         def work(connection: sqlite3.Connection) -> list[Hit]:
-            rows = self._current(connection)
-            if not len(rows):
-                return []
-            among = _ids(connection, where) if where else None
-            asked = unit(vector, _dimensions(connection), "the query")
-            return [_hit(connection, *found) for found in rows.nearest(asked, top_k, among)]
+            with _transaction(connection, READ):
+                rows = self._current(connection)
+                if not len(rows):
+                    return []
+                among = _ids(connection, where) if where else None
+                asked = unit(vector, _dimensions(connection), "the query")
+                return [_hit(connection, *found) for found in rows.nearest(asked, top_k, among)]
 
         return await self._do(work)
 
@@ -112,9 +114,10 @@ class SqliteStore:
         check_where(where)
 
         def work(connection: sqlite3.Connection) -> list[Hit]:
-            hits = (_hit(connection, *found) for found in search_words(connection, query))
-            fit = (hit for hit in hits if matches(hit.metadata, where or {}))
-            return list(itertools.islice(fit, max(0, top_k)))
+            with _transaction(connection, READ):
+                hits = (_hit(connection, *found) for found in search_words(connection, query))
+                fit = (hit for hit in hits if matches(hit.metadata, where or {}))
+                return list(itertools.islice(fit, max(0, top_k)))
 
         return await self._do(work)
 
@@ -225,13 +228,14 @@ class SqliteStore:
 
 
 class _transaction:  # noqa: N801 - used like a function
-    """All that is executed within, or nothing."""
+    """All that is executed within, or nothing; to read, the file as it was at the first look."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, begin: str = WRITE) -> None:
         self._connection = connection
+        self._begin = begin
 
     def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute(self._begin)
 
     def __exit__(self, kind: object, exc: object, trace: object) -> None:
         self._connection.execute("COMMIT" if kind is None else "ROLLBACK")

@@ -10,6 +10,7 @@ import pytest
 from aixgo import AgentRefused, LocalRuntime, Message
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.orchestration import RAG, Limits
+from aixgo.orchestration._graph import END, START
 from aixgo.testing import RecordingAgent
 
 A, B, C = ({"id": i, "content": f"text {i}", "source": f"{i}.md", "score": s} for i, s in
@@ -205,3 +206,16 @@ async def test_a_limit_on_time_holds_for_a_retriever_that_never_ends() -> None:
 def test_a_team_that_cannot_be_is_refused(agents: Any, config: Any, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         RAG.from_config("r", agents, config, Limits())
+
+
+def test_its_picture_goes_from_the_queries_to_who_answers() -> None:
+    flow = RAG("r", ["s", "t"], "g", expander="e", reranker="k", top_k=3)
+    assert [(edge.source, edge.target, edge.label) for edge in flow.edges()] == [
+        (START, "e", ""),
+        ("e", "s", "queries"),
+        ("s", "k", "documents"),
+        ("e", "t", "queries"),
+        ("t", "k", "documents"),
+        ("k", "g", "the best 3"),
+        ("g", END, ""),
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 from aixgo.errors import ConfigError
 from aixgo.loading import kinds
-from aixgo.retrieval.stores import _nearest
+from aixgo.retrieval.stores import _nearest, sqlite
 from aixgo.retrieval.stores.base import Record, Store
 from aixgo.retrieval.stores.memory import MemoryStore
 from aixgo.retrieval.stores.sqlite import SqliteStore
@@ -208,3 +208,29 @@ async def test_numpy_and_plain_arithmetic_find_the_same(
         found.append([hit.id for hit in await store.search(asked, 20)])
         await store.close()
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", ["vectors", "words"])
+async def test_a_search_is_not_disturbed_by_what_is_deleted_meanwhile(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore(tmp_path / "i.db")
+    await store.open()
+    await store.upsert(RECORDS)
+    other = sqlite3.connect(tmp_path / "i.db", isolation_level=None, check_same_thread=False)
+    found = sqlite.matches
+
+    def meanwhile(*given: object) -> bool:
+        other.execute("DELETE FROM records")
+        return found(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sqlite, "matches", meanwhile)
+    where = {"kind": "pet"}
+    if kind == "vectors":
+        hits = await store.search([1, 0], 5, where)
+    else:
+        hits = await store.search_text("the", 5, where)
+    assert sorted(hit.id for hit in hits) == ["a", "b"]
+    assert await store.search([1, 0], 5) == []
+    other.close()
+    await store.close()
