@@ -27,7 +27,7 @@ demo: venv ## Run the demo offline (DOC= a file to work on, MODEL= a model to wo
 test: venv ## Run every test with coverage (T="path -k name" runs a part, without coverage)
 	@scripts/node.sh
 ifeq ($(strip $(T)),)
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term
 else
 	@$(BIN)/python -m pytest $(T)
 endif

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import grpc
 from google.protobuf.message import Message as Proto
@@ -41,6 +42,7 @@ __all__ = ["Server"]
 
 QUIET = 0.05  # seconds without a call after which a server that refuses calls may go
 MAX_LINGER = 1.0  # seconds it waits for that
+CUT_OFF = 1.0  # seconds a server may take to end once its calls are cut off
 
 Rpc = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -134,19 +136,28 @@ class Server:
         await self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
 
     async def stop(self, grace: float = 25.0) -> None:
-        """Stop listening, give running calls `grace` seconds, then cancel them. Twice is fine."""
+        """Stop listening, give running calls `grace` seconds, then cancel them. Twice is fine.
+
+        A task that is cancelled meanwhile cuts them off at once: a gRPC server that is let go of before it has
+        stopped would keep the process from ending.
+        """
         server, self._server = self._server, None
         if server is None:
             return
-        await self._quiet()
-        await self._health.enter_graceful_shutdown()
-        self._desk.end_receivers()
-        began = time.monotonic()
-        await self._connections.end(grace)
-        await server.stop(max(0.0, began + grace - time.monotonic()))
-        if self._probes is not None:
-            await self._probes.stop(None)
-        self._desk.deadlines.close()
+        try:
+            await self._quiet()
+            await self._health.enter_graceful_shutdown()
+            self._desk.end_receivers()
+            began = time.monotonic()
+            await self._connections.end(grace)
+            await server.stop(max(0.0, began + grace - time.monotonic()))
+        except asyncio.CancelledError:
+            await _cut_off(server)
+            raise
+        finally:
+            if self._probes is not None:
+                await _cut_off(self._probes)
+            self._desk.deadlines.close()
 
     async def _quiet(self) -> None:
         """Return when callers stopped calling: gRPC loses calls that come while it shuts down.
@@ -302,3 +313,9 @@ async def _refuse_living_socket(address: Address) -> None:
         return
     writer.close()
     raise ConfigError(f"cannot listen at {address.text!r}: it is in use")
+
+
+async def _cut_off(server: grpc.aio.Server) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CUT_OFF):
+            await server.stop(None)

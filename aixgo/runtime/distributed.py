@@ -36,6 +36,7 @@ __all__ = ["DistributedRuntime", "serve", "stop_signal"]
 Addresses = str | Sequence[str]
 
 SERVER_GRACE = 1.0  # seconds for replies to leave once the runtime has drained
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class DistributedRuntime(Runtime):
@@ -327,21 +328,26 @@ async def serve(
 
 @asynccontextmanager
 async def stop_signal() -> AsyncIterator[asyncio.Event]:
-    """An event that the first SIGTERM or SIGINT sets; the second signal cancels the current task."""
+    """An event that the first SIGTERM or SIGINT sets; the second cancels the current task, a third kills the process."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
 
     def on_signal() -> None:
-        if stopped.is_set():
-            task.cancel()
-        stopped.set()
+        if not stopped.is_set():
+            stopped.set()
+            return
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        task.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, on_signal)
     try:
         yield stopped
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,14 +1,20 @@
 """The processes of a run and of a server: served, called, interrupted, killed, and nothing left behind."""
 
+import asyncio
+import contextlib
 import json
 import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from aixgo import DistributedRuntime
+from aixgo.errors import AixgoError
 from tests.integration.cli.commands import (
     PARTS,
     alive,
@@ -188,3 +194,34 @@ def test_a_child_that_is_killed_by_others_ends_a_run_that_waits_for_another(spre
         _, log = run.communicate(timeout=20)
         assert run.returncode == 2
         assert "its process ended with signal SIGKILL" in log
+
+
+async def test_a_second_signal_ends_a_server_with_open_connections_at_once(
+    file: Path, tmp_path: Path
+) -> None:
+    """GRPC waits for a server that was not stopped, when Python lets go of it: here as soon as it may."""
+    code = (
+        "import atexit, gc, sys; atexit.register(gc.collect); "
+        "from aixgo.cli import main; sys.exit(main())"
+    )
+    address = f"unix:{tmp_path}/s"
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, "serve", str(file), "--agent", "upper", "--address", address),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert server.stdout is not None
+        assert await server.stdout.readline()
+        async with DistributedRuntime(peers={"upper": address}) as rt:
+            await rt.call("upper", "hi")
+            server.send_signal(signal.SIGTERM)
+            with contextlib.suppress(AixgoError):
+                await rt.call("upper", "more")  # refused, once it drains
+            server.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                await server.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            server.kill()
+        await server.wait()
