@@ -328,7 +328,7 @@ async def serve(
 
 @asynccontextmanager
 async def stop_signal() -> AsyncIterator[asyncio.Event]:
-    """An event that the first SIGTERM or SIGINT sets; the second cancels the current task, a third kills the process."""
+    """An event that the first SIGTERM or SIGINT sets; the second cancels the current task, a third kills."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
