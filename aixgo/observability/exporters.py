@@ -218,17 +218,17 @@ class FileMetricExporter(MetricExporter):
         self,
         metrics_data: MetricsData,
         timeout_millis: float = 10_000,  # noqa: ARG002 - a file is not waited for
-        **kwargs: object,  # noqa: ARG002
+        **kwargs: object,  # noqa: ARG002 - the SDK's signature
     ) -> MetricExportResult:
         from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
         self._lines.append(encode_metrics(metrics_data))
         return MetricExportResult.SUCCESS
 
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - the SDK's signature
         return True
 
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:  # noqa: ARG002
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:  # noqa: ARG002 - the SDK's signature
         self._lines.close()
 
 

@@ -34,7 +34,7 @@ from langfuse.api import (  # noqa: E402 - see below
     LangfuseAPI,
     ScoreDataType,
 )
-from langfuse.api.core import ApiError  # noqa: E402
+from langfuse.api.core import ApiError  # noqa: E402 - see below
 
 httpx_log.setLevel(
     _level

@@ -157,7 +157,7 @@ class _Told(MetricExporter):
     def __init__(self, exporter: MetricExporter, where: str, complaints: Complaints) -> None:
         super().__init__(
             exporter._preferred_temporality,  # noqa: SLF001 - what a reader asks it for
-            exporter._preferred_aggregation,  # noqa: SLF001
+            exporter._preferred_aggregation,  # noqa: SLF001 - and this
         )
         self._exporter = exporter
         self._where = where
@@ -196,5 +196,5 @@ class _Told(MetricExporter):
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
 
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:  # noqa: ARG002
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:  # noqa: ARG002 - the SDK's signature
         self._exporter.shutdown()

@@ -109,7 +109,7 @@ class _Server(ThreadingHTTPServer):
             timer.cancel()
             self._places.release()
 
-    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - as inherited
         log.debug("a client of the metrics endpoint went away: %r", sys.exception())
 
 

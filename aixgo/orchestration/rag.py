@@ -265,7 +265,7 @@ class RAG(Orchestrator):
 
         found = await all_or_first_failure(
             [
-                lambda at=at, share=share: search(at, share)  # type: ignore[misc]
+                lambda at=at, share=share: search(at, share)  # type: ignore[misc]  # mypy infers no defaults
                 for at, share in enumerate(shares)
             ]
         )
