@@ -31,6 +31,7 @@ from aixgo.errors import (
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._facts import Fact
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._strategy import ErrorStrategy
 from aixgo.purse import Share, parallel_shares
@@ -38,6 +39,7 @@ from aixgo.voting import Ballot, Verdict
 
 __all__ = [
     "TOLERANCE",
+    "VOTE_FACTS",
     "Ask",
     "Panel",
     "ballots_of",
@@ -47,6 +49,7 @@ __all__ = [
     "check_weights",
     "choice",
     "confidence",
+    "facts_of",
     "fields_of",
     "is_tied",
     "reaches",
@@ -129,6 +132,27 @@ def votes_of(verdict: Verdict) -> dict[str, JSONValue]:
         shown = content if len(content) <= MAX_SHOWN else f"{content[:MAX_SHOWN]}…"
         found[shown] = found.get(shown, 0.0) + votes
     return dict(found)
+
+
+VOTE_FACTS: Mapping[str, Fact] = {
+    "voting_strategy": Fact("how the vote was decided"),
+    "agreement": Fact("the winner's part of the votes, from 0 to 1"),
+    "votes": Fact("answer → votes or weight"),
+    "winner": Fact("the agent whose reply won"),
+    "explanation": Fact("how the vote went, in a sentence", seen=False),
+}
+"""What a result says of a vote."""
+
+
+def facts_of(verdict: Verdict) -> dict[str, JSONValue]:
+    """VOTE_FACTS of a verdict."""
+    return {
+        "voting_strategy": verdict.strategy,
+        "agreement": verdict.agreement,
+        "votes": votes_of(verdict),
+        "winner": verdict.source,
+        "explanation": verdict.explanation,
+    }
 
 
 def is_tied(votes: Iterable[float]) -> bool:

@@ -31,6 +31,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -69,9 +70,6 @@ class MapReduce(Orchestrator):
     ("drop"), or leaves None in its place ("keep"; not for `sum`); the last two need one chunk that succeeds. A limit, a
     budget and the run's deadline end the run in any case. An `error_strategy` takes the place of `on_error`;
     "continue" drops. `timeout` is in seconds, for each chunk. More than `max_chunks` chunks are refused.
-
-    Metadata: `chunk_count`, `success_count`, `agent_count`, and `errors`: for each chunk that is missing, by its
-    number, why.
     """
 
     pattern = "mapreduce"
@@ -94,6 +92,11 @@ class MapReduce(Orchestrator):
             "text", "what a failed chunk does", choices=get_args(OnError), default="raise"
         ),
         "timeout": Key("duration", "time for each chunk", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "chunk_count": Fact("chunks the message was split into"),
+        "success_count": Fact("those that were answered"),
+        "errors": Fact("number of a chunk that is missing → class and text"),
     }
 
     def __init__(
@@ -198,15 +201,12 @@ class MapReduce(Orchestrator):
             raise AgentRefused(
                 f"all {len(chunks)} chunks of {self.name!r} failed, chunk 0 with {type(first).__name__}"
             ) from first
-        result = await self._reduced(found, replies, caller)
-        facts: dict[str, JSONValue] = {
-            "chunk_count": len(chunks),
-            "success_count": len(replies),
-            "agent_count": self.agent_count,
-        }
-        if errors:
-            facts["errors"] = dict(errors)
-        return result.with_metadata(**facts)
+        return self.result(
+            await self._reduced(found, replies, caller),
+            chunk_count=len(chunks),
+            success_count=len(replies),
+            errors={**errors} or None,
+        )
 
     async def _chunks(self, message: Message, caller: Caller) -> list[JSONValue]:
         if self._splitter:

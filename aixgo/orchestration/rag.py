@@ -18,6 +18,7 @@ from aixgo.orchestration._graph import END, START, Edge, Place
 from aixgo.orchestration._partial import described
 from aixgo.orchestration.base import (
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -62,8 +63,7 @@ class RAG(Orchestrator):
     `id`, or a score for each; what it leaves out is dropped. The generator gets `{"question", "documents"}` (type
     `rag_augmented`), and `history` when the run is `conversational`: the last turns of the call's session and
     principal, kept here; a call without a session has none. A search that fails is done without while another
-    succeeded. Metadata: `sources`, `document_count`, `queries`, `query_count`, `errors` of failed searches,
-    `agent_count`.
+    succeeded.
     """
 
     pattern = "rag"
@@ -87,6 +87,13 @@ class RAG(Orchestrator):
             choices=("generate", "refuse"),
             default="generate",
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "sources": Fact("of the documents the generator got", stays=True),
+        "document_count": Fact("how many these were"),
+        "queries": Fact("what was searched for"),
+        "query_count": Fact("how many these were"),
+        "errors": Fact("search that failed → class and text"),
     }
 
     def __init__(
@@ -207,13 +214,13 @@ class RAG(Orchestrator):
         if session:
             self._keep(session, question, reply.text)
         sources = dict.fromkeys(document.source or document.key for document in documents)
-        return reply.with_metadata(
+        return self.result(
+            reply,
             sources=[*sources],
             document_count=len(documents),
             queries=[*queries],
             query_count=len(queries),
-            agent_count=self.agent_count,
-            **({"errors": errors} if errors else {}),
+            errors=errors or None,
         )
 
     def _question(self, message: Message) -> str:

@@ -17,6 +17,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -58,10 +59,6 @@ class Supervisor(Orchestrator):
     A further round is made when the reply, or the manager's choice of its agent, says `done: false` in its metadata or
     JSON object. A manager that says `done: true` ends the run with its `answer`, or else the last reply. After
     `max_rounds` (below 1 means 10), or `limits.max_iterations` if they are fewer, the last reply is the result.
-
-    Metadata: `rounds`, `path` of the agents asked, `routed_to` the last of them, `used_fallback` (whether any of them
-    was asked because the manager named nobody), `ended_by` (`answer`, `manager`, `max_rounds`, or `failures` when a
-    later round failed under the error strategy "continue"), `stopped_by` the same of the last two, `agent_count`.
     """
 
     pattern = "supervisor"
@@ -72,6 +69,17 @@ class Supervisor(Orchestrator):
         "routing_strategy": Key(
             "text", "how it picks", choices=get_args(Routing), default="best_match"
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "rounds": Fact("times an agent was asked"),
+        "path": Fact("the agents asked"),
+        "routed_to": Fact("the last of them"),
+        "used_fallback": Fact("whether one was asked because the manager named nobody"),
+        "ended_by": Fact(
+            "`answer`, `manager`, `max_rounds`, or `failures` of a later round under `continue`"
+        ),
+        "stopped_by": Fact("the last two of these"),
+        "done": Fact("true: a supervisor around it does not ask again", seen=False, stays=True),
     }
 
     def __init__(
@@ -162,15 +170,15 @@ class Supervisor(Orchestrator):
                 ended_by = "answer"
             elif len(path) >= self.max_rounds:
                 ended_by = "max_rounds"
-        return reply.with_metadata(
-            done=True,  # so that a supervisor around this one does not ask again
+        return self.result(
+            reply,
+            done=True,
             rounds=len(path),
             path=path,
             routed_to=path[-1] if path else "",
             used_fallback=used_fallback,
             ended_by=ended_by,
             stopped_by=None if ended_by in ("answer", "manager") else ended_by,
-            agent_count=self.agent_count,
         )
 
     async def _pick(
