@@ -9,13 +9,10 @@ Below: voting, and the caller a pattern is given. Above: ensemble, debate, conse
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import TypeAlias, TypeVar
-
-import msgspec
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
@@ -32,6 +29,7 @@ from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
+from aixgo.orchestration._payloads import read_json
 from aixgo.orchestration._strategy import ErrorStrategy
 from aixgo.purse import Share, parallel_shares
 from aixgo.voting import Ballot, Verdict
@@ -54,8 +52,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
 
 TOLERANCE = 1e-9
 """How far below a threshold an agreement may be and still reach it: 2/3 of 3 agents are 2."""
@@ -104,10 +100,9 @@ def fields_of(reply: Message) -> dict[str, JSONValue]:
         return payload
     if not isinstance(payload, str):
         return {}
-    found = FENCE.fullmatch(payload.strip())
     try:
-        read = msgspec.json.decode(found[1] if found else payload)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        read = read_json(payload)
+    except ValueError:
         return {}
     return read if isinstance(read, dict) else {}
 
