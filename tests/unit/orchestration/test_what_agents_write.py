@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 
 import pytest
 
 from aixgo import Message
 from aixgo.errors import AgentRefused, MessageTooLarge
 from aixgo.message import JSONValue
-from aixgo.orchestration import Debate, Hierarchical, Orchestrator, Planning
+from aixgo.orchestration import (
+    Debate,
+    Hierarchical,
+    Orchestrator,
+    Planning,
+    Router,
+    Supervisor,
+    Swarm,
+)
 from aixgo.runtime.local import LocalRuntime
 from aixgo.testing import RecordingAgent
 
@@ -73,3 +82,38 @@ async def test_a_plan_that_names_a_large_result_often_is_stopped_before_it_is_wr
     with pytest.raises(MessageTooLarge):
         await answer(Planning("p", says("planner", steps), [big, last]))
     assert last.messages == []
+
+
+# -- names -----------------------------------------------------------------------------------------------
+
+APART = unicodedata.normalize("NFD", "Zoë")  # as some keyboards and models write it
+
+
+async def test_a_name_is_meant_however_its_letters_are_composed() -> None:
+    assert APART != "Zoë"
+    swarm = Swarm("s", [says("a", f"x\nHANDOFF: {APART}"), says("Zoë", "hers")])
+    assert (await answer(swarm)).payload == "hers"
+    led = Supervisor("s", [says("a", "his"), says("Zoë", "hers")], manager=says("m", APART))
+    assert (await answer(led)).payload == "hers"
+    routed = Router("r", says("c", APART), {"zoë": says("Zoë", "hers")})
+    assert (await answer(routed)).payload == "hers"
+
+
+@pytest.mark.parametrize("name", ["Dr.", "'x'", "v1.0", "the *star*", "Backend Dev"])
+async def test_a_handoff_finds_a_name_with_signs_that_others_put_around_one(name: str) -> None:
+    for marker in (f"HANDOFF: {name}", f"HANDOFF: `{name}`"):
+        swarm = Swarm("s", [says("a", marker), says(name, "mine"), says("b")])
+        assert (await answer(swarm)).payload == "mine"
+
+
+async def test_of_names_that_differ_in_case_the_one_that_is_written_is_meant() -> None:
+    for winner, argument in (("Ärzte", "first"), ("ärzte", "second")):
+        debaters = [says("Ärzte", "first"), says("ärzte", "second")]
+        judged = Debate("d", debaters, judge=says("j", {"winner": winner}), rounds=1)
+        assert (await answer(judged)).payload == argument
+
+
+async def test_a_judge_that_names_nobody_does_not_choose_a_debater_called_none() -> None:
+    judge = says("j", {"answer": "neither"})
+    pattern = Debate("d", [says("None", "yes"), says("b", "no")], judge=judge, rounds=1)
+    assert (await answer(pattern)).payload == "neither"
