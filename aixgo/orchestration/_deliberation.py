@@ -29,7 +29,7 @@ from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
-from aixgo.orchestration._payloads import read_json
+from aixgo.orchestration._payloads import number_of, read_json
 from aixgo.orchestration._strategy import ErrorStrategy
 from aixgo.purse import Share, parallel_shares
 from aixgo.voting import Ballot, Verdict
@@ -87,9 +87,8 @@ def confidence(reply: Message) -> float:
     """How sure a reply says it is, in its metadata or its JSON payload; 0 when it does not."""
     payload = reply.payload
     for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
-        found = place.get("confidence")
-        if isinstance(found, (int, float)) and not isinstance(found, bool):
-            return float(found)
+        if (found := number_of(place.get("confidence"))) is not None:
+            return found
     return 0.0
 
 

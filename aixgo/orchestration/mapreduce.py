@@ -14,8 +14,10 @@ apart), `sum` (numbers, or objects of numbers, key by key); a `reducer` agent ge
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
@@ -295,7 +297,11 @@ class MapReduce(Orchestrator):
 
     def _add(self, total: JSONValue, more: JSONValue | bytes) -> JSONValue:
         if _is_number(total) and _is_number(more):
-            return cast("float", total) + cast("float", more)
+            with suppress(OverflowError):
+                found = cast("float", total) + cast("float", more)
+                if isinstance(found, int) or math.isfinite(found):
+                    return found
+            raise AgentRefused(f"{self.name!r} cannot sum its numbers: they are too large")
         if isinstance(more, dict) and (isinstance(total, dict) or total == 0):
             known = total if isinstance(total, dict) else {}
             return known | {key: self._add(known.get(key, 0), value) for key, value in more.items()}

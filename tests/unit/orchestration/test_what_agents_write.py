@@ -11,10 +11,14 @@ from aixgo import Message
 from aixgo.errors import AgentRefused, MessageTooLarge
 from aixgo.message import JSONValue
 from aixgo.orchestration import (
+    RAG,
     Debate,
+    Ensemble,
     Hierarchical,
+    MapReduce,
     Orchestrator,
     Planning,
+    Reflection,
     Router,
     Supervisor,
     Swarm,
@@ -117,3 +121,52 @@ async def test_a_judge_that_names_nobody_does_not_choose_a_debater_called_none()
     judge = says("j", {"answer": "neither"})
     pattern = Debate("d", [says("None", "yes"), says("b", "no")], judge=judge, rounds=1)
     assert (await answer(pattern)).payload == "neither"
+
+
+# -- numbers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [('{"score": 1e-3}', 0.001), ("Score: 5E-1", 0.5), ("8e-1", 0.8), ({"score": 1e-3}, 0.001)],
+)
+async def test_a_score_may_have_an_exponent(said: JSONValue, score: float) -> None:
+    judged = Reflection("r", says("g", "draft"), says("c", said), max_iterations=1)
+    assert (await answer(judged)).metadata["score"] == score
+
+
+@pytest.mark.parametrize("said", ["Score: 0,8", "Score: 1.2.3", "rating: 9,5/10", "0,8", "3,5/10"])
+async def test_a_number_in_another_notation_is_no_score_and_not_half_of_one(said: str) -> None:
+    with pytest.raises(AgentRefused, match="gave no usable score"):
+        await answer(Reflection("r", says("g", "draft"), says("c", said), max_iterations=1))
+
+
+@pytest.mark.parametrize("sure", [10**400, 1e308, -1e308])
+async def test_a_confidence_that_nobody_can_mean_counts_as_none(sure: float) -> None:
+    voters = [says(name, {"category": name, "confidence": sure}) for name in ("a", "b", "c")]
+    pattern = Ensemble("e", voters, voting_strategy="weighted", threshold=0)
+    assert (await answer(pattern)).metadata["votes"] == {"a": 0.5, "b": 0.5, "c": 0.5}
+    routed = Router("r", says("k", {"category": "x", "confidence": sure}), {"x": says("a", "hers")})
+    assert (await answer(routed)).metadata["confidence"] is None
+
+
+@pytest.mark.parametrize("numbers", [[10**400, 0.5], [1e308, 1e308]])
+async def test_numbers_too_large_to_sum_are_refused(numbers: list[float]) -> None:
+    pattern = MapReduce("m", says("mapper"), split="items", reduce="sum")
+    with pytest.raises(AgentRefused, match="they are too large"):
+        await answer(pattern, [*numbers])
+
+
+# -- documents -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [None, ""])
+async def test_documents_without_ids_are_told_apart_by_what_they_say(name: str | None) -> None:
+    found: JSONValue = [{"id": name, "content": "one"}, {"id": name, "content": "two"}]
+    reply = await answer(RAG("r", says("finds", found), says("tells")))
+    assert reply.metadata["sources"] == ["one", "two"]
+
+
+async def test_a_text_of_nothing_but_blank_lines_is_split_into_documents_at_once() -> None:
+    pattern = RAG("r", says("finds", "\n" * 300_000 + "x\n ---\t\ny"), says("tells"))
+    assert (await answer(pattern)).metadata["sources"] == ["x", "y"]
