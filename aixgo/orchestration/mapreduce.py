@@ -22,9 +22,9 @@ from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.errors import AgentRefused, AixgoError, ConfigError, MessageTooLarge
 from aixgo.keys import Key
-from aixgo.message import JSONValue, Message
+from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
@@ -257,12 +257,19 @@ class MapReduce(Orchestrator):
         found: list[Message | AixgoError] = [AixgoError("not asked")] * len(chunks)
         metadata = {**message.metadata, "chunk_count": len(chunks)}
         todo = enumerate(zip(chunks, keys, parallel_shares(len(chunks)), strict=True))
+        together = bool(self._reducer) or self.reduce != "sum"  # all answers go into one message
+        size = 0
 
         async def work() -> None:
+            nonlocal size
             for i, (chunk, key, share) in todo:
                 target = self._mappers[i % len(self._mappers)]
                 part = Message(chunk, type="chunk", metadata={**metadata, "chunk": i})
-                found[i] = await self._asked(target, part, caller, key, share)
+                reply = found[i] = await self._asked(target, part, caller, key, share)
+                if together and isinstance(reply, Message):
+                    size += len(reply.encoded)
+                    if size > MAX_MESSAGE_BYTES:  # nothing is kept that could not be given
+                        raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
 
         await all_or_first_failure([work] * min(self.max_parallel, len(chunks)))
         return found

@@ -24,6 +24,7 @@ from aixgo.orchestration.base import (
     Slot,
     Step,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -88,6 +89,7 @@ class Supervisor(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"supervisor {name!r}"
+        agents = list_of(agents, where)
         members = agents if manager is None else [*agents, manager]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy

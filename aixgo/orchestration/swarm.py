@@ -23,6 +23,7 @@ from aixgo.orchestration.base import (
     Orchestrator,
     Slot,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -75,6 +76,7 @@ class Swarm(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"swarm {name!r}"
+        agents = list_of(agents, where)
         members = agents if entry is None else [*agents, entry]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
