@@ -12,6 +12,7 @@ goes on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Self
 
@@ -31,6 +32,7 @@ from aixgo.orchestration._deliberation import (
     reaches,
     votes_of,
 )
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
@@ -53,6 +55,7 @@ from aixgo.voting import Verdict, vote
 __all__ = ["PATTERN", "Debate"]
 
 ROUNDS = 3
+MARKER = re.compile(r"\A\s*winner:", re.IGNORECASE)
 SHOWN = 60  # characters of a judge's answer that an error repeats
 TO_DEBATERS = (
     "Argue your stance on the question. Answer the strongest of the other arguments; "
@@ -281,11 +284,9 @@ class Debate(Orchestrator):
         )
         fields = fields_of(reply)
         reason = str(fields.get("reason", ""))
-        debaters = {agent.casefold(): agent for agent in self._agents}
         for named in (fields.get("winner"), reply.metadata.get("winner"), reply.text):
-            folded = str(named).strip().casefold().removeprefix("winner:").strip()
-            if folded in debaters:
-                return _Judgement(winner=debaters[folded], reason=reason)
+            if isinstance(named, str) and (winner := meant(MARKER.sub("", named), self._agents)):
+                return _Judgement(winner=winner, reason=reason)
         return _Judgement(answer=fields.get("answer"), reason=reason, said=reply.text)
 
     def _decided(

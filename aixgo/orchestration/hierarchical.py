@@ -7,15 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self, TypedDict, cast
 
-import msgspec
-
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller, Outcome
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration._payloads import json_payload, read_json
 from aixgo.orchestration.base import (
     END,
     START,
@@ -239,7 +237,7 @@ def _object(reply: Message) -> Mapping[str, JSONValue]:
         return payload
     if isinstance(payload, str):
         try:
-            found = msgspec.json.decode(payload[payload.index("{") : payload.rindex("}") + 1])
+            found = read_json(payload[payload.index("{") : payload.rindex("}") + 1])
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}

@@ -14,15 +14,17 @@ apart), `sum` (numbers, or objects of numbers, key by key); a `reducer` agent ge
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.errors import AgentRefused, AixgoError, ConfigError, MessageTooLarge
 from aixgo.keys import Key
-from aixgo.message import JSONValue, Message
+from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
@@ -255,12 +257,19 @@ class MapReduce(Orchestrator):
         found: list[Message | AixgoError] = [AixgoError("not asked")] * len(chunks)
         metadata = {**message.metadata, "chunk_count": len(chunks)}
         todo = enumerate(zip(chunks, keys, parallel_shares(len(chunks)), strict=True))
+        together = bool(self._reducer) or self.reduce != "sum"  # all answers go into one message
+        size = 0
 
         async def work() -> None:
+            nonlocal size
             for i, (chunk, key, share) in todo:
                 target = self._mappers[i % len(self._mappers)]
                 part = Message(chunk, type="chunk", metadata={**metadata, "chunk": i})
-                found[i] = await self._asked(target, part, caller, key, share)
+                reply = found[i] = await self._asked(target, part, caller, key, share)
+                if together and isinstance(reply, Message):
+                    size += len(reply.encoded)
+                    if size > MAX_MESSAGE_BYTES:  # nothing is kept that could not be given
+                        raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
 
         await all_or_first_failure([work] * min(self.max_parallel, len(chunks)))
         return found
@@ -295,7 +304,11 @@ class MapReduce(Orchestrator):
 
     def _add(self, total: JSONValue, more: JSONValue | bytes) -> JSONValue:
         if _is_number(total) and _is_number(more):
-            return cast("float", total) + cast("float", more)
+            with suppress(OverflowError):
+                found = cast("float", total) + cast("float", more)
+                if isinstance(found, int) or math.isfinite(found):
+                    return found
+            raise AgentRefused(f"{self.name!r} cannot sum its numbers: they are too large")
         if isinstance(more, dict) and (isinstance(total, dict) or total == 0):
             known = total if isinstance(total, dict) else {}
             return known | {key: self._add(known.get(key, 0), value) for key, value in more.items()}

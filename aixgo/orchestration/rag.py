@@ -16,6 +16,7 @@ from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._graph import END, START, Edge, Place
 from aixgo.orchestration._partial import described
+from aixgo.orchestration._payloads import number_of
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Fact,
@@ -35,7 +36,7 @@ WIDER = 3  # times as many documents are asked for when a reranker picks among t
 MAX_SESSIONS = 1_000  # whose turns are kept; the one used longest ago is forgotten
 MAX_TURN = 4_000  # characters kept of a question and of an answer
 MOST_QUERIES = 16
-RULE = re.compile(r"^\s*---+\s*$", re.MULTILINE)
+RULE = re.compile(r"^[ \t]*---+[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(slots=True, frozen=True)
@@ -308,12 +309,12 @@ class RAG(Orchestrator):
                 f"the retriever {who!r} of {self.name!r} gave a document without `content`: {str(item)[:80]}"
             )
         source, score = facts.get("source"), facts.get("score")
-        number = isinstance(score, (int, float)) and not isinstance(score, bool)
+        name = facts.get("id")
         return _Found(
-            str(facts.get("id", content)),
+            content if name in (None, "") else str(name),
             content,
             source if isinstance(source, str) else "",
-            float(cast("float", score)) if number else None,
+            number_of(score),
         )
 
     async def _picked(self, question: str, documents: list[_Found], caller: Caller) -> list[_Found]:

@@ -207,8 +207,12 @@ class Reflection(Orchestrator):
         scores: list[float] = []
         errors: dict[str, JSONValue] = {}
         failures: list[AixgoError] = []
+        context = CallContext.current()
         for outcome in outcomes:
             error = outcome.error
+            if error is not None and ends_run(error, context):
+                context.check_deadline()
+                raise error
             if outcome.reply is not None:
                 try:
                     scores.append(score_of(outcome.reply))
@@ -220,7 +224,6 @@ class Reflection(Orchestrator):
                 failures.append(error)
                 errors[outcome.target] = {"class": type(error).__name__, "text": str(error)}
         if not scores:
-            CallContext.current().check_deadline()  # when it passed, that is why they failed
             if len(failures) == 1:
                 raise failures[0]
             causes = "; ".join(str(failure) for failure in failures)

@@ -18,6 +18,7 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._labels import label_of
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._rules import RULE_KEYS, Rule
 from aixgo.orchestration.base import (
     END,
@@ -305,10 +306,7 @@ class Router(Orchestrator):
         return goes_on and not ends_run(error, CallContext.current())
 
     def _route(self, category: str) -> str | None:
-        if category in self._routes:
-            return category
-        folded = category.casefold()
-        return next((route for route in self._routes if route.casefold() == folded), None)
+        return meant(category, self._routes)
 
     def _refusal(self, category: str, route: str | None, confidence: float | None) -> str:
         where = f"{self.pattern} {self.name!r}"
