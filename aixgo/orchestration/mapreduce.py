@@ -41,7 +41,7 @@ from aixgo.orchestration.base import (
     ends_run,
     slot_name,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 
 __all__ = ["PATTERN", "MapReduce", "Reduce", "Split"]
 
@@ -254,7 +254,7 @@ class MapReduce(Orchestrator):
         keys = [context.child_key(f"chunk[{i}]") for i in range(len(chunks))]
         found: list[Message | AixgoError] = [AixgoError("not asked")] * len(chunks)
         metadata = {**message.metadata, "chunk_count": len(chunks)}
-        todo = enumerate(zip(chunks, keys, parallel_shares(len(chunks)), strict=True))
+        todo = enumerate(zip(chunks, keys, context.shares(len(chunks)), strict=True))
 
         async def work() -> None:
             for i, (chunk, key, share) in todo:
