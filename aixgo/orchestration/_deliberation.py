@@ -32,7 +32,7 @@ from aixgo.orchestration._facts import Fact
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import number_of, read_json
 from aixgo.orchestration._strategy import ErrorStrategy
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.voting import Ballot, Verdict
 
 __all__ = [
@@ -235,7 +235,7 @@ class Panel:
                 failed[agent] = exc
 
         failed: dict[str, AixgoError] = {}
-        shares = parallel_shares(len(agents))
+        shares = context.shares(len(agents))
         calls = zip(agents, keys, shares, strict=True)
         await all_or_first_failure([partial(one, *call) for call in calls])
         for agent in agents:

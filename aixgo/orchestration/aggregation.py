@@ -44,7 +44,7 @@ from aixgo.orchestration.base import (
     list_of,
     slot_name,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.voting import STRATEGIES, vote
 
 __all__ = ["PATTERN", "Aggregation", "Means"]
@@ -210,7 +210,7 @@ class Aggregation(Orchestrator):
                     raise
                 unscored[agent] = described(exc)
 
-        calls = zip(replies, keys, parallel_shares(len(keys)), strict=True)
+        calls = zip(replies, keys, context.shares(len(keys)), strict=True)
         await all_or_first_failure([partial(score, *call) for call in calls])
         if not scores:
             why = unscored[next(iter(replies))]

@@ -28,7 +28,7 @@ from aixgo.orchestration.base import (
     slot_name,
 )
 from aixgo.orchestration.parallel import Parallel
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 
 __all__ = ["PATTERN", "Crew", "Hierarchical"]
 
@@ -182,7 +182,7 @@ class Hierarchical(Orchestrator):
             return Outcome(target, reply)
 
         keys = [context.child_key(self._teams[team]) for team in assigned]  # before any task runs
-        work = zip(assigned.items(), keys, parallel_shares(len(keys)), strict=True)
+        work = zip(assigned.items(), keys, context.shares(len(keys)), strict=True)
         return await all_or_first_failure([partial(one, *item, key, s) for item, key, s in work])
 
     def _assignments(self, plan: Message) -> dict[str, JSONValue]:

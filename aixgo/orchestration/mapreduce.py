@@ -44,7 +44,7 @@ from aixgo.orchestration.base import (
     ends_run,
     slot_name,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 
 __all__ = ["PATTERN", "MapReduce", "Reduce", "Split"]
 
@@ -256,7 +256,7 @@ class MapReduce(Orchestrator):
         keys = [context.child_key(f"chunk[{i}]") for i in range(len(chunks))]
         found: list[Message | AixgoError] = [AixgoError("not asked")] * len(chunks)
         metadata = {**message.metadata, "chunk_count": len(chunks)}
-        todo = enumerate(zip(chunks, keys, parallel_shares(len(chunks)), strict=True))
+        todo = enumerate(zip(chunks, keys, context.shares(len(chunks)), strict=True))
         together = bool(self._reducer) or self.reduce != "sum"  # all answers go into one message
         size = 0
 

@@ -43,7 +43,7 @@ from aixgo.orchestration.base import (
     slot_name,
     too_few,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.voting import STRATEGIES, vote
 
 __all__ = ["PATTERN", "Aggregate", "Aggregation", "OnError", "Parallel"]
@@ -192,7 +192,7 @@ class Parallel(Orchestrator):
                 await caller.call(target, message, timeout=self.timeout, key=key, share=share),
             )
 
-        calls = zip(self._targets, keys, parallel_shares(len(keys)), strict=True)
+        calls = zip(self._targets, keys, context.shares(len(keys)), strict=True)
         return Outcomes(await all_or_first_failure([partial(one, *call) for call in calls]))
 
     def _check(self, outcomes: Outcomes) -> None:

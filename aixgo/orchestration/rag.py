@@ -27,7 +27,7 @@ from aixgo.orchestration.base import (
     ends_run,
     slot_name,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.retrieval.fusion import fused
 
 __all__ = ["PATTERN", "RAG"]
@@ -256,7 +256,7 @@ class RAG(Orchestrator):
         searches = [(who, i, query) for i, query in enumerate(queries) for who in self._retrievers]
         labels = [who if len(queries) == 1 else f"{who}[{i}]" for who, i, _ in searches]
         keys = [context.child_key(label) for label in labels]
-        shares = parallel_shares(len(searches))
+        shares = context.shares(len(searches))
         count = self.top_k * (WIDER if self._reranker or self.rerank else 1)
 
         async def search(at: int, share: Share) -> list[_Found] | AixgoError:
