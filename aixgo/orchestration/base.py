@@ -85,7 +85,7 @@ class Limits:
     """What one run of an orchestration may take; `timeout` is in seconds.
 
     Raises:
-        ConfigError: a limit is negative.
+        ConfigError: a limit is negative, or no number.
     """
 
     max_agents: int = 100
@@ -103,9 +103,12 @@ class Limits:
                 if not isinstance(value, Budget | None):
                     raise ConfigError(f"Limits(budget={value!r}): give Budget(usd=…)")
                 continue
-            if not isinstance(value, (int, float)) or not value >= 0:
+            whole = name != "timeout"
+            number = isinstance(value, int if whole else (int, float)) and value is not True
+            if not number or not value >= 0:
                 raise ConfigError(
-                    f"Limits({name}={value!r}): a limit is a number that is not negative"
+                    f"Limits({name}={value!r}): a limit is a {'whole ' if whole else ''}number that is "
+                    "not negative"
                 )
 
     @classmethod
