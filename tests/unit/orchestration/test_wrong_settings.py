@@ -135,7 +135,7 @@ def test_a_wrong_value_is_refused_in_a_file(
 def test_a_wrong_limit_is_refused_in_code_and_in_a_file(
     limit: str, value: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"Limits\({limit}="):
+    with pytest.raises(ConfigError, match=f"Limits: {limit} "):
         Limits(**{limit: value})
     more = f"  limits:\n    {limit}: {written(value)}\n"
     with pytest.raises(ConfigError, match=rf"config\.yaml:\d+: key orchestration\.limits\.{limit}"):
@@ -144,7 +144,7 @@ def test_a_wrong_limit_is_refused_in_code_and_in_a_file(
 
 def test_a_part_of_a_limit_that_counts_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"Limits\(max_iterations=1\.5\): a limit is a whole number"
+        ConfigError, match="max_iterations must be a whole number"
     ):
         Limits(max_iterations=1.5)  # type: ignore[arg-type]
 
