@@ -143,9 +143,7 @@ def test_a_wrong_limit_is_refused_in_code_and_in_a_file(
 
 
 def test_a_part_of_a_limit_that_counts_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match="max_iterations must be a whole number"
-    ):
+    with pytest.raises(ConfigError, match="max_iterations must be a whole number"):
         Limits(max_iterations=1.5)  # type: ignore[arg-type]
 
 
