@@ -17,7 +17,7 @@ from aixgo.ledger import Budget
 from aixgo.message import Message, Payload, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.orchestration._facts import Inner
-from aixgo.purse import STREAM_SHARE, Share, parallel_shares
+from aixgo.purse import STREAM_SHARE, Share
 
 __all__ = ["PatternCaller", "Tap", "all_or_first_failure"]
 
@@ -147,7 +147,7 @@ class PatternCaller:
             except AixgoError as exc:
                 return Outcome(target, error=exc)
 
-        shares = parallel_shares(len(targets))
+        shares = self._context.shares(len(targets))
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(one(target, key, share))

@@ -18,7 +18,7 @@ from aixgo.middleware import ReplyStream
 from aixgo.orchestration._attempts import Attempt, Attempts, Plan, ends_run
 from aixgo.orchestration._caller import PatternCaller, Tap, all_or_first_failure
 from aixgo.orchestration._facts import Inner
-from aixgo.purse import STREAM_SHARE, Share, parallel_shares
+from aixgo.purse import STREAM_SHARE, Share
 
 __all__ = ["PersistentCaller"]
 
@@ -146,7 +146,7 @@ class PersistentCaller(PatternCaller):
                     raise
                 return Outcome(target, error=exc)
 
-        plan = zip(targets, keys, parallel_shares(len(targets)), strict=True)
+        plan = zip(targets, keys, self._context.shares(len(targets)), strict=True)
         return Outcomes(await all_or_first_failure([partial(one, *call) for call in plan]))
 
     def _single(self, attempts: Attempts) -> PatternCaller:

@@ -12,13 +12,14 @@ goes on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import (
     Panel,
@@ -31,6 +32,7 @@ from aixgo.orchestration._deliberation import (
     reaches,
     votes_of,
 )
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
@@ -53,6 +55,7 @@ from aixgo.voting import Verdict, vote
 __all__ = ["PATTERN", "Debate"]
 
 ROUNDS = 3
+MARKER = re.compile(r"\A\s*winner:", re.IGNORECASE)
 SHOWN = 60  # characters of a judge's answer that an error repeats
 TO_DEBATERS = (
     "Argue your stance on the question. Answer the strongest of the other arguments; "
@@ -134,6 +137,15 @@ class Debate(Orchestrator):
     ) -> None:
         where = f"debate {name!r}"
         agents = list_of(agents, where)
+        check_given(
+            self.config_keys,
+            where,
+            stances=stances,
+            rounds=rounds,
+            threshold=threshold,
+            early_end=early_end,
+            timeout=timeout,
+        )
         slots = [*agents, *([judge] if judge is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
@@ -148,8 +160,6 @@ class Debate(Orchestrator):
         for agent, stance in self.stances.items():
             if not str(stance).strip() or stance.__class__ is not str:  # a file may say anything
                 raise ConfigError(f"{where}: the stance of {agent!r} is {stance!r}; it is a text")
-        if rounds < 1:
-            raise ConfigError(f"{where}: rounds is {rounds}; it is at least 1")
         check_part(where, "threshold", threshold)
         self.rounds = rounds
         self.threshold = threshold
@@ -281,11 +291,9 @@ class Debate(Orchestrator):
         )
         fields = fields_of(reply)
         reason = str(fields.get("reason", ""))
-        debaters = {agent.casefold(): agent for agent in self._agents}
         for named in (fields.get("winner"), reply.metadata.get("winner"), reply.text):
-            folded = str(named).strip().casefold().removeprefix("winner:").strip()
-            if folded in debaters:
-                return _Judgement(winner=debaters[folded], reason=reason)
+            if isinstance(named, str) and (winner := meant(MARKER.sub("", named), self._agents)):
+                return _Judgement(winner=winner, reason=reason)
         return _Judgement(answer=fields.get("answer"), reason=reason, said=reply.text)
 
     def _decided(

@@ -7,15 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self, TypedDict, cast
 
-import msgspec
-
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller, Outcome
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration._payloads import json_payload, read_json
 from aixgo.orchestration.base import (
     END,
     START,
@@ -30,7 +28,7 @@ from aixgo.orchestration.base import (
     slot_name,
 )
 from aixgo.orchestration.parallel import Parallel
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 
 __all__ = ["PATTERN", "Crew", "Hierarchical"]
 
@@ -92,6 +90,7 @@ class Hierarchical(Orchestrator):
             raise ConfigError(f"{where}: teams is a mapping of name → agent, workers or Crew")
         if not teams:
             raise ConfigError(f"{where} needs at least one team")
+        check_given(self.config_keys, where, timeout=timeout)
         inner = replace(Limits() if limits is None else limits, budget=None)
         slots = {team: _slot(f"{name}.{team}", made, inner) for team, made in teams.items()}
         super().__init__(
@@ -184,7 +183,7 @@ class Hierarchical(Orchestrator):
             return Outcome(target, reply)
 
         keys = [context.child_key(self._teams[team]) for team in assigned]  # before any task runs
-        work = zip(assigned.items(), keys, parallel_shares(len(keys)), strict=True)
+        work = zip(assigned.items(), keys, context.shares(len(keys)), strict=True)
         return await all_or_first_failure([partial(one, *item, key, s) for item, key, s in work])
 
     def _assignments(self, plan: Message) -> dict[str, JSONValue]:
@@ -239,7 +238,7 @@ def _object(reply: Message) -> Mapping[str, JSONValue]:
         return payload
     if isinstance(payload, str):
         try:
-            found = msgspec.json.decode(payload[payload.index("{") : payload.rindex("}") + 1])
+            found = read_json(payload[payload.index("{") : payload.rindex("}") + 1])
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}

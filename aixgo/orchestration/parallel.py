@@ -43,7 +43,7 @@ from aixgo.orchestration.base import (
     slot_name,
     too_few,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.voting import STRATEGIES, vote
 
 __all__ = ["PATTERN", "Aggregate", "Aggregation", "OnError", "Parallel"]
@@ -99,7 +99,14 @@ class Parallel(Orchestrator):
     ) -> None:
         where = f"parallel {name!r}"
         agents = list_of(agents, where)
-        check_given(self.config_keys, where, timeout=timeout, min_successes=min_successes)
+        check_given(
+            self.config_keys,
+            where,
+            voting_strategy=voting_strategy,
+            fail_fast=fail_fast,
+            min_successes=min_successes,
+            timeout=timeout,
+        )
         members = [*agents, aggregator] if aggregator is not None else agents
         if error_strategy is not None:
             given = {"on_error": on_error, "fail_fast": fail_fast}
@@ -119,10 +126,6 @@ class Parallel(Orchestrator):
         if not callable(aggregation) and aggregation not in get_args(Aggregation):
             raise ConfigError(
                 f"{where}: there is no aggregation {aggregation!r}; {get_args(Aggregation)} exist"
-            )
-        if voting_strategy not in STRATEGIES:
-            raise ConfigError(
-                f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
             )
         if on_error is not None and on_error not in get_args(OnError):
             raise ConfigError(f"{where}: on_error is {on_error!r}, not one of {get_args(OnError)}")
@@ -192,7 +195,7 @@ class Parallel(Orchestrator):
                 await caller.call(target, message, timeout=self.timeout, key=key, share=share),
             )
 
-        calls = zip(self._targets, keys, parallel_shares(len(keys)), strict=True)
+        calls = zip(self._targets, keys, context.shares(len(keys)), strict=True)
         return Outcomes(await all_or_first_failure([partial(one, *call) for call in calls]))
 
     def _check(self, outcomes: Outcomes) -> None:

@@ -18,6 +18,7 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._labels import label_of
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._rules import RULE_KEYS, Rule
 from aixgo.orchestration.base import (
     END,
@@ -150,7 +151,13 @@ class Router(Orchestrator):
             "costs_per_1000": costs_per_1000,
         }
         self.strategy = _strategy(where, strategy, [k for k, v in given.items() if v])
-        check_given(self.config_keys, where, min_confidence=min_confidence)
+        check_given(
+            self.config_keys,
+            where,
+            min_confidence=min_confidence,
+            costs=costs,
+            costs_per_1000=costs_per_1000,
+        )
         self.min_confidence = min_confidence or 0.0
         self._classifier = slot_name(classifier, where) if classifier is not None else ""
         self._routes = {
@@ -305,10 +312,7 @@ class Router(Orchestrator):
         return goes_on and not ends_run(error, CallContext.current())
 
     def _route(self, category: str) -> str | None:
-        if category in self._routes:
-            return category
-        folded = category.casefold()
-        return next((route for route in self._routes if route.casefold() == folded), None)
+        return meant(category, self._routes)
 
     def _refusal(self, category: str, route: str | None, confidence: float | None) -> str:
         where = f"{self.pattern} {self.name!r}"

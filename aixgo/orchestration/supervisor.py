@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias, cast, get_args
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
@@ -24,6 +25,7 @@ from aixgo.orchestration.base import (
     Slot,
     Step,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -95,10 +97,12 @@ class Supervisor(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"supervisor {name!r}"
+        agents = list_of(agents, where)
         members = agents if manager is None else [*agents, manager]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
         )
+        check_given(self.config_keys, where, max_rounds=max_rounds)
         self._names = list(dict.fromkeys(slot_name(slot, where) for slot in agents))
         self._manager = "" if manager is None else slot_name(manager, where)
         if not self._names:
@@ -212,7 +216,7 @@ class Supervisor(Orchestrator):
             return _Pick("", last if last is not request else choice)  # before the first agent
         named = _stated(choice, "agent")
         named = named if isinstance(named, str) else _stated(choice, "category")
-        found = self._called(named if isinstance(named, str) else choice.text)
+        found = meant(named if isinstance(named, str) else choice.text, self._names)
         return _Pick(found or self._names[0], request, bool(found), done is False)
 
     def _addressed(self, message: Message, *, first: bool = False) -> _Pick:
@@ -233,14 +237,6 @@ class Supervisor(Orchestrator):
         raise AgentRefused(
             f"supervisor {self.name!r} has no agent {shown}; it has: {', '.join(self._names)}"
         )
-
-    def _called(self, text: str) -> str:
-        """The agent that is called `text`, if one is."""
-        wanted = text.strip()
-        if wanted in self._names:
-            return wanted
-        folded = wanted.casefold()
-        return next((name for name in self._names if name.casefold() == folded), "")
 
     def _goes_on_after(self, error: AixgoError) -> bool:
         """Whether the run may go on although an agent failed."""

@@ -9,8 +9,9 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
@@ -23,6 +24,7 @@ from aixgo.orchestration.base import (
     Orchestrator,
     Slot,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -30,6 +32,7 @@ __all__ = ["PATTERN", "Swarm"]
 
 SHOWN = 60  # characters of an unknown name that an error repeats
 MARKER = re.compile(r"[ \t]*HANDOFF:(.*)")
+SIGNS = " \t`*\"'."  # that models put around a name
 
 
 class Swarm(Orchestrator):
@@ -81,6 +84,7 @@ class Swarm(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"swarm {name!r}"
+        agents = list_of(agents, where)
         members = agents if entry is None else [*agents, entry]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
@@ -88,8 +92,13 @@ class Swarm(Orchestrator):
         self._names = list(dict.fromkeys(slot_name(slot, where) for slot in members))
         if not self._names:
             raise ConfigError(f"{where} needs at least one agent")
-        if not max_handoffs >= 0:
-            raise ConfigError(f"{where}: max_handoffs is {max_handoffs}; it must be at least 0")
+        check_given(
+            self.config_keys,
+            where,
+            max_handoffs=max_handoffs,
+            shared_state=shared_state,
+            transfers=transfers,
+        )
         self.max_handoffs = min(max_handoffs, self.limits.max_iterations)
         self.shared_state = shared_state
         self._entry = self._names[0] if entry is None else slot_name(entry, where)
@@ -186,11 +195,11 @@ class Swarm(Orchestrator):
                 if found := MARKER.fullmatch(lines[at]):
                     rest = "\n".join(lines[:at] + lines[at + 1 :]).strip()
                     said = Message(rest, type=reply.type, metadata=reply.metadata)
-                    return self._target(agent, found[1].strip(" \t`*\"'.")), said
+                    return self._target(agent, found[1].strip(), marked=True), said
         return "", reply
 
-    def _target(self, agent: str, named: JSONValue) -> str:
-        """The agent that is meant.
+    def _target(self, agent: str, named: JSONValue, *, marked: bool = False) -> str:
+        """The agent that is meant; around a name that was `marked` in a text there may be signs.
 
         Raises:
             AgentRefused: there is none, or `agent` may not hand over to it.
@@ -198,11 +207,13 @@ class Swarm(Orchestrator):
         allowed = self._transfers.get(agent, self._names)
         allowed = [name for name in allowed if name != agent]
         if isinstance(named, str):
-            if named in allowed:
-                return named
-            folded = named.casefold()
-            if close := [name for name in allowed if name.casefold() == folded]:
-                return close[0]
+            if (found := meant(named, allowed)) is not None:
+                return found
+            if marked:
+                bare = {name.strip(SIGNS): name for name in reversed(allowed)}
+                named = named.strip(SIGNS)
+                if (found := meant(named, bare)) is not None:
+                    return bare[found]
         shown = repr(named[:SHOWN] if isinstance(named, str) else named)[: SHOWN + 2]
         choice = f"it may to: {', '.join(allowed)}" if allowed else "it may to nobody"
         raise AgentRefused(f"swarm {self.name!r}: {agent!r} may not hand over to {shown}; {choice}")
