@@ -125,7 +125,7 @@ CASES = [
             ("agg.picky", {"task": "it rains", "answer": "IT RAINS"}),
         ],
         metadata={"winner": "agg.long", "scores": {"agg.long": 0.5}},
-        flips={"agg.picky": (length, "IT RAINS"), "agg.long": (lambda _: "no rain", "no rain")},
+        flips={"agg.picky": (brevity, "it"), "agg.long": (lambda _: "no rain", "no rain")},
         survives={"agg.short": "IT RAINS"},
     ),
 ]
