@@ -80,8 +80,8 @@ def new_id() -> str:
 class Message:
     """One value in flight: `id type payload metadata source timestamp usage`.
 
-    Treat it as immutable; `reply` and `with_metadata` make new ones. `payload` and `metadata` give this
-    handle's own decoded copy. `source` and `usage` are written by the runtime, whatever an agent put there.
+    Treat it as immutable; `reply`, `with_metadata` and `without_metadata` make new ones. `payload` and `metadata`
+    give this handle's own decoded copy. `source` and `usage` are written by the runtime, whatever an agent put there.
 
     Args:
         payload: text, bytes, a JSON value (string keys, finite numbers, at most 100 levels; tuples become
@@ -257,6 +257,13 @@ class Message:
         copy._metadata_body = _encode({**kept, **added})
         if (size := copy.size) > MAX_MESSAGE_BYTES:
             raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
+        return copy
+
+    def without_metadata(self, *names: str) -> Message:
+        """A new message with the same id and payload, and without these metadata keys."""
+        copy = self.handle()
+        left = {k: value for k, value in self._stored_metadata().items() if k not in names}
+        copy._metadata_body = _metadata_bytes(left) if left else b""
         return copy
 
     def handle(self) -> Message:

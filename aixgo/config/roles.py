@@ -15,7 +15,7 @@ from aixgo.contract import Agent
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.loading import kinds, load
-from aixgo.orchestration.base import STRATEGY_KEYS, Limits
+from aixgo.orchestration.base import STRATEGY_KEYS, Fact, Limits
 from aixgo.resilience.base import Seam, policy_keys
 
 __all__ = [
@@ -43,6 +43,7 @@ class Pattern(Protocol):
     """The class of a pattern."""
 
     config_keys: Mapping[str, Key]
+    facts: Mapping[str, Fact]
 
     def from_config(
         self, name: str, agents: Sequence[str], config: Mapping[str, object], limits: Limits

@@ -13,8 +13,8 @@ from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import Panel, check_part
 from aixgo.orchestration._labels import labels_of
 from aixgo.orchestration._payloads import json_payload
-from aixgo.orchestration.base import ErrorStrategy, Limits, OnFailure, Slot
-from aixgo.orchestration.router import CLASSIFIER_KEYS, Router
+from aixgo.orchestration.base import ErrorStrategy, Fact, Limits, OnFailure, Slot
+from aixgo.orchestration.router import CLASSIFIER_KEYS, ROUTE_FACTS, Router
 
 __all__ = ["PATTERN", "Classification"]
 
@@ -31,10 +31,6 @@ class Classification(Router):
     object, agent → payload, in that order. An agent that fails is left out, unless all do. When no category fits,
     `fallback` answers in its own words, and without one the run fails. `timeout` is in seconds, for each of these
     agents.
-
-    Metadata: of one label those of the router; of several `labels` (`category`, `confidence`, `agent`),
-    `unknown` (categories without a route), `used_fallback`, `agent_count`, `success_count`, and `errors` (agent →
-    class and text).
     """
 
     pattern = "classification"
@@ -48,6 +44,13 @@ class Classification(Router):
             "integer", "of `multi_label`: categories that may", minimum=1, default=MAX_LABELS
         ),
         "timeout": Key("duration", "of `multi_label`: time for each agent", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        **ROUTE_FACTS,
+        "labels": Fact("of `multi_label`: for each its `category`, `confidence` and `agent`"),
+        "unknown": Fact("of `multi_label`: categories without a route"),
+        "success_count": Fact("of `multi_label`: agents that answered"),
+        "errors": Fact("of `multi_label`: agent that is missing → class and text"),
     }
 
     def __init__(
@@ -93,16 +96,15 @@ class Classification(Router):
         labels, unknown = await self._labels(message, caller)
         facts: dict[str, JSONValue] = {
             "labels": list(labels.values()),
-            "agent_count": self.agent_count,
             "used_fallback": not labels,
+            "strategy": self.strategy,
+            "unknown": list(unknown) or None,
         }
-        if unknown:
-            facts["unknown"] = list(unknown)
         if not labels:
             if not self._fallback:
                 raise AgentRefused(self._nothing_fits(unknown))
             reply = await caller.call(self._fallback, message)
-            return reply.with_metadata(**facts)
+            return self.result(reply, **facts)
         panel = Panel(caller, list(labels), self.timeout, self.error_strategy)
         replies = await panel.hear("label", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
@@ -110,11 +112,9 @@ class Classification(Router):
             raise panel.ended
         needed = 1 if self.error_strategy is None else self.error_strategy.needed
         panel.check(self.name, len(replies), min(needed, len(labels)))
-        if panel.errors:
-            facts["errors"] = panel.errors
         whole = {agent: json_payload(reply) for agent, reply in replies.items()}
-        facts["success_count"] = len(replies)
-        return Message(whole, type="classified").with_metadata(**facts)
+        facts |= {"success_count": len(replies), "errors": panel.errors or None}
+        return self.result(Message(whole, type="classified"), **facts)
 
     async def _labels(
         self, message: Message, caller: Caller

@@ -19,6 +19,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -49,11 +50,6 @@ class Reflection(Orchestrator):
     `score`, `rating` or `quality` in its metadata, its JSON object or its text, from 0 to 1 or of ten, or with its
     scale ("4/5", "80%"); without one, or outside its scale, it has failed. Of several the mean of those who scored
     counts, and `critique` is an object of their answers. The best draft is the result, the first of equals.
-
-    Metadata: `score`, `scores` of all drafts, `iterations`, `best_iteration` from 1, `ended_by` (`threshold`,
-    `convergence`, `max_iterations`, or `failures` when a later round failed under the error strategy "continue"),
-    `stopped_by` the same of the last two, `critique` of the best draft, `errors` (critic → class and text) of its
-    critics that failed, `agent_count`.
     """
 
     pattern = "reflection"
@@ -75,6 +71,18 @@ class Reflection(Orchestrator):
             maximum=1,
             default=0.01,
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "score": Fact("of the best draft, from 0 to 1"),
+        "scores": Fact("of all drafts"),
+        "iterations": Fact("drafts that were judged"),
+        "best_iteration": Fact("which of them it is, from 1"),
+        "ended_by": Fact(
+            "`threshold`, `convergence`, `max_iterations`, or `failures` of a later round under `continue`"
+        ),
+        "stopped_by": Fact("the last two of these"),
+        "critique": Fact("what was said of the best draft", seen=False),
+        "errors": Fact("critic of the best draft that failed → class and text"),
     }
 
     def __init__(
@@ -174,8 +182,8 @@ class Reflection(Orchestrator):
                 break
         scores = [round(found.score, 6) for found in judged]
         best = scores.index(max(scores))
-        facts: dict[str, JSONValue] = {"errors": dict(judged[best].errors)}
-        return judged[best].draft.with_metadata(
+        return self.result(
+            judged[best].draft,
             score=scores[best],
             scores=[*scores],
             iterations=len(judged),
@@ -183,8 +191,7 @@ class Reflection(Orchestrator):
             ended_by=ended_by,
             stopped_by=ended_by if ended_by in ("max_iterations", "failures") else None,
             critique=judged[best].critique,
-            agent_count=self.agent_count,
-            **(facts if judged[best].errors else {}),
+            errors={**judged[best].errors} or None,
         )
 
     async def _round(self, task: Message, request: Message, caller: Caller) -> _Judged:
@@ -200,8 +207,12 @@ class Reflection(Orchestrator):
         scores: list[float] = []
         errors: dict[str, JSONValue] = {}
         failures: list[AixgoError] = []
+        context = CallContext.current()
         for outcome in outcomes:
             error = outcome.error
+            if error is not None and ends_run(error, context):
+                context.check_deadline()
+                raise error
             if outcome.reply is not None:
                 try:
                     scores.append(score_of(outcome.reply))
@@ -213,7 +224,6 @@ class Reflection(Orchestrator):
                 failures.append(error)
                 errors[outcome.target] = {"class": type(error).__name__, "text": str(error)}
         if not scores:
-            CallContext.current().check_deadline()  # when it passed, that is why they failed
             if len(failures) == 1:
                 raise failures[0]
             causes = "; ".join(str(failure) for failure in failures)

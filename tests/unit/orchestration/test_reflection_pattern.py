@@ -215,4 +215,4 @@ async def test_only_a_limit_or_failures_are_said_to_have_stopped_it(
     score: float, stopped: str | None
 ) -> None:
     flow, _, _ = team([score], max_iterations=1)
-    assert (await answer(flow)).metadata["stopped_by"] == stopped
+    assert (await answer(flow)).metadata.get("stopped_by") == stopped
