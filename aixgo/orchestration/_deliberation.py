@@ -299,15 +299,14 @@ def check_voices(where: str, agents: Sequence[str], least: int = 1) -> None:
         raise ConfigError(f"{where}: {twice!r} is given twice; an agent has one voice")
 
 
-def check_part(where: str, name: str, value: float, *, zero: bool = False) -> None:
+def check_part(where: str, name: str, value: float) -> None:
     """Refuse a number that is no part of a whole.
 
     Raises:
-        ConfigError: it is not from 0 to 1, or 0 where that would decide nothing.
+        ConfigError: it is not above 0 and at most 1.
     """
-    if not 0 <= value <= 1 or not (value or zero):
-        bounds = "from 0 to 1" if zero else "above 0 and at most 1"
-        raise ConfigError(f"{where}: {name} is {value}; it must be {bounds}")
+    if not 0 < value <= 1:
+        raise ConfigError(f"{where}: {name} is {value}; it must be above 0 and at most 1")
 
 
 def check_known(where: str, name: str, given: Iterable[str], agents: Sequence[str]) -> None:

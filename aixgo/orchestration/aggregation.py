@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._deliberation import (
@@ -102,6 +102,13 @@ class Aggregation(Orchestrator):
     ) -> None:
         where = f"aggregation {name!r}"
         agents = list_of(agents, where)
+        check_given(
+            self.config_keys,
+            where,
+            voting_strategy=voting_strategy,
+            min_responses=min_responses,
+            timeout=timeout,
+        )
         members = [slot for slot in (*agents, summarizer, scorer) if slot is not None]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
@@ -111,10 +118,6 @@ class Aggregation(Orchestrator):
         if strategy not in get_args(Means):
             raise ConfigError(
                 f"{where}: strategy is {strategy!r}, not one of {', '.join(get_args(Means))}"
-            )
-        if voting_strategy not in STRATEGIES:
-            raise ConfigError(
-                f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
             )
         for needed, key, slot in (
             ("summarize", "summarizer", summarizer),

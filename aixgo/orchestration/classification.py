@@ -8,9 +8,9 @@ from typing import ClassVar
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration._deliberation import Panel, check_part
+from aixgo.orchestration._deliberation import Panel
 from aixgo.orchestration._labels import labels_of
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import ErrorStrategy, Fact, Limits, OnFailure, Slot
@@ -69,7 +69,14 @@ class Classification(Router):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"classification {name!r}"
-        check_part(where, "min_confidence", min_confidence, zero=True)
+        check_given(
+            self.config_keys,
+            where,
+            min_confidence=min_confidence,
+            multi_label=multi_label,
+            max_labels=max_labels,
+            timeout=timeout,
+        )
         super().__init__(
             name,
             classifier,
@@ -83,8 +90,6 @@ class Classification(Router):
         for key, value in (("max_labels", max_labels), ("timeout", timeout)):
             if value is not None and not multi_label:
                 raise ConfigError(f"{where}: {key} goes with multi_label")
-        if max_labels is not None and max_labels < 1:
-            raise ConfigError(f"{where}: max_labels is {max_labels}; it must be at least 1")
         self.multi_label = multi_label
         self.max_labels = MAX_LABELS if max_labels is None else max_labels
         self.timeout = timeout

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, Self, TypeAlias, get_args
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import (
     Ask,
@@ -161,6 +161,15 @@ class Consensus(Orchestrator):
     ) -> None:
         where = f"consensus {name!r}"
         agents = list_of(agents, where)
+        check_given(
+            self.config_keys,
+            where,
+            threshold=threshold,
+            max_rounds=max_rounds,
+            similarity=similarity,
+            weights=weights,
+            timeout=timeout,
+        )
         slots = [*agents, *([synthesizer] if synthesizer is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
@@ -186,8 +195,6 @@ class Consensus(Orchestrator):
             )
         check_part(where, "threshold", threshold)
         check_part(where, "similarity", similarity)
-        if max_rounds < 0:
-            raise ConfigError(f"{where}: max_rounds is {max_rounds}; it is 0 or more")
         self.weights = dict(weights or {})
         check_weights(where, self.weights, self._agents)
         self.threshold = threshold

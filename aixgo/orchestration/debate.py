@@ -19,7 +19,7 @@ from typing import ClassVar, NamedTuple, Self
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import (
     Panel,
@@ -137,6 +137,15 @@ class Debate(Orchestrator):
     ) -> None:
         where = f"debate {name!r}"
         agents = list_of(agents, where)
+        check_given(
+            self.config_keys,
+            where,
+            stances=stances,
+            rounds=rounds,
+            threshold=threshold,
+            early_end=early_end,
+            timeout=timeout,
+        )
         slots = [*agents, *([judge] if judge is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
@@ -151,8 +160,6 @@ class Debate(Orchestrator):
         for agent, stance in self.stances.items():
             if not str(stance).strip() or stance.__class__ is not str:  # a file may say anything
                 raise ConfigError(f"{where}: the stance of {agent!r} is {stance!r}; it is a text")
-        if rounds < 1:
-            raise ConfigError(f"{where}: rounds is {rounds}; it is at least 1")
         check_part(where, "threshold", threshold)
         self.rounds = rounds
         self.threshold = threshold

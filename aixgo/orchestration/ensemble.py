@@ -8,13 +8,12 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import (
     VOTE_FACTS,
     Panel,
     ballots_of,
-    check_part,
     check_voices,
     check_weights,
     facts_of,
@@ -98,6 +97,15 @@ class Ensemble(Orchestrator):
     ) -> None:
         where = f"ensemble {name!r}"
         agents = list_of(agents, where)
+        check_given(
+            self.config_keys,
+            where,
+            voting_strategy=voting_strategy,
+            threshold=threshold,
+            weights=weights,
+            min_successes=min_successes,
+            timeout=timeout,
+        )
         slots = [*agents, *([fallback] if fallback is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
@@ -109,11 +117,6 @@ class Ensemble(Orchestrator):
             raise ConfigError(
                 f"{where}: the fallback {self._fallback!r} votes too; it answers when the votes do not agree"
             )
-        if voting_strategy not in STRATEGIES:
-            raise ConfigError(
-                f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
-            )
-        check_part(where, "threshold", threshold, zero=True)
         if weights and voting_strategy != "weighted":
             raise ConfigError(
                 f"{where}: weights go with voting_strategy 'weighted', not with {voting_strategy!r}"

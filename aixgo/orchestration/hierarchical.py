@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypedDict, cast
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller, Outcome
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._payloads import json_payload, read_json
@@ -90,6 +90,7 @@ class Hierarchical(Orchestrator):
             raise ConfigError(f"{where}: teams is a mapping of name → agent, workers or Crew")
         if not teams:
             raise ConfigError(f"{where} needs at least one team")
+        check_given(self.config_keys, where, timeout=timeout)
         inner = replace(Limits() if limits is None else limits, budget=None)
         slots = {team: _slot(f"{name}.{team}", made, inner) for team, made in teams.items()}
         super().__init__(

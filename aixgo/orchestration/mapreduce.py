@@ -23,7 +23,7 @@ from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, MessageTooLarge
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
@@ -137,13 +137,14 @@ class MapReduce(Orchestrator):
         _check_among(where, "split", split, get_args(Split))
         _check_among(where, "reduce", reduce, get_args(Reduce))
         _check_among(where, "on_error", on_error, get_args(OnError))
-        for key, value in (
-            ("size", size),
-            ("max_parallel", max_parallel),
-            ("max_chunks", max_chunks),
-        ):
-            if value is not None and value < 1:
-                raise ConfigError(f"{where}: {key} is {value}; it must be at least 1")
+        check_given(
+            self.config_keys,
+            where,
+            size=size,
+            max_parallel=max_parallel,
+            max_chunks=max_chunks,
+            timeout=timeout,
+        )
         members = [slot for slot in (splitter, *listed, reducer) if slot is not None]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy

@@ -99,7 +99,14 @@ class Parallel(Orchestrator):
     ) -> None:
         where = f"parallel {name!r}"
         agents = list_of(agents, where)
-        check_given(self.config_keys, where, timeout=timeout, min_successes=min_successes)
+        check_given(
+            self.config_keys,
+            where,
+            voting_strategy=voting_strategy,
+            fail_fast=fail_fast,
+            min_successes=min_successes,
+            timeout=timeout,
+        )
         members = [*agents, aggregator] if aggregator is not None else agents
         if error_strategy is not None:
             given = {"on_error": on_error, "fail_fast": fail_fast}
@@ -119,10 +126,6 @@ class Parallel(Orchestrator):
         if not callable(aggregation) and aggregation not in get_args(Aggregation):
             raise ConfigError(
                 f"{where}: there is no aggregation {aggregation!r}; {get_args(Aggregation)} exist"
-            )
-        if voting_strategy not in STRATEGIES:
-            raise ConfigError(
-                f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
             )
         if on_error is not None and on_error not in get_args(OnError):
             raise ConfigError(f"{where}: on_error is {on_error!r}, not one of {get_args(OnError)}")

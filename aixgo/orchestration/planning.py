@@ -16,7 +16,7 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._graph import Step as Box
@@ -105,11 +105,14 @@ class Planning(Orchestrator):
         )
         if not agents:
             raise ConfigError(f"{where} needs at least one agent besides the planner")
-        least = {"max_steps": 1, "max_replans": 0, "max_parallel": 1}
-        given = {"max_steps": max_steps, "max_replans": max_replans, "max_parallel": max_parallel}
-        for key, value in given.items():
-            if value < least[key]:
-                raise ConfigError(f"{where}: {key} is {value}; it must be at least {least[key]}")
+        check_given(
+            self.config_keys,
+            where,
+            max_steps=max_steps,
+            max_replans=max_replans,
+            max_parallel=max_parallel,
+            step_timeout=step_timeout,
+        )
         self._planner = slot_name(planner, where)
         self._agents = [slot_name(slot, where) for slot in agents]
         self._synthesizer = "" if synthesizer is None else slot_name(synthesizer, where)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._graph import END, START, Edge, Place
@@ -136,13 +136,17 @@ class RAG(Orchestrator):
         self._generator = slot_name(generator, where)
         self._expander = "" if expander is None else slot_name(expander, where)
         self._reranker = "" if reranker is None else slot_name(reranker, where)
-        for key, value in (
-            ("top_k", top_k),
-            ("max_queries", max_queries),
-            ("history_turns", history_turns),
-            ("on_empty", on_empty),
-        ):
-            self.config_keys[key].check(value, f"{where}: {key}")
+        check_given(
+            self.config_keys,
+            where,
+            top_k=top_k,
+            max_queries=max_queries,
+            rerank=rerank,
+            min_score=min_score,
+            conversational=conversational,
+            history_turns=history_turns,
+            on_empty=on_empty,
+        )
         self.top_k, self.max_queries, self.min_score = top_k, max_queries, min_score
         self.rerank, self.conversational, self.on_empty = rerank, conversational, on_empty
         self.history_turns = history_turns

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller, Outcome, Outcomes
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._scores import NAMES, score_of
@@ -113,11 +113,16 @@ class Reflection(Orchestrator):
         twice = {critic for critic in self._critics if self._critics.count(critic) > 1}
         if twice:
             raise ConfigError(f"{where}: the critic {min(twice)!r} is given twice")
-        _check(where, "quality_threshold", quality_threshold, 0, 1)
-        _check(where, "convergence_epsilon", convergence_epsilon, 0, 1)
-        _check(where, "convergence_window", convergence_window, 2)
-        _check(where, "max_iterations", max_iterations, 1)
-        _check(where, "limits.max_iterations", self.limits.max_iterations, 1)
+        check_given(
+            self.config_keys,
+            where,
+            max_iterations=max_iterations,
+            quality_threshold=quality_threshold,
+            convergence_window=convergence_window,
+            convergence_epsilon=convergence_epsilon,
+        )
+        if self.limits.max_iterations < 1:
+            raise ConfigError(f"{where}: limits.max_iterations is 0; it must be at least 1")
         self.max_iterations = min(max_iterations, self.limits.max_iterations)
         self.quality_threshold = quality_threshold
         self.convergence_window = convergence_window
@@ -254,12 +259,6 @@ class Reflection(Orchestrator):
         strategy = self.error_strategy
         goes_on = strategy is not None and strategy.goes_on
         return goes_on and not ends_run(error, CallContext.current())
-
-
-def _check(where: str, name: str, value: float, low: int, high: int | None = None) -> None:
-    if not value >= low or (high is not None and not value <= high):
-        bounds = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ConfigError(f"{where}: {name} is {value}; it must be {bounds}")
 
 
 def _shown(task: Message, draft: Message) -> dict[str, JSONValue]:

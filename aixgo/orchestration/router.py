@@ -151,7 +151,13 @@ class Router(Orchestrator):
             "costs_per_1000": costs_per_1000,
         }
         self.strategy = _strategy(where, strategy, [k for k, v in given.items() if v])
-        check_given(self.config_keys, where, min_confidence=min_confidence)
+        check_given(
+            self.config_keys,
+            where,
+            min_confidence=min_confidence,
+            costs=costs,
+            costs_per_1000=costs_per_1000,
+        )
         self.min_confidence = min_confidence or 0.0
         self._classifier = slot_name(classifier, where) if classifier is not None else ""
         self._routes = {

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias, cast, get_args
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
@@ -102,6 +102,7 @@ class Supervisor(Orchestrator):
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
         )
+        check_given(self.config_keys, where, max_rounds=max_rounds)
         self._names = list(dict.fromkeys(slot_name(slot, where) for slot in agents))
         self._manager = "" if manager is None else slot_name(manager, where)
         if not self._names:

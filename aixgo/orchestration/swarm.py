@@ -9,7 +9,7 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
@@ -92,8 +92,13 @@ class Swarm(Orchestrator):
         self._names = list(dict.fromkeys(slot_name(slot, where) for slot in members))
         if not self._names:
             raise ConfigError(f"{where} needs at least one agent")
-        if not max_handoffs >= 0:
-            raise ConfigError(f"{where}: max_handoffs is {max_handoffs}; it must be at least 0")
+        check_given(
+            self.config_keys,
+            where,
+            max_handoffs=max_handoffs,
+            shared_state=shared_state,
+            transfers=transfers,
+        )
         self.max_handoffs = min(max_handoffs, self.limits.max_iterations)
         self.shared_state = shared_state
         self._entry = self._names[0] if entry is None else slot_name(entry, where)
