@@ -23,13 +23,15 @@ from aixgo.retrieval.stores.base import Hit, check_where
 
 __all__ = ["AGENT", "RetrieverAgent"]
 
+MOST = 1_000  # passages that a message may ask for
+
 
 class RetrieverAgent:
     """Answers a question with passages: `{"query", "documents": [{"id", "content", "score", "source", "metadata"}]}`.
 
     It searches an `index` that `aixgo index` made, or `documents`, files and folders it reads when it starts. The
-    question is the message's text, or `query` of its JSON object; `top_k` in the message's metadata takes the place
-    of its own. Metadata: `document_count`, `mode`.
+    question is the message's text, or `query` of its JSON object; `top_k` in the message's metadata, up to 1,000,
+    takes the place of its own. Metadata: `document_count`, `mode`.
 
     Raises:
         ConfigError: neither or both of `index` and `documents`, or a setting that cannot be. Starting raises it when
@@ -137,8 +139,10 @@ class RetrieverAgent:
                 f"retriever {self.name!r} takes a question: text, or an object with `query`"
             )
         wanted = message.metadata.get("top_k")
-        count = wanted if isinstance(wanted, int) and wanted is not True else self._top_k
-        hits = await self._index.search(asked, max(1, count), mode=self._mode, where=self._where)
+        count = self._top_k
+        if isinstance(wanted, int) and not isinstance(wanted, bool):
+            count = min(max(1, wanted), MOST)
+        hits = await self._index.search(asked, count, mode=self._mode, where=self._where)
         found: JSONValue = [_shown(hit) for hit in hits]
         return Message({"query": asked, "documents": found}, type="retrieved").with_metadata(
             document_count=len(hits), mode=self._mode

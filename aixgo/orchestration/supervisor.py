@@ -12,7 +12,7 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._named import meant
-from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration._payloads import json_payload, stated_in
 from aixgo.orchestration.base import (
     END,
     START,
@@ -238,9 +238,8 @@ class Supervisor(Orchestrator):
 
 def _stated(reply: Message, name: str) -> JSONValue:
     """What `reply` states under `name`: in its metadata, else in its JSON object."""
-    payload = reply.payload
     found = reply.metadata.get(name)
-    if found is None and isinstance(payload, dict):
+    if found is None and isinstance(payload := stated_in(reply), dict):
         found = payload.get(name)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +13,7 @@ from aixgo.errors import AgentRefused, MessageTooLarge
 from aixgo.message import JSONValue
 from aixgo.orchestration import (
     RAG,
+    Classification,
     Debate,
     Ensemble,
     Hierarchical,
@@ -30,7 +32,9 @@ DEEP = "[" * 5_000
 PLAN = '{"steps": [{"id": "a", "input": "hi"}]}'
 
 
-def says(name: str, *replies: JSONValue | Message) -> RecordingAgent:
+def says(
+    name: str, *replies: JSONValue | Message | Callable[[Message], JSONValue]
+) -> RecordingAgent:
     return RecordingAgent(name, replies)
 
 
@@ -86,6 +90,76 @@ async def test_a_plan_that_names_a_large_result_often_is_stopped_before_it_is_wr
     with pytest.raises(MessageTooLarge):
         await answer(Planning("p", says("planner", steps), [big, last]))
     assert last.messages == []
+
+
+OBJECT = (
+    '{"agent": "b", "category": "b", "handoff_to": "b", "score": 0.25, "why": "not a score: 9/10"}'
+)
+LIST = '["a", "b"]'
+
+
+def pair() -> list[RecordingAgent]:
+    return [says("a", "from a"), says("b", "from b")]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda text: Supervisor("p", pair(), manager=says("m", text)),
+        lambda text: Router("p", says("m", text), {agent.name: agent for agent in pair()}),
+        lambda text: Swarm("p", [says("m", text), *pair()]),
+    ],
+)
+@pytest.mark.parametrize("text", [OBJECT, f"```json\n{OBJECT}\n```"])
+async def test_who_is_asked_may_be_said_by_a_text_that_is_an_object(
+    make: Callable[[str], Orchestrator], text: str
+) -> None:
+    assert (await answer(make(text))).payload == "from b"
+
+
+async def test_a_score_in_a_text_that_is_an_object_is_that_of_the_object() -> None:
+    pattern = Reflection("r", says("g", "draft"), says("c", OBJECT), max_iterations=1)
+    assert (await answer(pattern)).metadata["score"] == 0.25
+
+
+async def test_votes_in_texts_that_are_objects_are_told_by_their_categories() -> None:
+    voters = [says("x", OBJECT), says("y", '{"category": "B", "why": "another"}')]
+    assert (await answer(Ensemble("e", voters, threshold=1))).metadata["votes"] == {"b": 2}
+
+
+@pytest.mark.parametrize(
+    ("make", "gives"),
+    [
+        (
+            lambda: Classification(
+                "p", says("m", LIST), {agent.name: agent for agent in pair()}, multi_label=True
+            ),
+            {"a": "from a", "b": "from b"},
+        ),
+        (lambda: MapReduce("p", says("w"), splitter=says("m", LIST)), ["a", "b"]),
+        (
+            lambda: RAG(
+                "p", says("f", *[["one"]] * 3), says("g", "told"), expander=says("m", LIST)
+            ),
+            "told",
+        ),
+        (
+            lambda: RAG(
+                "p",
+                says("f", [{"id": name, "content": name} for name in "ab"]),
+                says("g", lambda message: [d["id"] for d in message.payload["documents"]]),
+                reranker=says("m", '["b", "a"]'),
+            ),
+            ["b", "a"],
+        ),
+    ],
+)
+async def test_a_list_may_be_written_as_text(
+    make: Callable[[], Orchestrator], gives: JSONValue
+) -> None:
+    reply = await answer(make())
+    assert reply.payload == gives
+    assert reply.metadata.get("queries", ["x", "a", "b"]) in (["x", "a", "b"], ["x"])
 
 
 # -- names -----------------------------------------------------------------------------------------------
