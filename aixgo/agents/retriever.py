@@ -18,8 +18,9 @@ from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.retrieval import Document, Index, MemoryStore, SqliteStore, embedder_of, read_documents
 from aixgo.retrieval.chunking import OVERLAP, SIZE, check_sizes
+from aixgo.retrieval.filters import check_where
 from aixgo.retrieval.index import MODES, Mode
-from aixgo.retrieval.stores.base import Hit, check_where
+from aixgo.retrieval.stores.base import Hit
 
 __all__ = ["AGENT", "RetrieverAgent"]
 

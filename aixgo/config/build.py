@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict, Unpack, cast
 
 from aixgo import pricing
-from aixgo.config.code import agent_from_code, tools_from_code
+from aixgo.config.code import agent_from_code, load_code, tools_from_code
 from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
@@ -205,6 +205,9 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     for key in getattr(role, "path_keys", ()):
         if key in settings:
             settings[key] = _beside(config, settings[key])
+    for key in getattr(role, "code_keys", ()):
+        if key in settings:
+            settings[key] = load_code(str(settings[key]), config.path.resolve().parent)
     if given.count is not None and entry.role == "producer":
         settings["count"] = given.count
     if settings.get("tools") and takes_tools(entry.role):

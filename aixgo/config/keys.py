@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aixgo.agents._guided import GUIDED_KEYS
 from aixgo.keys import Key
 from aixgo.observability.logs import LOG_KEYS
 from aixgo.observability.settings import KEYS as TRACE_KEYS
@@ -32,7 +33,6 @@ __all__ = [
 SESSIONS = "sessions"
 MCP = "MCP servers"
 RETRIEVAL = "stores and embeddings of other kinds"
-GUIDED = "guided generation"
 ALERTS = "measurements and alerts by file"
 SERVER = "the HTTP server"
 TUNING = "runtime tuning in a file"
@@ -93,17 +93,7 @@ AGENT_KEYS: Mapping[str, Key] = {
     "output_schema": Key("mapping", "JSON Schema of an answer"),
     "tools": Key("list", "what the model may call", fields=TOOL_KEYS),
     "mcp_servers": Key("texts", "servers whose tools it may call", absent=MCP),
-    "guided_config": Key(
-        "mapping",
-        "guided generation",
-        fields={
-            "enabled": Key("boolean", "use it", default=False),
-            "max_iterations": Key("integer", "rounds; below 1 means 5", default=5),
-            "verification_prompt": Key("text", "how an answer is verified", default=""),
-            "require_confirmation": Key("boolean", "ask before the answer is given", default=False),
-        },
-        absent=GUIDED,
-    ),
+    "guided_config": Key("mapping", "how a react agent verifies its answers", fields=GUIDED_KEYS),
     "resilience": Key("mapping", "policies around each call of its model"),
     "fallback": Key("texts", "agents that are called in its stead when it fails, in order"),
     "session_mode": Key(

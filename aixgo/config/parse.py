@@ -301,7 +301,7 @@ class _Parser:
         )
 
     def _check_references(self, peers: Mapping[str, tuple[str, ...]]) -> None:
-        known = {*self._lines, *peers}
+        known = list(dict.fromkeys([*self._lines, *peers]))
         for name, line, path in self._references:
             if name not in known:
                 near = nearest(name, known)

@@ -28,14 +28,16 @@ from aixgo.errors import (
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._facts import Fact
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import number_of, stated_in
 from aixgo.orchestration._strategy import ErrorStrategy
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.voting import Ballot, Verdict
 
 __all__ = [
     "TOLERANCE",
+    "VOTE_FACTS",
     "Ask",
     "Panel",
     "ballots_of",
@@ -45,6 +47,7 @@ __all__ = [
     "check_weights",
     "choice",
     "confidence",
+    "facts_of",
     "fields_of",
     "is_tied",
     "reaches",
@@ -113,6 +116,27 @@ def votes_of(verdict: Verdict) -> dict[str, JSONValue]:
         shown = content if len(content) <= MAX_SHOWN else f"{content[:MAX_SHOWN]}…"
         found[shown] = found.get(shown, 0.0) + votes
     return dict(found)
+
+
+VOTE_FACTS: Mapping[str, Fact] = {
+    "voting_strategy": Fact("how the vote was decided"),
+    "agreement": Fact("the winner's part of the votes, from 0 to 1"),
+    "votes": Fact("answer → votes or weight"),
+    "winner": Fact("the agent whose reply won"),
+    "explanation": Fact("how the vote went, in a sentence", seen=False),
+}
+"""What a result says of a vote."""
+
+
+def facts_of(verdict: Verdict) -> dict[str, JSONValue]:
+    """VOTE_FACTS of a verdict."""
+    return {
+        "voting_strategy": verdict.strategy,
+        "agreement": verdict.agreement,
+        "votes": votes_of(verdict),
+        "winner": verdict.source,
+        "explanation": verdict.explanation,
+    }
 
 
 def is_tied(votes: Iterable[float]) -> bool:
@@ -201,7 +225,7 @@ class Panel:
                 failed[agent] = exc
 
         failed: dict[str, AixgoError] = {}
-        shares = parallel_shares(len(agents))
+        shares = context.shares(len(agents))
         calls = zip(agents, keys, shares, strict=True)
         await all_or_first_failure([partial(one, *call) for call in calls])
         for agent in agents:
@@ -265,15 +289,14 @@ def check_voices(where: str, agents: Sequence[str], least: int = 1) -> None:
         raise ConfigError(f"{where}: {twice!r} is given twice; an agent has one voice")
 
 
-def check_part(where: str, name: str, value: float, *, zero: bool = False) -> None:
+def check_part(where: str, name: str, value: float) -> None:
     """Refuse a number that is no part of a whole.
 
     Raises:
-        ConfigError: it is not from 0 to 1, or 0 where that would decide nothing.
+        ConfigError: it is not above 0 and at most 1.
     """
-    if not 0 <= value <= 1 or not (value or zero):
-        bounds = "from 0 to 1" if zero else "above 0 and at most 1"
-        raise ConfigError(f"{where}: {name} is {value}; it must be {bounds}")
+    if not 0 < value <= 1:
+        raise ConfigError(f"{where}: {name} is {value}; it must be above 0 and at most 1")
 
 
 def check_known(where: str, name: str, given: Iterable[str], agents: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, Self, TypeAlias, get_args
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import (
     Ask,
@@ -35,6 +35,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -97,10 +98,6 @@ class Consensus(Orchestrator):
     is the result, marked `degraded`, as it is, marked `stopped_by`, when time, budget, failures or `max_iterations`
     end the rounds. Ties go to the answer with fewer revisions, then to that of the agent given first. An agent that
     fails at first takes no part; one that fails later keeps its answer.
-
-    Metadata: `agent_count`, `success_count`, `rounds`, `converged`, `agreement`, `threshold`, `winner`, `votes`
-    (agent → whose answer it stands for), `reasons`, `revisions`, `shown_as` (agent → its name in the last round),
-    `tie_broken`, `presenter`, `degraded`, `stopped_by`, `errors`.
     """
 
     pattern = "consensus"
@@ -127,6 +124,22 @@ class Consensus(Orchestrator):
         "synthesizer": Key("slot", "of presenter `synthesis`: the agent that makes one of all"),
         "timeout": Key("duration", "time for each reply", minimum=0),
     }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "success_count": Fact("agents that answered the task"),
+        "rounds": Fact("times the answers were refined"),
+        "converged": Fact("whether it is settled"),
+        "agreement": Fact("the weight behind the answer, from 0 to 1"),
+        "threshold": Fact("what it had to reach"),
+        "winner": Fact("the agent whose answer it is"),
+        "votes": Fact("agent → whose answer it stands for"),
+        "reasons": Fact("agent → why it does, if it said"),
+        "revisions": Fact("agent → how often it revised its answer"),
+        "shown_as": Fact("agent → its name in the last round"),
+        "tie_broken": Fact("whether several answers had the most weight"),
+        "presenter": Fact("the agent that gave the result, or `verbatim`"),
+        "errors": Fact("agent that failed → class and text"),
+        "degraded": Fact("true: it is not settled, or something is missing"),
+    }
 
     def __init__(
         self,
@@ -148,6 +161,15 @@ class Consensus(Orchestrator):
     ) -> None:
         where = f"consensus {name!r}"
         agents = list_of(agents, where)
+        check_given(
+            self.config_keys,
+            where,
+            threshold=threshold,
+            max_rounds=max_rounds,
+            similarity=similarity,
+            weights=weights,
+            timeout=timeout,
+        )
         slots = [*agents, *([synthesizer] if synthesizer is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
@@ -173,8 +195,6 @@ class Consensus(Orchestrator):
             )
         check_part(where, "threshold", threshold)
         check_part(where, "similarity", similarity)
-        if max_rounds < 0:
-            raise ConfigError(f"{where}: max_rounds is {max_rounds}; it is 0 or more")
         self.weights = dict(weights or {})
         check_weights(where, self.weights, self._agents)
         self.threshold = threshold
@@ -224,7 +244,6 @@ class Consensus(Orchestrator):
                 f"{leader.answer.text[:SHOWN]!r}, {self.threshold:.2f} is needed"
             )
         facts: dict[str, JSONValue] = {
-            "agent_count": self.agent_count,
             "success_count": len(replies),
             "rounds": state.rounds,
             "converged": converged,
@@ -239,13 +258,13 @@ class Consensus(Orchestrator):
             facts["shown_as"] = dict(state.shown.ids)
         facts["reasons"] = {a: found.reason for a, found in state.answers.items() if found.reason}
         facts["revisions"] = {a: found.revisions for a, found in state.own.items()}
-        if not converged:
-            facts["degraded"] = True
-        if state.stopped:
-            facts["stopped_by"] = state.stopped
-        if panel.errors:
-            facts["errors"] = panel.errors
-        return reply.with_metadata(**facts)
+        return self.result(
+            reply,
+            degraded=True if not converged else None,
+            stopped_by=state.stopped or None,
+            errors=panel.errors or None,
+            **facts,
+        )
 
     @property
     def _goes_on(self) -> bool:

@@ -25,6 +25,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -57,6 +58,15 @@ CLASSIFIER_KEYS: Mapping[str, Key] = {
 }
 """The keys of a pattern that goes by a classifier."""
 
+ROUTE_FACTS: Mapping[str, Fact] = {
+    "routed_to": Fact("the agent that answered"),
+    "category": Fact("the route, or what the classifier said if there is none for it"),
+    "confidence": Fact("how sure the classifier was, if it said"),
+    "used_fallback": Fact("whether the fallback answered"),
+    "strategy": Fact("how the route was chosen"),
+}
+"""What a result says of a route."""
+
 
 class _Choice(NamedTuple):
     """A route, or none that fits, and what is told of the choice."""
@@ -83,9 +93,6 @@ class Router(Orchestrator):
     any; ties go to the route given first. These two are to be named; else a classifier or rules tell. When no route
     fits `fallback` answers; with the error strategy "continue" it answers too when the classifier or the agent of a
     route failed for good.
-
-    Metadata: `routed_to`, `category` (the route), `confidence`, `used_fallback`, `strategy`; `estimated_usd` by cost;
-    `outstanding`, the calls its agent had, by load.
     """
 
     pattern = "router"
@@ -102,6 +109,11 @@ class Router(Orchestrator):
         "costs_per_1000": Key(
             "numbers", "of `cost`: route → dollars for 1,000 characters", minimum=0
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        **ROUTE_FACTS,
+        "estimated_usd": Fact("by cost: what the call was thought to cost"),
+        "outstanding": Fact("by load: the calls its agent had under way"),
     }
 
     def __init__(
@@ -139,7 +151,13 @@ class Router(Orchestrator):
             "costs_per_1000": costs_per_1000,
         }
         self.strategy = _strategy(where, strategy, [k for k, v in given.items() if v])
-        check_given(self.config_keys, where, min_confidence=min_confidence)
+        check_given(
+            self.config_keys,
+            where,
+            min_confidence=min_confidence,
+            costs=costs,
+            costs_per_1000=costs_per_1000,
+        )
         self.min_confidence = min_confidence or 0.0
         self._classifier = slot_name(classifier, where) if classifier is not None else ""
         self._routes = {
@@ -231,13 +249,13 @@ class Router(Orchestrator):
         if not target:
             raise AgentRefused(self._refusal(choice.category, route, choice.confidence))
         target, reply = await self._answered(target, message, caller)
-        return reply.with_metadata(
+        return self.result(
+            reply,
             routed_to=target,
             category=choice.category if route is None else route,
             confidence=choice.confidence,
             used_fallback=route is None or not sure or target != self._routes[route],
             strategy=self.strategy,
-            agent_count=self.agent_count,
             **choice.facts,
         )
 

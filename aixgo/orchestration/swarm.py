@@ -9,7 +9,7 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload, stated_in
@@ -18,6 +18,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -44,10 +45,6 @@ class Swarm(Orchestrator):
     reply of the one before. `transfers` says for an agent to whom it may hand over; others may to all. A handoff to
     anybody else, or to itself, is an `AgentRefused`. After `max_handoffs`, or `limits.max_iterations` if they are
     fewer, the last reply is the result.
-
-    Metadata: `handoffs`, `path` of the agents that had the task, `answered_by`, `context`, `ended_by` (`answer`,
-    `max_handoffs`, or `failures` when a later agent failed under the error strategy "continue"), `stopped_by` the same
-    but for an answer, `agent_count`.
     """
 
     pattern = "swarm"
@@ -60,6 +57,17 @@ class Swarm(Orchestrator):
         "transfers": Key(
             "slots map", "agent → those it may hand over to; also `transfers` of the agent"
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "handoffs": Fact("times it was handed over"),
+        "path": Fact("the agents that had it"),
+        "answered_by": Fact("the last of them"),
+        "context": Fact("what the agents put into the context"),
+        "ended_by": Fact(
+            "`answer`, `max_handoffs`, or `failures` of a later agent under `continue`"
+        ),
+        "stopped_by": Fact("the last two of these"),
+        "handoff_to": Fact("empty: a swarm around it asks nobody else", seen=False, stays=True),
     }
 
     def __init__(
@@ -84,8 +92,13 @@ class Swarm(Orchestrator):
         self._names = list(dict.fromkeys(slot_name(slot, where) for slot in members))
         if not self._names:
             raise ConfigError(f"{where} needs at least one agent")
-        if not max_handoffs >= 0:
-            raise ConfigError(f"{where}: max_handoffs is {max_handoffs}; it must be at least 0")
+        check_given(
+            self.config_keys,
+            where,
+            max_handoffs=max_handoffs,
+            shared_state=shared_state,
+            transfers=transfers,
+        )
         self.max_handoffs = min(max_handoffs, self.limits.max_iterations)
         self.shared_state = shared_state
         self._entry = self._names[0] if entry is None else slot_name(entry, where)
@@ -142,15 +155,15 @@ class Swarm(Orchestrator):
                 ended_by = "max_handoffs"
             else:
                 agent, request = target, self._passed_on(message, reply, history, context)
-        return reply.with_metadata(
-            handoff_to="",  # nobody is asked any more, also not by a swarm around this one
+        return self.result(
+            reply,
+            handoff_to="",
             handoffs=len(path) - 1,
             path=path,
             answered_by=path[-1],
             ended_by=ended_by,
             stopped_by=None if ended_by == "answer" else ended_by,
             context=context,
-            agent_count=self.agent_count,
         )
 
     def _passed_on(

@@ -102,7 +102,7 @@ class Index:
 
     async def size(self) -> int:
         """How many chunks there are."""
-        return len(await self.store.ids())
+        return await self.store.count()
 
     async def search(
         self, query: str, top_k: int = 5, *, mode: Mode = "hybrid", where: Where | None = None

@@ -59,7 +59,7 @@ class Case:
     given: JSONValue
     gives: JSONValue
     calls: Sequence[Call]
-    """Every call the team makes, in any order where calls are made at once."""
+    """Every call the team makes, in any order where calls are made at once; those of teams within it too."""
     metadata: Mapping[str, JSONValue] = field(default_factory=dict)
     """Some of the result's metadata."""
     flips: Mapping[str, tuple[Rule, JSONValue]] = field(default_factory=dict)
@@ -69,8 +69,13 @@ class Case:
 
     @property
     def called(self) -> list[str]:
-        """Who is called, once each, in the order of `calls`."""
-        return list(dict.fromkeys(name for name, _ in self.calls))
+        """The agents that are called, once each, in the order of `calls`."""
+        return list(dict.fromkeys(name for name, _ in self.calls if name in self.agents))
+
+    @property
+    def cost(self) -> int:
+        """Model calls of the whole team: one for each call of an agent."""
+        return sum(name in self.agents for name, _ in self.calls)
 
 
 def tables() -> dict[str, Sequence[Case]]:
