@@ -28,7 +28,7 @@ from aixgo.errors import (
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._facts import Fact
+from aixgo.orchestration._facts import Fact, said_of_answer
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import number_of, stated_in
 from aixgo.orchestration._strategy import ErrorStrategy
@@ -79,7 +79,7 @@ Ask: TypeAlias = Callable[[Message | Payload, str], Awaitable[Message]]
 
 def choice(reply: Message) -> str:
     """What a reply votes for: the category of its metadata, or of its JSON payload, else its text."""
-    for place in (reply.metadata, fields_of(reply)):
+    for place in (said_of_answer(reply), fields_of(reply)):
         if isinstance(category := place.get("category"), str):
             return category
     return reply.text
@@ -87,7 +87,7 @@ def choice(reply: Message) -> str:
 
 def confidence(reply: Message) -> float:
     """How sure a reply says it is, in its metadata or its JSON payload; 0 when it does not."""
-    for place in (reply.metadata, fields_of(reply)):
+    for place in (said_of_answer(reply), fields_of(reply)):
         if (found := number_of(place.get("confidence"))) is not None:
             return found
     return 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._facts import said_of_answer
 from aixgo.orchestration._payloads import number_of, stated_in
 
 __all__ = ["label_of", "labels_of"]
@@ -57,4 +58,4 @@ def labels_of(verdict: Message) -> list[tuple[str, float | None]]:
 
 def _places(verdict: Message) -> list[Mapping[str, JSONValue]]:
     payload = stated_in(verdict)
-    return [verdict.metadata, *([payload] if isinstance(payload, dict) else [])]
+    return [said_of_answer(verdict), *([payload] if isinstance(payload, dict) else [])]

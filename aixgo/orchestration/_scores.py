@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._facts import said_of_answer
 from aixgo.orchestration._payloads import stated_in
 
 __all__ = ["NAMES", "score_of"]
@@ -35,7 +36,7 @@ def score_of(reply: Message) -> float:
         ValueError: there is none, or it lies outside its scale; the text says which.
     """
     payload = stated_in(reply)
-    places: list[dict[str, JSONValue]] = [reply.metadata]
+    places: list[dict[str, JSONValue]] = [said_of_answer(reply)]
     if isinstance(payload, dict):
         places.append(payload)
     for place in places:

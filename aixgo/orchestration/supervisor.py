@@ -11,6 +11,7 @@ from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._facts import said_of_answer
 from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload, stated_in
 from aixgo.orchestration.base import (
@@ -247,7 +248,7 @@ class Supervisor(Orchestrator):
 
 def _stated(reply: Message, name: str) -> JSONValue:
     """What `reply` states under `name`: in its metadata, else in its JSON object."""
-    found = reply.metadata.get(name)
+    found = said_of_answer(reply).get(name)
     if found is None and isinstance(payload := stated_in(reply), dict):
         found = payload.get(name)
     return found

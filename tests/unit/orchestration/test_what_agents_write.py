@@ -13,6 +13,7 @@ from aixgo.errors import AgentRefused, MessageTooLarge
 from aixgo.message import JSONValue
 from aixgo.orchestration import (
     RAG,
+    Aggregation,
     Classification,
     Debate,
     Ensemble,
@@ -221,7 +222,7 @@ async def test_a_confidence_that_nobody_can_mean_counts_as_none(sure: float) -> 
     pattern = Ensemble("e", voters, voting_strategy="weighted", threshold=0)
     assert (await answer(pattern)).metadata["votes"] == {"a": 0.5, "b": 0.5, "c": 0.5}
     routed = Router("r", says("k", {"category": "x", "confidence": sure}), {"x": says("a", "hers")})
-    assert (await answer(routed)).metadata["confidence"] is None
+    assert (await answer(routed)).metadata.get("confidence") is None
 
 
 @pytest.mark.parametrize("numbers", [[10**400, 0.5], [1e308, 1e308]])
@@ -244,3 +245,32 @@ async def test_documents_without_ids_are_told_apart_by_what_they_say(name: str |
 async def test_a_text_of_nothing_but_blank_lines_is_split_into_documents_at_once() -> None:
     pattern = RAG("r", says("finds", "\n" * 300_000 + "x\n ---\t\ny"), says("tells"))
     assert (await answer(pattern)).metadata["sources"] == ["x", "y"]
+
+
+# -- what a pattern inside says of its run, not of its answer --------------------------------------------
+
+
+def routed(name: str, answer: str) -> Router:
+    return Router(name, says(f"{name}.c", "k"), {"k": says(f"{name}.w", answer)})
+
+
+async def test_answers_that_routers_give_are_not_the_same_because_their_routes_are() -> None:
+    voters = [routed("x", "yes"), routed("y", "no")]
+    found = (await answer(Ensemble("e", voters))).metadata
+    assert found["votes"] == {"yes": 1, "no": 1}
+    debaters = [routed("x", "yes"), routed("y", "no")]
+    assert not (await answer(Debate("d", debaters, rounds=1))).metadata["converged"]
+
+
+async def test_the_score_of_a_critique_is_not_the_score_it_gives() -> None:
+    critics = [says("strict", "Score: 2/10"), says("mild", "Score: 3/10")]
+    best = Aggregation("critic", critics, strategy="best", scorer=says("judge", "0.4", "0.99"))
+    pattern = Reflection("r", says("g", "draft"), best, max_iterations=1)
+    assert (await answer(pattern)).metadata["score"] in (0.2, 0.3)
+
+
+async def test_a_judge_that_votes_does_not_name_its_own_winner() -> None:
+    both = says("a", "yes", "neither", "neither")  # debates, and votes as a part of the judge
+    judge = Ensemble("judge", [both, says("c", "neither", "neither")])
+    with pytest.raises(AgentRefused, match="never decided"):
+        await answer(Debate("d", [both, says("b", "no")], judge=judge, rounds=1))
