@@ -27,7 +27,7 @@ from aixgo.keys import Key, check_given
 from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
-from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration._payloads import json_payload, stated_in
 from aixgo.orchestration.base import (
     END,
     START,
@@ -214,7 +214,7 @@ class MapReduce(Orchestrator):
     async def _chunks(self, message: Message, caller: Caller) -> list[JSONValue]:
         if self._splitter:
             reply = await caller.call(self._splitter, message)
-            chunks = reply.payload
+            chunks = stated_in(reply)
             if not isinstance(chunks, list):
                 raise AgentRefused(
                     f"the splitter {self._splitter!r} of {self.name!r} gave {type(chunks).__name__}, not a list"
