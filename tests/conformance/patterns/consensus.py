@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from aixgo import Message
 from aixgo.message import JSONValue
 from aixgo.orchestration import Consensus
+from aixgo.orchestration._presenting import TO_PRESENTER
 from aixgo.orchestration._refining import ACTIONS, Answer, Shown
-from aixgo.orchestration.consensus import TO_PRESENTER
 from tests.conformance.patterns.base import Call, Case, Rule
 
 __all__ = ["CASES"]
