@@ -123,9 +123,8 @@ class ProviderError(AixgoError):
                 variable=self.variable,
                 retry_after=self.retry_after,
             )
-        return (
-            f"the model provider {self.provider!r} {self.unexplained} ({self.code or self.status})"
-        )
+        who = f"the model provider {self.provider!r}" if self.provider else "the model's provider"
+        return f"{who} {self.unexplained} ({self.code or self.status})"
 
 
 class ProviderUnavailable(ProviderError):

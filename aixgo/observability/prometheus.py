@@ -83,7 +83,10 @@ class _Server(ThreadingHTTPServer):
 
     def exposed(self, accept: str) -> tuple[str, bytes]:
         """The metrics as they are now, and the content type a client that accepts `accept` gets."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # it asks for a version that is none
+            encode, content_type = choose_encoder("")
         with self._turn:
             return content_type, encode(self._registry)
 

@@ -19,7 +19,7 @@ from aixgo import telemetry
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, NotBound, nearest
-from aixgo.keys import Key, read_keys
+from aixgo.keys import Key, check_given, read_keys
 from aixgo.ledger import Budget
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
@@ -85,7 +85,7 @@ class Limits:
     """What one run of an orchestration may take; `timeout` is in seconds.
 
     Raises:
-        ConfigError: a limit is negative.
+        ConfigError: a limit is negative, or of another type.
     """
 
     max_agents: int = 100
@@ -97,16 +97,13 @@ class Limits:
     """What one run may spend of what its caller lent it; refused before it is spent, unlike `max_tokens`."""
 
     def __post_init__(self) -> None:
-        for name in LIMIT_KEYS:
-            value = getattr(self, name)
-            if name == "budget":
-                if not isinstance(value, Budget | None):
-                    raise ConfigError(f"Limits(budget={value!r}): give Budget(usd=…)")
-                continue
-            if not isinstance(value, (int, float)) or not value >= 0:
-                raise ConfigError(
-                    f"Limits({name}={value!r}): a limit is a number that is not negative"
-                )
+        if not isinstance(self.budget, Budget | None):
+            raise ConfigError(f"Limits(budget={self.budget!r}): give Budget(usd=…)")
+        counts = {name: getattr(self, name) for name in LIMIT_KEYS if name != "budget"}
+        for name, value in counts.items():
+            if value is None:
+                raise ConfigError(f"Limits: {name} is None; leave it out for its default")
+        check_given(LIMIT_KEYS, "Limits", **counts)
 
     @classmethod
     def from_config(cls, given: Mapping[str, object], where: str = "limits") -> Self:

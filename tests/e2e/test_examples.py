@@ -15,6 +15,7 @@ import pytest
 from aixgo import DistributedRuntime, Message
 from aixgo.config import Config, load_config, open_runtime
 from aixgo.config.build import assemble, place
+from tests.conformance.patterns.base import tables
 from tests.e2e.commands import DEMO, ROOT
 
 EXAMPLES = sorted(
@@ -76,3 +77,12 @@ def test_an_example_says_what_it_shows_and_how_to_run_it(folder: Path) -> None:
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert f"aixgo run examples/{folder.name}/config.yaml" in text
     assert "(../../docs/patterns.md" in text
+
+
+@pytest.mark.parametrize("pattern", sorted(set(tables()) - {"classifier"}))  # a second name of one
+def test_the_section_of_a_pattern_names_an_example_of_it(pattern: str) -> None:
+    sections = (ROOT / "docs/patterns.md").read_text(encoding="utf-8").split("\n## ")
+    section = next(text for text in sections if text.partition("\n")[0].lower() == pattern)
+    named = [folder for folder in EXAMPLES if f"(../examples/{folder.name})" in section]
+    configs = [(folder / "config.yaml").read_text(encoding="utf-8") for folder in named]
+    assert any(f"pattern: {pattern}\n" in config for config in configs)

@@ -208,6 +208,7 @@ def test_a_code_of_a_providers_own_is_named() -> None:
     assert str(RateLimited(provider="acme", code="E7")) == (
         "the model provider 'acme' asks to slow down (E7)"
     )
+    assert str(RateLimited(code="E7")) == "the model's provider asks to slow down (E7)"
 
 
 def test_an_unknown_agent_names_the_nearest_known_one() -> None:

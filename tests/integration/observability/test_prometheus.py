@@ -92,6 +92,17 @@ async def test_a_scrape_shows_what_the_runtime_says() -> None:
     assert now["aixgo_runtime_calls_in_flight", ()] == 0
 
 
+@pytest.mark.parametrize(
+    "accept", ["text/plain;version=many", "application/openmetrics-text;version=x", "*/*", ""]
+)
+def test_a_client_that_asks_for_a_form_that_is_none_gets_plain_text(accept: str) -> None:
+    with measured() as address:
+        status, text, headers = scrape(address, accept=accept)
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/plain")
+    assert parse(text)
+
+
 async def test_the_buckets_of_a_histogram_add_up() -> None:
     with measured() as address:
         async with LocalRuntime(upper) as rt:

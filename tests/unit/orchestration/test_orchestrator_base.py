@@ -58,9 +58,17 @@ async def test_executing_a_pattern_nobody_hosts_is_refused() -> None:
 @pytest.mark.parametrize(
     "name", ["max_agents", "max_depth", "max_iterations", "timeout", "max_tokens"]
 )
-def test_a_negative_limit_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=name):
-        Limits(**{name: -1})
+@pytest.mark.parametrize("value", [-1, True, "5", None, float("nan")])
+def test_a_limit_that_is_none_is_refused(name: str, value: object) -> None:
+    given: Any = {name: value}
+    with pytest.raises(ConfigError, match=f"Limits: {name}"):
+        Limits(**given)
+
+
+def test_a_part_of_an_agent_is_no_limit() -> None:
+    agents: Any = 1.5
+    with pytest.raises(ConfigError, match="max_agents must be a whole number, not float"):
+        Limits(max_agents=agents)
 
 
 def test_limits_are_read_from_configuration() -> None:
@@ -259,7 +267,7 @@ def test_limits_that_are_none_are_refused_where_they_are_given() -> None:
     with pytest.raises(ConfigError, match=r"give Limits\(…\)"):
         Sequential("flow", [upper], limits=limits)
     seconds: Any = "5s"
-    with pytest.raises(ConfigError, match=r"Limits\(timeout='5s'\): a limit is a number"):
+    with pytest.raises(ConfigError, match="Limits: timeout must be seconds, not the text '5s'"):
         Limits(timeout=seconds)
 
 
