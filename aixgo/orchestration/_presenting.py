@@ -89,16 +89,20 @@ class Closing:
             "instructions": TO_EVALUATOR,
         }
         try:
-            for attempt in range(1, CORRECTIONS + 2):
-                given = Message(asked, type="consensus_evaluation")
-                again = f"~{attempt}" if attempt > 1 else ""
-                verdict = read_verdict(await self._ask(target, given, f"evaluate/{target}{again}"))
+            verdict = await self._verdict(target, asked, "")
+            for attempt in range(2, CORRECTIONS + 2):
                 if not verdict.wrong:
-                    return verdict
+                    break
                 asked["correction"] = f"Your reply does not do: {verdict.wrong}."
+                verdict = await self._verdict(target, asked, f"~{attempt}")
         except AixgoError as exc:
             self._talk.panel.forgive(target, exc)
-        return Verdict()
+            return None
+        return verdict
+
+    async def _verdict(self, target: str, asked: dict[str, JSONValue], suffix: str) -> Verdict:
+        given = Message(asked, type="consensus_evaluation")
+        return read_verdict(await self._ask(target, given, f"evaluate/{target}{suffix}"))
 
     async def _ask(self, target: str, message: Message, step: str) -> Message:
         talk = self._talk

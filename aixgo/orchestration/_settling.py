@@ -96,7 +96,11 @@ class Deliberation:
     @property
     def _movable(self) -> bool:
         """Whether somebody is left who could change where it stands."""
-        return not self.panel.agents or any(len(self._may(a)) > 1 for a in self.panel.agents)
+        return not self.panel.agents or any(self._asked(agent) for agent in self.panel.agents)
+
+    def _asked(self, agent: str) -> bool:
+        """Whether it can say anything but that it keeps its answer."""
+        return set(self._may(agent)) != {"keep"}
 
     def _may(self, agent: str) -> Mapping[str, str]:
         """What an agent may still say."""
@@ -116,9 +120,9 @@ class Deliberation:
         }
 
         async def read(agent: str, ask: Ask) -> Move:
-            may = self._may(agent)
-            if list(may) == ["keep"]:
+            if not self._asked(agent):
                 return Move()
+            may = self._may(agent)
             told = instructions(may, rules.sensitivity, rules.novelty)
             asked: dict[str, JSONValue] = {
                 **shared,
