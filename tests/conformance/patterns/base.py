@@ -69,8 +69,13 @@ class Case:
 
     @property
     def called(self) -> list[str]:
-        """Who is called, once each, in the order of `calls`."""
-        return list(dict.fromkeys(name for name, _ in self.calls))
+        """Which of `agents` are called, once each, in the order of `calls`."""
+        return list(dict.fromkeys(name for name, _ in self.calls if name in self.agents))
+
+    @property
+    def paid(self) -> int:
+        """How many calls cost something: what a pattern has beside `agents` asks no model here."""
+        return sum(name in self.agents for name, _ in self.calls)
 
 
 def tables() -> dict[str, Sequence[Case]]:
