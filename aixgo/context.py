@@ -13,15 +13,14 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aixgo.errors import DeadlineExceeded, HopLimit, NotBound
 from aixgo.ledger import Budget, Ledger, Line, Usage
 from aixgo.message import new_id
-from aixgo.purse import Held, Purse
+from aixgo.purse import Held, Purse, Share, parallel_shares
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from aixgo.contract import Caller
 
 __all__ = ["MAX_HOPS", "CallContext", "Callback", "Clock", "Hop", "SystemClock", "TimerHandle"]
+
+_new = object.__new__
 
 MAX_HOPS = 32  # agents one call path may pass through, unless somebody asked for less
 
@@ -245,7 +246,8 @@ class CallContext:
 
         Whoever asks for it has this call `absorb` what the part spent, and ends it.
         """
-        part = copy(self)
+        part = _new(CallContext)
+        part.__dict__.update(self.__dict__)
         part.part_of = self
         part.purse, part.spent = purse, None
         part.offer = part.above = part.first = None
@@ -361,6 +363,10 @@ class CallContext:
         usage = None if self.purse is None else self.purse.close()
         if usage is not None:
             self.absorb(usage)
+
+    def shares(self, count: int) -> Sequence[Share]:
+        """Of the budget, what each of `count` calls made from here at once takes, so that all get the same."""
+        return [1] * count if self.purse is None else parallel_shares(count)
 
     def end_lending(self, parent: CallContext | None) -> None:
         """Return what was lent to this call; what is in doubt stays out until it is settled."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     JSONValue: TypeAlias = (
         "str | int | float | bool | list[JSONValue] | dict[str, JSONValue] | None"
     )
+    Where: TypeAlias = "str | tuple[Where, str | int]"
+    """The path of a value: its text, or that of what holds it and its key there; spelled where something is wrong."""
 else:  # @agent reads annotations at run time, where a type that contains itself means anything
     JSONValue = Any
 
@@ -37,14 +39,15 @@ def to_json_bytes(value: object, path: str = "payload") -> bytes:
     return msgspec.json.encode(plain(value, path))
 
 
-def text_size(text: str, path: str) -> int:
+def text_size(text: str, path: Where) -> int:
     """Bytes of `text` in UTF-8; a lone surrogate has none and is refused."""
     if text.isascii():
         return len(text)
     try:
         return len(text.encode())
     except UnicodeEncodeError as exc:
-        raise InvalidMessage(f"holds a lone surrogate at character {exc.start}", path) from None
+        problem = f"holds a lone surrogate at character {exc.start}"
+        raise InvalidMessage(problem, _spelled(path)) from None
 
 
 def label(text: str, path: str) -> str:
@@ -56,43 +59,65 @@ def label(text: str, path: str) -> str:
     return text
 
 
-def plain(value: object, path: str, depth: int = 0) -> JSONValue:
+def plain(value: object, path: Where, depth: int = 0) -> JSONValue:
     """`value` as plain JSON types, or InvalidMessage naming where it is not."""
     kind = value.__class__  # faster than isinstance, and what no type checker follows
-    if kind is str:
-        text_size(value, path)  # type: ignore[arg-type]
+    if kind is str and value.isascii():  # type: ignore[attr-defined]
         return value  # type: ignore[return-value]
-    if kind is int:
-        if value.bit_length() <= MAX_INT_BITS:  # type: ignore[attr-defined]
-            return value  # type: ignore[return-value]
-        raise InvalidMessage(f"is an integer of more than {MAX_INT_BITS} bits", path)
     if value is None or kind is bool:
         return value  # type: ignore[return-value]
-    if kind is float:
-        if math.isfinite(value):  # type: ignore[arg-type]
-            return value  # type: ignore[return-value]
-        raise InvalidMessage(f"is {value}, which JSON cannot hold", path)
+    if kind is int and value.bit_length() <= MAX_INT_BITS:  # type: ignore[attr-defined]
+        return value  # type: ignore[return-value]
+    if kind is float and math.isfinite(value):  # type: ignore[arg-type]
+        return value  # type: ignore[return-value]
+    if kind is str or kind is int or kind is float:
+        return _checked(value, path)  # type: ignore[arg-type]
     if depth >= MAX_DEPTH:
+        where = _spelled(path)
         raise InvalidMessage(
-            f"is nested more than {MAX_DEPTH} levels", path if len(path) < 80 else path[:80] + "…"
+            f"is nested more than {MAX_DEPTH} levels",
+            where if len(where) < 80 else where[:80] + "…",
         )
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         found: dict[str, JSONValue] = {}
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise InvalidMessage(
-                    f"has the key {key!r} of type {type(key).__name__}; keys are text", path
-                )
-            text_size(key, f"a key of {path}")
-            key = str.__str__(key)  # of a text enum its value
-            found[key] = plain(item, f"{path}.{key}", depth + 1)
+        for key, item in value.items():  # type: ignore[attr-defined]
+            if key.__class__ is not str or not key.isascii():
+                key = _key(key, path)
+            found[key] = plain(item, (path, key), depth + 1)
         return found
     if isinstance(value, (list, tuple)):
-        return [plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+        return [plain(item, (path, index), depth + 1) for index, item in enumerate(value)]
     return _plain_rare(value, path, depth)
 
 
-def _plain_rare(value: object, path: str, depth: int) -> JSONValue:
+def _checked(value: str | float, path: Where) -> JSONValue:
+    """Text beyond ASCII that UTF-8 can hold; any other scalar that comes here is out of its range."""
+    if isinstance(value, str):
+        text_size(value, path)
+        return value
+    if isinstance(value, int):
+        raise InvalidMessage(f"is an integer of more than {MAX_INT_BITS} bits", _spelled(path))
+    raise InvalidMessage(f"is {value}, which JSON cannot hold", _spelled(path))
+
+
+def _key(key: object, path: Where) -> str:
+    if not isinstance(key, str):
+        problem = f"has the key {key!r} of type {type(key).__name__}; keys are text"
+        raise InvalidMessage(problem, _spelled(path))
+    text_size(key, f"a key of {_spelled(path)}")
+    return str.__str__(key)  # of a text enum its value
+
+
+def _spelled(path: Where) -> str:
+    """`path` as text, such as `payload.rows[3]`."""
+    steps: list[str] = []
+    while not isinstance(path, str):
+        path, step = path
+        steps.append(f"[{step}]" if isinstance(step, int) else f".{step}")
+    return path + "".join(reversed(steps))
+
+
+def _plain_rare(value: object, path: Where, depth: int) -> JSONValue:
     if isinstance(value, str):  # a subclass, such as a text enum
         return plain(str.__str__(value), path, depth)
     if isinstance(value, int):
@@ -107,4 +132,4 @@ def _plain_rare(value: object, path: str, depth: int) -> JSONValue:
         value, type
     ):  # a pydantic model, which core does not import
         return plain(dump(mode="json"), path, depth)
-    raise InvalidMessage(f"is a {type(value).__name__}, which is no JSON value", path)
+    raise InvalidMessage(f"is a {type(value).__name__}, which is no JSON value", _spelled(path))

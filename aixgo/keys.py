@@ -140,6 +140,8 @@ class Key:
             raise ConfigError(
                 f"{where} must be {'a whole number' if whole else 'a number'}, not {_shown(value)}"
             )
+        if value != value:
+            raise ConfigError(f"{where} is nan, which is no number")
         return self._bounded(value, where)
 
     def _bounded(self, value: float, where: str) -> float:

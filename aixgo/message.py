@@ -14,10 +14,10 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -43,6 +43,8 @@ __all__ = [
     "to_wire",
 ]
 
+V = TypeVar("V")
+
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # of payload and metadata together; the wire's limit too
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ else:
     Payload = Any
 
 _decode = msgspec.json.decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
 _new = object.__new__
 
@@ -76,8 +80,8 @@ def new_id() -> str:
 class Message:
     """One value in flight: `id type payload metadata source timestamp usage`.
 
-    Treat it as immutable; `reply` and `with_metadata` make new ones. `payload` and `metadata` give this
-    handle's own decoded copy. `source` and `usage` are written by the runtime, whatever an agent put there.
+    Treat it as immutable; `reply`, `with_metadata` and `without_metadata` make new ones. `payload` and `metadata`
+    give this handle's own decoded copy. `source` and `usage` are written by the runtime, whatever an agent put there.
 
     Args:
         payload: text, bytes, a JSON value (string keys, finite numbers, at most 100 levels; tuples become
@@ -220,10 +224,11 @@ class Message:
         return found
 
     def _stored_metadata(self) -> dict[str, JSONValue]:
-        if not self._metadata_body:
-            return {}
+        return self._stored(_decode_object) if self._metadata_body else {}
+
+    def _stored(self, decode: Callable[[bytes], dict[str, V]]) -> dict[str, V]:
         try:
-            return _decode(self._metadata_body, type=dict)
+            return decode(self._metadata_body)
         except (msgspec.MsgspecError, RecursionError) as exc:
             raise InvalidMessage("is not a JSON object", "metadata") from exc
 
@@ -246,9 +251,19 @@ class Message:
     def with_metadata(self, **values: JSONValue) -> Message:
         """A new message with the same id and payload and these metadata keys added or replaced."""
         copy = self.handle()
-        copy._metadata_body = _metadata_bytes({**self._stored_metadata(), **values})
+        added = cast("dict[str, JSONValue]", plain(values, "metadata"))
+        # The values that stay are copied as the bytes they are.
+        kept = self._stored(_decode_keys) if self._metadata_body else {}
+        copy._metadata_body = _encode({**kept, **added})
         if (size := copy.size) > MAX_MESSAGE_BYTES:
             raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
+        return copy
+
+    def without_metadata(self, *names: str) -> Message:
+        """A new message with the same id and payload, and without these metadata keys."""
+        copy = self.handle()
+        left = {k: value for k, value in self._stored_metadata().items() if k not in names}
+        copy._metadata_body = _metadata_bytes(left) if left else b""
         return copy
 
     def handle(self) -> Message:

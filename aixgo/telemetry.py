@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -22,7 +22,7 @@ from aixgo.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from aixgo.contract import Agent
-    from aixgo.message import Message
+    from aixgo.message import JSONValue, Message
     from aixgo.providers.base import Completion, CompletionRequest
     from aixgo.tools.executor import ToolResult
 
@@ -145,9 +145,9 @@ class Execution(Call):
 
 
 class Orchestration(Work):
-    """One run of a pattern: its `result` carries the pattern's own facts as metadata."""
+    """One run of a pattern."""
 
-    __slots__ = ("calls", "name", "pattern", "result")
+    __slots__ = ("calls", "facts", "name", "pattern", "result")
 
     context: CallContext
 
@@ -158,6 +158,8 @@ class Orchestration(Work):
         self.pattern = pattern
         self.name = name
         self.result: Message | None = None
+        self.facts: Mapping[str, JSONValue] = {}
+        """What it says of itself, and nothing of what patterns inside it say: those have runs of their own."""
         self.calls: list[Call] = []
         """The calls it made, in the order they began."""
 

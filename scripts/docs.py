@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from aixgo.config.keys import (
     AGENT_KEYS,
     AUTH_KEYS,
     DEPLOYMENT_KEYS,
+    EMBEDDINGS_KEYS,
     LOG_KEYS,
     OBSERVABILITY_KEYS,
     ORCHESTRATION_KEYS,
     ROOT_KEYS,
     TLS_KEYS,
+    VECTORSTORE_KEYS,
 )
 from aixgo.config.roles import pattern_class, role_class
 from aixgo.errors import AixgoError, error_classes
@@ -24,7 +27,7 @@ from aixgo.loading import kinds
 from aixgo.observability.counted import COUNTED
 from aixgo.observability.instruments import KEPT, OBSERVED, Instrument
 from aixgo.observability.langfuse import LANGFUSE_KEYS
-from aixgo.orchestration.base import LIMIT_KEYS, STRATEGY_KEYS
+from aixgo.orchestration.base import COMMON, LIMIT_KEYS, STRATEGY_KEYS, Fact
 from aixgo.providers import VENDORS
 from aixgo.resilience.base import Policy, Seam, policy_class
 
@@ -78,6 +81,18 @@ def patterns() -> str:
         f"### Pattern `{kind}`\n\n{keys(pattern_class(kind).config_keys)}"
         for kind in kinds("orchestration")
     )
+
+
+def facts(known: Mapping[str, Fact]) -> str:
+    """What the metadata of a result says."""
+    return table(("metadata", "what it says"), [(f"`{k}`", fact.help) for k, fact in known.items()])
+
+
+def own_facts(kind: str) -> str:
+    """What a pattern says besides what all say."""
+    said = pattern_class(kind).facts
+    names = [name for name, fact in said.items() if COMMON.get(name) is not fact]
+    return facts({name: said[name] for name in sorted(names, key=COMMON.__contains__)})
 
 
 def policies() -> str:
@@ -137,6 +152,8 @@ def absent() -> str:
         ("", ROOT_KEYS),
         ("agents[].", AGENT_KEYS),
         ("deployment.", DEPLOYMENT_KEYS),
+        ("embeddings.", EMBEDDINGS_KEYS),
+        ("vectorstore.", VECTORSTORE_KEYS),
         ("observability.", OBSERVABILITY_KEYS),
         ("logging.", LOG_KEYS),
     ):
@@ -161,6 +178,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "errors": errors,
+    "embeddings": lambda: keys(EMBEDDINGS_KEYS),
+    "vectorstore": lambda: keys(VECTORSTORE_KEYS),
     "root": lambda: keys(ROOT_KEYS),
     "agents": lambda: keys(AGENT_KEYS),
     "roles": roles,
@@ -168,6 +187,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "limits": lambda: keys(LIMIT_KEYS),
     "strategies": lambda: keys(STRATEGY_KEYS),
     "patterns": patterns,
+    "facts": lambda: facts(COMMON),
+    **{f"facts_{kind}": partial(own_facts, kind) for kind in kinds("orchestration")},
     "policies": policies,
     "vendors": vendors,
     "counted": lambda: instruments(COUNTED),

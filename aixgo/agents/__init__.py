@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aixgo.agents._guided import Guided
     from aixgo.agents._output import read_output
     from aixgo.agents._simple import create_agent_team, create_simple_agent
     from aixgo.agents.aggregator import AggregatorAgent
@@ -24,6 +25,7 @@ _HOMES = {
     "ClassifierAgent": "aixgo.agents.classifier",
     "ExamplePlan": "aixgo.agents.planner",
     "FewShot": "aixgo.agents.classifier",
+    "Guided": "aixgo.agents._guided",
     "LoggerAgent": "aixgo.agents.logger",
     "PlannerAgent": "aixgo.agents.planner",
     "ProducerAgent": "aixgo.agents.producer",
@@ -41,6 +43,7 @@ __all__ = [
     "ClassifierAgent",
     "ExamplePlan",
     "FewShot",
+    "Guided",
     "LoggerAgent",
     "PlannerAgent",
     "ProducerAgent",

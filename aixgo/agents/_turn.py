@@ -11,7 +11,7 @@ Below: providers, tools. Above: chat, react, classifier, aggregator, planner.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -32,7 +32,19 @@ from aixgo.providers import (
 )
 from aixgo.tools import Toolbox, ToolResult
 
-__all__ = ["MAX_ROUNDS", "TRIES", "Answer", "Asked", "Event", "Step", "ToolRun", "Turn", "specs"]
+__all__ = [
+    "MAX_ROUNDS",
+    "TRIES",
+    "Answer",
+    "Asked",
+    "Event",
+    "Step",
+    "ToolRun",
+    "Turn",
+    "Verdict",
+    "Verify",
+    "specs",
+]
 
 MAX_ROUNDS = 10  # times the model may ask for tools
 TRIES = 3  # answers of a wrong shape: the first one and two repairs
@@ -63,6 +75,26 @@ class Asked:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
+class Verdict:
+    """What came of verifying an answer."""
+
+    verified: bool
+    reason: str
+    usage: Usage
+    final: bool = False
+    """Whether going on would lead nowhere."""
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether the model has to go on, if it may."""
+        return not (self.verified or self.final)
+
+
+Verify: TypeAlias = Callable[[str, Sequence[Step]], Awaitable[Verdict]]
+"""Holds an answer, given after some steps, against what was asked."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
 class Answer:
     """The end of a turn."""
 
@@ -73,7 +105,10 @@ class Answer:
     messages: tuple[ChatMessage, ...]
     """The whole conversation, this turn included."""
     stopped_by: str = ""
-    """"max_rounds" when the model had to answer without the tools it wanted."""
+    """"max_rounds" when the model had to answer without the tools it wanted; where answers are verified
+    "max_iterations", also when the last one was refused."""
+    verdict: Verdict | None = None
+    """Of the last answer of a turn that verifies."""
     counted: Mapping[str, float] = field(default_factory=dict)
     """The numbers among the notes of all completions, such as `retries`, summed."""
 
@@ -85,6 +120,8 @@ class Answer:
             found["tool_calls"] = [run.call.name for step in self.steps for run in step.runs]
         if self.stopped_by:
             found["stopped_by"] = self.stopped_by
+        if self.verdict is not None:
+            found |= {"verified": self.verdict.verified, "verification": self.verdict.reason}
         return {**found, **self.counted}
 
 
@@ -101,6 +138,8 @@ class Turn:
     output: Wanted | None = None
     max_rounds: int = MAX_ROUNDS
     tries: int = TRIES
+    verify: Verify | None = None
+    """Holds each answer against what was asked; a refused one counts as one of `max_rounds`."""
     usage: Usage = field(default_factory=Usage)
     """What the turn has spent so far, also when it fails."""
     answered_by: tuple[str, str] | None = None
@@ -108,6 +147,12 @@ class Turn:
     counted: dict[str, float] = field(default_factory=dict)
     """As `Answer.counted`, so far."""
     _wrong: int = 0
+    _refused: int = 0
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether text comes only with the Answer, because before it is checked it may be wrong."""
+        return self.output is not None or self.verify is not None
 
     async def answer(self) -> Answer:
         """The end of the turn.
@@ -124,7 +169,7 @@ class Turn:
     async def events(self, *, streaming: bool) -> AsyncGenerator[Event, None]:
         """What happens, in order; the last event is the Answer. Closing it stops model and tools.
 
-        With an output the text comes only with the Answer, because before it is checked it may be wrong.
+        A turn that `holds_back` gives no pieces of text.
         """
         steps: list[Step] = []
         request = self.request
@@ -134,7 +179,7 @@ class Turn:
         while True:
             if (context := CallContext.maybe_current()) is not None:
                 context.check_deadline()
-            is_last = len(steps) >= self.max_rounds
+            is_last = len(steps) + self._refused >= self.max_rounds
             if is_last:
                 request = replace(request, tool_choice="none")
             completion: Completion | None = None
@@ -153,7 +198,6 @@ class Turn:
                 request = replace(request, messages=tuple(messages))
                 yield step
                 continue
-            stopped_by = "max_rounds" if completion.tool_calls else ""
             said = completion.as_message()
             if said.tool_calls:  # a call without a result would make the conversation invalid
                 said = replace(said, tool_calls=())
@@ -164,22 +208,43 @@ class Turn:
                 messages.append(self._repair(completion, exc))
                 request = replace(request, messages=tuple(messages))
                 continue
+            verdict = await self._verdict(said.content, steps)
+            refused = verdict is not None and verdict.asks_for_more
+            if verdict is not None and refused and not is_last:
+                self._refused += 1
+                messages.append(_go_on(verdict))
+                request = replace(request, messages=tuple(messages))
+                continue
             yield Answer(
                 value=value,
                 completion=completion,
                 steps=tuple(steps),
                 messages=tuple(messages),
-                stopped_by=stopped_by,
+                stopped_by=self._bound if completion.tool_calls or refused else "",
+                verdict=verdict,
                 counted=self.counted,
             )
             return
+
+    @property
+    def _bound(self) -> str:
+        """What a turn that ran out of rounds was stopped by."""
+        return "max_rounds" if self.verify is None else "max_iterations"
+
+    async def _verdict(self, answer: str, steps: Sequence[Step]) -> Verdict | None:
+        """What verifying `answer` gives, if this turn does."""
+        if self.verify is None:
+            return None
+        verdict = await self.verify(answer, steps)
+        self.usage.add(verdict.usage)
+        return verdict
 
     async def _ask(
         self, request: CompletionRequest, streaming: bool
     ) -> AsyncGenerator[Delta | Completion, None]:
         """One request, its pieces and its completion; what a failed one spent is counted."""
         try:
-            if streaming and self.output is None:
+            if streaming and not self.holds_back:
                 async with aclosing(_closable(self.model.stream(request))) as pieces:
                     async for piece in pieces:
                         yield piece
@@ -250,6 +315,13 @@ def specs(tools: Toolbox) -> tuple[ToolSpec, ...]:
 
 def _results(step: Step) -> list[ChatMessage]:
     return [ChatMessage("tool", run.result.text, tool_call_id=run.call.id) for run in step.runs]
+
+
+def _go_on(verdict: Verdict) -> ChatMessage:
+    """What the model is told after an answer that was refused."""
+    return ChatMessage(
+        "user", f"That answer is not verified: {verdict.reason} Go on, and answer again."
+    )
 
 
 async def _closable(

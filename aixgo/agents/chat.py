@@ -365,7 +365,7 @@ class ChatAgent:
             async with aclosing(turn.events(streaming=True)) as events:
                 async for event in events:
                     if isinstance(event, Answer):
-                        if self._output is not None:
+                        if turn.holds_back:
                             yield StreamChunk(content=event.messages[-1].content)
                         yield event
                         continue

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, cast
 
+from aixgo.agents._nearness import Near, Nearest
 from aixgo.agents._output import Checked
 from aixgo.agents._turn import Turn
 from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
@@ -15,6 +16,7 @@ from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.providers import ModelMiddleware, Provider
+from aixgo.retrieval import embedder_of
 
 __all__ = ["AGENT", "Category", "ClassifierAgent", "FewShot"]
 
@@ -44,13 +46,20 @@ CLASSIFIER_KEYS: Mapping[str, Key] = {
     "multi_label": Key("boolean", "a text may have several categories"),
     "temperature": Key("number", "how freely the model answers", minimum=0, maximum=2),
     "max_tokens": Key("integer", "tokens one answer may have", minimum=1),
-    "use_embeddings": Key("boolean", "compare by embeddings", absent="embeddings"),
+    "use_embeddings": Key(
+        "boolean", "take the category nearest by embeddings, and ask no model", default=False
+    ),
+    "embedding_model": Key(
+        "text", "`hashing`, or vendor:model, for `use_embeddings`", default="hashing"
+    ),
 }
 
 INSTRUCTIONS = (
     "You classify texts carefully. Choose by what the text means, state your confidence from 0 to 1, give the "
     "reason in one sentence, and list the other categories that come into question."
 )
+
+MOST_ALTERNATIVES = 3
 
 
 @dataclass(slots=True, frozen=True)
@@ -78,6 +87,11 @@ class ClassifierAgent:
     The reply, of type `classification`, is {category, confidence, reasoning, alternatives}, with `categories`
     too when `multi_label`. Metadata repeats `category` and `confidence` and says `confident`, which is whether
     `confidence_threshold` was reached.
+
+    With `use_embeddings` no chat model is asked: the category is the one whose description, keywords or examples are
+    nearest to the text, by `embedding_model`. Its confidence is e^(10·s) / (1 + the sum of e^(10·s) over all
+    categories), s being the cosine, at least 0. With `multi_label`, every category that is at least
+    `confidence_threshold` times as near as the nearest is one of the `categories`.
     """
 
     role = "classifier"
@@ -96,6 +110,8 @@ class ClassifierAgent:
         few_shot_examples: Sequence[FewShot] = (),
         confidence_threshold: float = 0.7,
         multi_label: bool = False,
+        use_embeddings: bool = False,
+        embedding_model: str = "",
         model: str = "",
         prompt: str = "",
         temperature: float | None = 0.3,
@@ -127,6 +143,12 @@ class ClassifierAgent:
                     f"classifier {name!r}: an example is of {shot.category!r}, which is no category"
                 )
         self._shots = tuple(few_shot_examples)
+        self._nearest: Nearest | None = None
+        self.embedding_model = ""
+        if use_embeddings:
+            embedder = embedder_of(embedding_model, api_key=api_key)
+            self._nearest = Nearest(embedder, {c.name: self._texts(c) for c in self.categories})
+            self.embedding_model = embedder.name
         self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
         self._wanted = Checked(self._make_schema(), self._check)
         self._use = ModelUse(
@@ -150,12 +172,13 @@ class ClassifierAgent:
 
     @property
     def model(self) -> str:
-        """The model that classifies."""
-        return self._use.name
+        """The model that classifies; empty where embeddings do."""
+        return self._use.name if self._nearest is None else ""
 
     async def start(self, caller: Caller) -> None:  # noqa: ARG002 - the contract's signature
         """Find the model's provider, so that a wrong model fails the start and not the first call."""
-        self._use.open()
+        if self._nearest is None:
+            self._use.open()
 
     async def execute(self, message: Message) -> Message:
         """Classify the text of `message`.
@@ -167,18 +190,48 @@ class ClassifierAgent:
         text = message.text.strip()
         if not text:
             raise AgentRefused(f"{self.name!r} got no text to classify")
-        request = self._use.request(text, self._instructions, self._wanted.asked)
-        answer = await Turn(self._use.open(), request, output=self._wanted).answer()
-        result = cast("dict[str, JSONValue]", answer.value)
+        if self._nearest is None:
+            result, facts = await self._ask(text)
+        else:
+            result, facts = self._of(await self._nearest.rank(text))
         confidence = cast("float", result["confidence"])
-        facts: dict[str, JSONValue] = {
-            **answer.facts(),
+        facts |= {
             "category": result["category"],
             "confidence": confidence,
             "confident": confidence >= self.confidence_threshold,
-            "prompt_strategy": "few-shot" if self._shots else "zero-shot",
         }
         return message.reply(result, type="classification", metadata=facts)
+
+    async def _ask(self, text: str) -> tuple[dict[str, JSONValue], dict[str, JSONValue]]:
+        """What a model says, and what metadata tells of that."""
+        request = self._use.request(text, self._instructions, self._wanted.asked)
+        answer = await Turn(self._use.open(), request, output=self._wanted).answer()
+        strategy = "few-shot" if self._shots else "zero-shot"
+        result = cast("dict[str, JSONValue]", answer.value)
+        return result, {**answer.facts(), "prompt_strategy": strategy}
+
+    def _of(self, found: Sequence[Near]) -> tuple[dict[str, JSONValue], dict[str, JSONValue]]:
+        """The answer of embeddings, nearest category first, and what metadata tells of it."""
+        best, *others = found
+        result: dict[str, JSONValue] = {
+            "category": best.category,
+            "confidence": best.confidence if best.similarity else 0.0,
+            "reasoning": f"nearest is {best.by!r}, {best.similarity:.2f}"
+            if best.similarity
+            else "no category is near",
+            "alternatives": [
+                {"category": near.category, "confidence": near.confidence}
+                for near in others[:MOST_ALTERNATIVES]
+                if near.similarity
+            ],
+        }
+        if self.multi_label:
+            least = self.confidence_threshold * best.similarity
+            result["categories"] = [
+                best.category,
+                *(near.category for near in others if near.similarity >= least > 0),
+            ]
+        return result, {"embedding_model": self.embedding_model}
 
     def _check(self, value: JSONValue) -> JSONValue:
         """The answer with its categories spelled as ours, or ValueError."""
@@ -249,7 +302,7 @@ class ClassifierAgent:
             "category": label,
             "confidence": share,
             "reasoning": {"type": "string", "description": "why, in one sentence"},
-            "alternatives": {"type": "array", "items": alternative, "maxItems": 3},
+            "alternatives": {"type": "array", "items": alternative, "maxItems": MOST_ALTERNATIVES},
         }
         if self.multi_label:
             properties["categories"] = {"type": "array", "items": label, "minItems": 1}
@@ -261,12 +314,21 @@ class ClassifierAgent:
         }
 
     def _telling(self, category: Category) -> JSONValue:
-        shown = [s.input for s in self._shots if s.category.casefold() == category.name.casefold()]
         return {
             "description": category.description,
             "keywords": list(category.keywords),
-            "examples": [*category.examples, *shown],
+            "examples": cast("JSONValue", self._examples(category)),
         }
+
+    def _examples(self, category: Category) -> list[str]:
+        shown = [s.input for s in self._shots if s.category.casefold() == category.name.casefold()]
+        return [*category.examples, *shown]
+
+    def _texts(self, category: Category) -> list[str]:
+        """What a text is compared with."""
+        title = category.name.replace("_", " ")
+        told = f"{title}: {category.description}" if category.description else title
+        return [text for text in (told, *category.keywords, *self._examples(category)) if text]
 
 
 AGENT = ClassifierAgent

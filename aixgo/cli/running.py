@@ -163,7 +163,7 @@ async def _answer(
             passed_on = False
             for name, reply in replies.items():
                 for target in _outputs(config, name):
-                    await run.runtime.send(target, reply)
+                    await run.runtime.send(target, reply, source=name)
                     passed_on = True
             if passed_on:
                 await run.settle()

@@ -11,11 +11,12 @@ from functools import cache
 from typing import Protocol, cast
 
 from aixgo.config.keys import AGENT_KEYS, MODEL_SERVICE_KEYS, ROOT_KEYS
+from aixgo.config.typos import typo_of
 from aixgo.contract import Agent
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.loading import kinds, load
-from aixgo.orchestration.base import STRATEGY_KEYS, Limits
+from aixgo.orchestration.base import STRATEGY_KEYS, Fact, Limits
 from aixgo.resilience.base import Seam, policy_keys
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "role_class",
     "root_keys",
     "takes_policies",
+    "takes_retrieval",
     "takes_tools",
 ]
 
@@ -43,6 +45,7 @@ class Pattern(Protocol):
     """The class of a pattern."""
 
     config_keys: Mapping[str, Key]
+    facts: Mapping[str, Fact]
 
     def from_config(
         self, name: str, agents: Sequence[str], config: Mapping[str, object], limits: Limits
@@ -57,13 +60,18 @@ def role_class(role: str) -> Role:
     """
     existing = kinds("agents")
     if role not in existing:
-        raise ConfigError(f"there is no role {role!r}; there are: {_listed(existing)}")
+        raise ConfigError(f"there is no role {role!r}; {_listed(role, existing)}")
     return cast("Role", load("agents", role).AGENT)
 
 
 def takes_tools(role: str) -> bool:
     """Whether agents of this role call tools."""
     return bool(getattr(role_class(role), "takes_tools", False))
+
+
+def takes_retrieval(role: str) -> bool:
+    """Whether agents of this role search, by what the file says of embeddings and its store."""
+    return bool(getattr(role_class(role), "takes_retrieval", False))
 
 
 def takes_policies(role: str) -> bool:
@@ -79,7 +87,7 @@ def pattern_class(pattern: str) -> Pattern:
     """
     existing = kinds("orchestration")
     if pattern not in existing:
-        raise ConfigError(f"there is no pattern {pattern!r}; there are: {_listed(existing)}")
+        raise ConfigError(f"there is no pattern {pattern!r}; {_listed(pattern, existing)}")
     return cast("Pattern", load("orchestration", pattern).PATTERN)
 
 
@@ -124,5 +132,8 @@ def _with_policies(key: Key, seam: Seam) -> Key:
     return replace(key, fields=policy_keys(seam), closed=True)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(sorted(set(names)))
+def _listed(wanted: str, names: Sequence[str]) -> str:
+    """What there is, and which of them may be meant."""
+    near = typo_of(wanted, names)
+    listed = ", ".join(sorted(set(names)))
+    return f"did you mean {near!r}? There are: {listed}" if near else f"there are: {listed}"

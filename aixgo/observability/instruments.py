@@ -209,7 +209,7 @@ OBSERVED: Final = (
         "aixgo.orchestration.classify",
         "histogram",
         "s",
-        "The classifier of a router.",
+        "The classifier of a router or a classification.",
         RUN,
         buckets=SECONDS,
     ),
@@ -217,7 +217,7 @@ OBSERVED: Final = (
         "aixgo.orchestration.route",
         "histogram",
         "s",
-        "The agent that a router chose.",
+        "The agents that it chose; of several the one that took longest.",
         RUN,
         buckets=SECONDS,
     ),
@@ -277,6 +277,20 @@ OBSERVED: Final = (
         "{run}",
         "Runs that a limit ended, by its name.",
         (*RUN, names.STOPPED_BY),
+    ),
+    Instrument(
+        "aixgo.orchestration.retries",
+        "counter",
+        "{retry}",
+        "Attempts that an error strategy made again.",
+        RUN,
+    ),
+    Instrument(
+        "aixgo.orchestration.degraded",
+        "counter",
+        "{run}",
+        "Runs that did without an agent, not counting those of patterns around them.",
+        RUN,
     ),
 )
 """What `metering` records of each piece of work while metrics are on."""

@@ -18,7 +18,7 @@ from aixgo.ledger import Usage
 from aixgo.measures import MAX_SERIES, Labels
 from aixgo.observability import conventions as names
 from aixgo.observability.instruments import OBSERVED, Instrument
-from aixgo.observability.patterns import pattern_attributes
+from aixgo.observability.patterns import CLASSIFYING, pattern_attributes
 from aixgo.telemetry import (
     Call,
     Execution,
@@ -94,8 +94,6 @@ class _Recorder:
         self._put(value, self._series.of(labels))
 
 
-CLASSIFYING = ("router", "classification")  # what others call a category may be any text
-
 FACTS: Mapping[str, str] = {
     names.WAIT: "wait",
     names.CLASSIFY: "classify",
@@ -109,6 +107,7 @@ FACTS: Mapping[str, str] = {
             ("iterations", "iterations"),
             ("step_count", "steps"),
             ("handoffs", "handoffs"),
+            ("retries", "retries"),
         )
     },
 }
@@ -191,6 +190,8 @@ class Metering:
             self._pattern("categories", 1, *run, FALLBACK if fell_back else category)
         if isinstance(limit := facts.get(names.STOPPED_BY), str):
             self._pattern("stopped", 1, *run, limit)
+        if facts.get(names.DEGRADED) is True:
+            self._pattern("degraded", 1, *run)
 
     def _pattern(self, name: str, value: Fact | None, *labels: str) -> None:
         """Record a fact of a run, if it is a number that can be added up."""

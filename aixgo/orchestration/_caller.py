@@ -6,8 +6,8 @@ Below: contract. Above: `base`, which makes one per run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias, TypeVar, cast
 
 from aixgo.context import CallContext
@@ -16,7 +16,8 @@ from aixgo.errors import AixgoError, LimitExceeded, Unavailable
 from aixgo.ledger import Budget
 from aixgo.message import Message, Payload, StreamChunk
 from aixgo.middleware import ReplyStream
-from aixgo.purse import STREAM_SHARE, Share, parallel_shares
+from aixgo.orchestration._facts import Inner
+from aixgo.purse import STREAM_SHARE, Share
 
 __all__ = ["PatternCaller", "Tap", "all_or_first_failure"]
 
@@ -29,15 +30,21 @@ class PatternCaller:
     """Passes every method on to `caller`; model calls stop once `max_tokens` are used.
 
     With a `tap` each call is streamed and its chunks go there, their path beginning with the agent they came
-    from. The tap may wait, and so slows the producers down to the consumer's pace.
+    from. The tap may wait, and so slows the producers down to the consumer's pace. `inner` hears every reply.
     """
 
     def __init__(
-        self, caller: Caller, context: CallContext, max_tokens: int, tap: Tap | None = None
+        self,
+        caller: Caller,
+        context: CallContext,
+        max_tokens: int,
+        inner: Inner,
+        tap: Tap | None = None,
     ) -> None:
         self._caller = caller
         self._context = context
         self._max_tokens = max_tokens
+        self._inner = inner
         self._tap = tap
 
     async def call(
@@ -56,7 +63,7 @@ class PatternCaller:
         self._check_fuse()
         tap = self._tap
         if tap is None:
-            return await self._caller.call(
+            reply = await self._caller.call(
                 target,
                 message,
                 timeout=timeout,
@@ -66,6 +73,8 @@ class PatternCaller:
                 key=key,
                 share=share,
             )
+            self._inner.hear(target, reply)
+            return reply
         async with self._caller.stream(
             target,
             message,
@@ -80,9 +89,11 @@ class PatternCaller:
                 await tap(chunk)
             if chunks.final is None:
                 raise Unavailable(target, "its stream ended without a reply", "unknown")
+            self._inner.hear(target, chunks.final)
             return chunks.final
 
-    def stream(
+    @asynccontextmanager
+    async def stream(
         self,
         target: str,
         message: Message | Payload,
@@ -93,10 +104,10 @@ class PatternCaller:
         idempotency_key: str = "",
         key: str = "",
         share: Share = STREAM_SHARE,
-    ) -> AbstractAsyncContextManager[ReplyStream]:
+    ) -> AsyncIterator[ReplyStream]:
         """The reply of `target` in pieces, for a pattern that reads them itself."""
         self._check_fuse()
-        return self._caller.stream(
+        async with self._caller.stream(
             target,
             message,
             timeout=timeout,
@@ -105,7 +116,10 @@ class PatternCaller:
             idempotency_key=idempotency_key,
             key=key,
             share=share,
-        )
+        ) as chunks:
+            yield chunks
+            if chunks.final is not None:
+                self._inner.hear(target, chunks.final)
 
     async def call_parallel(
         self,
@@ -118,7 +132,11 @@ class PatternCaller:
         """Call all targets at once; outcomes come in target order."""
         self._check_fuse()
         if self._tap is None:
-            return await self._caller.call_parallel(targets, message, timeout=timeout, keys=keys)
+            found = await self._caller.call_parallel(targets, message, timeout=timeout, keys=keys)
+            for outcome in found:
+                if outcome.reply is not None:
+                    self._inner.hear(outcome.target, outcome.reply)
+            return found
         if keys is None:  # before any task runs, so that keys do not depend on who comes first
             keys = [self._context.child_key(target) for target in targets]
 
@@ -129,7 +147,7 @@ class PatternCaller:
             except AixgoError as exc:
                 return Outcome(target, error=exc)
 
-        shares = parallel_shares(len(targets))
+        shares = self._context.shares(len(targets))
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(one(target, key, share))
@@ -194,9 +212,14 @@ async def all_or_first_failure(calls: Iterable[Callable[[], Awaitable[T]]]) -> l
             failures.append(exc)
             return None
 
+    stopped = False
+
     def ended(_: object) -> None:
-        for task in tasks if failures else ():
-            task.cancel()
+        nonlocal stopped
+        if failures and not stopped:
+            stopped = True  # once: the end of one must not cut short how another cleans up
+            for task in tasks:
+                task.cancel()
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(call)) for call in calls]

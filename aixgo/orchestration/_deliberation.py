@@ -9,13 +9,10 @@ Below: voting, and the caller a pattern is given. Above: ensemble, debate, conse
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import TypeAlias, TypeVar
-
-import msgspec
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
@@ -31,13 +28,16 @@ from aixgo.errors import (
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._facts import Fact
 from aixgo.orchestration._partial import described
+from aixgo.orchestration._payloads import number_of, read_json
 from aixgo.orchestration._strategy import ErrorStrategy
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.voting import Ballot, Verdict
 
 __all__ = [
     "TOLERANCE",
+    "VOTE_FACTS",
     "Ask",
     "Panel",
     "ballots_of",
@@ -47,6 +47,7 @@ __all__ = [
     "check_weights",
     "choice",
     "confidence",
+    "facts_of",
     "fields_of",
     "is_tied",
     "reaches",
@@ -55,8 +56,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
 
 TOLERANCE = 1e-9
 """How far below a threshold an agreement may be and still reach it: 2/3 of 3 agents are 2."""
@@ -92,9 +91,8 @@ def confidence(reply: Message) -> float:
     """How sure a reply says it is, in its metadata or its JSON payload; 0 when it does not."""
     payload = reply.payload
     for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
-        found = place.get("confidence")
-        if isinstance(found, (int, float)) and not isinstance(found, bool):
-            return float(found)
+        if (found := number_of(place.get("confidence"))) is not None:
+            return found
     return 0.0
 
 
@@ -105,10 +103,9 @@ def fields_of(reply: Message) -> dict[str, JSONValue]:
         return payload
     if not isinstance(payload, str):
         return {}
-    found = FENCE.fullmatch(payload.strip())
     try:
-        read = msgspec.json.decode(found[1] if found else payload)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        read = read_json(payload)
+    except ValueError:
         return {}
     return read if isinstance(read, dict) else {}
 
@@ -130,6 +127,27 @@ def votes_of(verdict: Verdict) -> dict[str, JSONValue]:
         shown = content if len(content) <= MAX_SHOWN else f"{content[:MAX_SHOWN]}…"
         found[shown] = found.get(shown, 0.0) + votes
     return dict(found)
+
+
+VOTE_FACTS: Mapping[str, Fact] = {
+    "voting_strategy": Fact("how the vote was decided"),
+    "agreement": Fact("the winner's part of the votes, from 0 to 1"),
+    "votes": Fact("answer → votes or weight"),
+    "winner": Fact("the agent whose reply won"),
+    "explanation": Fact("how the vote went, in a sentence", seen=False),
+}
+"""What a result says of a vote."""
+
+
+def facts_of(verdict: Verdict) -> dict[str, JSONValue]:
+    """VOTE_FACTS of a verdict."""
+    return {
+        "voting_strategy": verdict.strategy,
+        "agreement": verdict.agreement,
+        "votes": votes_of(verdict),
+        "winner": verdict.source,
+        "explanation": verdict.explanation,
+    }
 
 
 def is_tied(votes: Iterable[float]) -> bool:
@@ -227,7 +245,7 @@ class Panel:
                 failed[agent] = exc
 
         failed: dict[str, AixgoError] = {}
-        shares = parallel_shares(len(agents))
+        shares = context.shares(len(agents))
         calls = zip(agents, keys, shares, strict=True)
         await all_or_first_failure([partial(one, *call) for call in calls])
         for agent in agents:
@@ -306,15 +324,14 @@ def check_voices(where: str, agents: Sequence[str], least: int = 1) -> None:
         raise ConfigError(f"{where}: {twice!r} is given twice; an agent has one voice")
 
 
-def check_part(where: str, name: str, value: float, *, zero: bool = False) -> None:
+def check_part(where: str, name: str, value: float) -> None:
     """Refuse a number that is no part of a whole.
 
     Raises:
-        ConfigError: it is not from 0 to 1, or 0 where that would decide nothing.
+        ConfigError: it is not above 0 and at most 1.
     """
-    if not 0 <= value <= 1 or not (value or zero):
-        bounds = "from 0 to 1" if zero else "above 0 and at most 1"
-        raise ConfigError(f"{where}: {name} is {value}; it must be {bounds}")
+    if not 0 < value <= 1:
+        raise ConfigError(f"{where}: {name} is {value}; it must be above 0 and at most 1")
 
 
 def check_known(where: str, name: str, given: Iterable[str], agents: Sequence[str]) -> None:

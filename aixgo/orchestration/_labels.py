@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._payloads import number_of
 
 __all__ = ["label_of", "labels_of"]
 
@@ -21,7 +22,7 @@ def label_of(verdict: Message) -> tuple[str, float | None]:
     confidence: float | None = None
     for place in places:
         if confidence is None:
-            confidence = _number(place.get("confidence"))
+            confidence = number_of(place.get("confidence"))
     return category.strip(), confidence
 
 
@@ -47,7 +48,7 @@ def labels_of(verdict: Message) -> list[tuple[str, float | None]]:
         if not isinstance(category, str):
             continue
         name = category.strip()
-        confidence = _number(item.get("confidence")) if isinstance(item, dict) else None
+        confidence = number_of(item.get("confidence")) if isinstance(item, dict) else None
         found.setdefault(name, sure if confidence is None and name == first else confidence)
     if None in found.values():
         return list(found.items())
@@ -57,7 +58,3 @@ def labels_of(verdict: Message) -> list[tuple[str, float | None]]:
 def _places(verdict: Message) -> list[Mapping[str, JSONValue]]:
     payload = verdict.payload
     return [verdict.metadata, *([payload] if isinstance(payload, dict) else [])]
-
-
-def _number(value: JSONValue) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,15 +1,23 @@
-"""A message's payload inside the JSON that a pattern hands to the next agent.
+"""Payloads as JSON: inside what a pattern hands to the next agent, and written by an agent into its text.
 
-Below: message. Above: the patterns that put several agents' answers into one.
+Below: message. Above: the patterns that put several agents' answers into one, or take one apart.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 
+import msgspec
+
+from aixgo.domain import plain
+from aixgo.errors import InvalidMessage
 from aixgo.message import JSONValue, Message
 
-__all__ = ["json_payload"]
+__all__ = ["json_payload", "number_of", "read_json"]
+
+MOST = 1e9  # of a number that an agent states, such as how sure it is; sums of these stay finite
+FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
 
 
 def json_payload(message: Message) -> JSONValue:
@@ -20,3 +28,23 @@ def json_payload(message: Message) -> JSONValue:
     if message.content_type.startswith("text/"):
         return message.text
     return base64.b64encode(payload).decode()
+
+
+def number_of(value: JSONValue) -> float | None:
+    """The number that `value` is; None for anything else, and for numbers that nobody means."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if -MOST <= value <= MOST else None
+
+
+def read_json(text: str) -> JSONValue:
+    """The value that `text` is as JSON, in a code fence too.
+
+    Raises:
+        ValueError: it is none, or none that a message could hold.
+    """
+    fenced = FENCE.fullmatch(text.strip())
+    try:
+        return plain(msgspec.json.decode(fenced[1] if fenced else text), "the text")
+    except (RecursionError, InvalidMessage) as exc:
+        raise ValueError(f"it is JSON that no message may hold: {exc}") from exc

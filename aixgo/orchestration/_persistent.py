@@ -17,7 +17,8 @@ from aixgo.message import Message, Payload, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.orchestration._attempts import Attempt, Attempts, Plan, ends_run
 from aixgo.orchestration._caller import PatternCaller, Tap, all_or_first_failure
-from aixgo.purse import STREAM_SHARE, Share, parallel_shares
+from aixgo.orchestration._facts import Inner
+from aixgo.purse import STREAM_SHARE, Share
 
 __all__ = ["PersistentCaller"]
 
@@ -30,10 +31,11 @@ class PersistentCaller(PatternCaller):
         caller: Caller,
         context: CallContext,
         max_tokens: int,
+        inner: Inner,
         plan: Plan,
         tap: Tap | None = None,
     ) -> None:
-        super().__init__(caller, context, max_tokens, tap)
+        super().__init__(caller, context, max_tokens, inner, tap)
         self._plan = plan
 
     async def call(
@@ -112,6 +114,7 @@ class PersistentCaller(PatternCaller):
             attempts.begun = True
             yield chunks
             if chunks.final is not None:
+                self._inner.hear(attempts.entry.served_by or target, chunks.final)
                 attempts.entry.answer(chunks.final)
 
     async def call_parallel(
@@ -143,20 +146,20 @@ class PersistentCaller(PatternCaller):
                     raise
                 return Outcome(target, error=exc)
 
-        plan = zip(targets, keys, parallel_shares(len(targets)), strict=True)
+        plan = zip(targets, keys, self._context.shares(len(targets)), strict=True)
         return Outcomes(await all_or_first_failure([partial(one, *call) for call in plan]))
 
     def _single(self, attempts: Attempts) -> PatternCaller:
         """What makes one attempt, and notes that a piece of the reply went out."""
         tap = self._tap
         if tap is None:
-            return PatternCaller(self._caller, self._context, self._max_tokens)
+            return PatternCaller(self._caller, self._context, self._max_tokens, self._inner)
 
         async def noted(chunk: StreamChunk) -> None:
             attempts.begun = True
             await tap(chunk)
 
-        return PatternCaller(self._caller, self._context, self._max_tokens, noted)
+        return PatternCaller(self._caller, self._context, self._max_tokens, self._inner, noted)
 
 
 class _Begun:

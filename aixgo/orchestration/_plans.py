@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aixgo.errors import nearest
-from aixgo.message import JSONValue, Message
+from aixgo.errors import MessageTooLarge, nearest
+from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message, to_json_bytes
+from aixgo.orchestration._payloads import read_json
 
 __all__ = ["INPUT", "BadPlan", "Step", "fill", "read_plan"]
 
@@ -19,6 +20,7 @@ INPUT = "input"
 """What stands for the run's own message in a step's input, unless a step is called so."""
 
 LONGEST_ID = 64  # characters
+SHOWN = 200  # characters of what is wrong with a text
 _REFERENCE = re.compile(r"\{([^{}]+)\}")
 
 
@@ -49,9 +51,9 @@ def read_plan(
     found = reply.payload
     if isinstance(found, str):
         try:
-            found = json.loads(found)
-        except ValueError:
-            raise BadPlan("the plan is text that is no JSON") from None
+            found = read_json(found)
+        except ValueError as exc:
+            raise BadPlan(f"the plan is text that is no JSON: {str(exc)[:SHOWN]}") from None
     if isinstance(found, dict):
         found = found.get("steps")
     if not isinstance(found, list):
@@ -75,24 +77,47 @@ def fill(given: JSONValue, values: Mapping[str, JSONValue]) -> JSONValue:
     """`given` with every `{name}` of `values` replaced, once: what stands in a value stays as it is.
 
     A text that is nothing else becomes the value itself; within a text, what is no text is written as JSON.
+
+    Raises:
+        MessageTooLarge: a plan may name a large result many times; it is noticed before all of them are written.
     """
-    if isinstance(given, list):
-        return [fill(item, values) for item in given]
-    if isinstance(given, dict):
-        return {name: fill(item, values) for name, item in given.items()}
-    if not isinstance(given, str):
-        return given
-    alone = _REFERENCE.fullmatch(given)
-    if alone is not None and alone[1] in values:
-        return values[alone[1]]
+    return _Filling(values).fill(given)
 
-    def put(found: re.Match[str]) -> str:
-        if found[1] not in values:
+
+class _Filling:
+    """Values on their way into one input, and how much of them it has by now."""
+
+    def __init__(self, values: Mapping[str, JSONValue]) -> None:
+        self._values = values
+        self._size = 0
+
+    def fill(self, given: JSONValue) -> JSONValue:
+        if isinstance(given, list):
+            return [self.fill(item) for item in given]
+        if isinstance(given, dict):
+            return {name: self.fill(item) for name, item in given.items()}
+        if not isinstance(given, str):
+            return given
+        alone = _REFERENCE.fullmatch(given)
+        if alone is not None and alone[1] in self._values:
+            value = self._values[alone[1]]
+            self._count(len(value if isinstance(value, str) else to_json_bytes(value)))
+            return value
+        return _REFERENCE.sub(self._put, given)
+
+    def _put(self, found: re.Match[str]) -> str:
+        if found[1] not in self._values:
             return found[0]
-        value = values[found[1]]
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        value = self._values[found[1]]
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        self._count(len(text))
+        return text
 
-    return _REFERENCE.sub(put, given)
+    def _count(self, size: int) -> None:
+        """Of a text its characters, which are no more than its bytes."""
+        self._size += size
+        if self._size > MAX_MESSAGE_BYTES:
+            raise MessageTooLarge(self._size, MAX_MESSAGE_BYTES)
 
 
 def _named(item: JSONValue, number: int) -> tuple[str, Mapping[str, JSONValue]]:

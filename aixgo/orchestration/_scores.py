@@ -14,13 +14,14 @@ __all__ = ["NAMES", "score_of"]
 NAMES = ("score", "rating", "quality")
 """Where a score stands, in this order of preference."""
 
-_NUMBER = r"(-?(?:\d+(?:\.\d+)?|\.\d+))"
+# Of "0,8" and "1.2.3" the first digits are not what is meant.
+_NUMBER = r"(-?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?(?![.,]?\d))"
 _SCALE = r"(?:\s*(?:/|out\s+of)\s*(\d+(?:\.\d+)?)|\s*(%))?"
 _NAMED = re.compile(
     rf"\b(?:{'|'.join(NAMES)})\b[\s\"'*_`]*[:=][\s\"'*_`]*{_NUMBER}{_SCALE}", re.IGNORECASE
 )
-_OF = re.compile(rf"(?<![\d./-]){_NUMBER}\s*(?:/|out\s+of)\s*(10|100)\b(?![\d/])", re.IGNORECASE)
-_ALONE = re.compile(rf"\s*{_NUMBER}{_SCALE}\s*")
+_OF = re.compile(rf"(?<![\d.,/-]){_NUMBER}\s*(?:/|out\s+of)\s*(10|100)\b(?![\d/])", re.IGNORECASE)
+_ALONE = re.compile(rf"\s*{_NUMBER}{_SCALE}\s*", re.IGNORECASE)
 
 
 def score_of(reply: Message) -> float:

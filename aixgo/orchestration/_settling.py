@@ -14,14 +14,34 @@ from aixgo.message import JSONValue, Message
 from aixgo.orchestration._agreement import Group, Likeness, Words, groups_of
 from aixgo.orchestration._deliberation import Ask, Panel, is_tied, reaches, stop_of
 from aixgo.orchestration._embedding import Vectors
+from aixgo.orchestration._facts import Fact
 from aixgo.orchestration._partial import fitting, shortened
 from aixgo.orchestration._refining import MAKES, Answer, Move, Shown, instructions, normal
 from aixgo.orchestration._settings import Rules
 
-__all__ = ["CORRECTIONS", "Deliberation"]
+__all__ = ["CORRECTIONS", "TALK_FACTS", "Deliberation"]
 
 CORRECTIONS = 2  # of a reply that is none of those asked for
 MAX_HISTORY = 32  # rounds kept of a deliberation: the last ones
+
+TALK_FACTS: Mapping[str, Fact] = {
+    "success_count": Fact("agents that answered the task"),
+    "rounds": Fact("times the answers were refined"),
+    "converged": Fact("whether it is settled"),
+    "agreement": Fact("the weight behind the answer, from 0 to 1"),
+    "threshold": Fact("what it had to reach"),
+    "winner": Fact("the agent whose answer it is"),
+    "votes": Fact("agent → whose answer it stands for"),
+    "reasons": Fact("agent → why it does, if it said"),
+    "revisions": Fact("agent → how often it revised its answer"),
+    "history": Fact(
+        "of the last 32 rounds the `round` and its `moves`: agent → `action`, and `for` whom"
+    ),
+    "shown_as": Fact("agent → its name in the last round"),
+    "tie_broken": Fact("whether several answers had the most weight"),
+    "degraded": Fact("true: it is not settled, or something is missing"),
+}
+"""What a result says of its deliberation."""
 
 
 @dataclass(slots=True)

@@ -15,10 +15,16 @@ from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._deliberation import Panel, ballots_of, check_voices
+from aixgo.orchestration._deliberation import (
+    VOTE_FACTS,
+    Panel,
+    ballots_of,
+    check_voices,
+    facts_of,
+)
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._scores import score_of
@@ -27,6 +33,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -37,7 +44,7 @@ from aixgo.orchestration.base import (
     list_of,
     slot_name,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.voting import STRATEGIES, vote
 
 __all__ = ["PATTERN", "Aggregation", "Means"]
@@ -53,10 +60,6 @@ class Aggregation(Orchestrator):
     as a critic of `Reflection` does. The first of equal scores wins. An answer that could not be scored cannot win;
     when none was, the run fails. Fewer answers than `min_responses` fail the run. `timeout` is in seconds, for each
     agent.
-
-    Metadata: `agent_count`, `success_count`, `strategy`, and `errors` (agent → class and text); of a vote `winner`,
-    `votes`, `agreement`, `explanation`; of the best `winner`, `score`, `scores`, and `unscored` (agent → class and
-    text).
     """
 
     pattern = "aggregation"
@@ -69,6 +72,17 @@ class Aggregation(Orchestrator):
         "scorer": Key("slot", "of `best`: the agent that scores each answer"),
         "min_responses": Key("integer", "answers the run needs", minimum=1, default=1),
         "timeout": Key("duration", "time for each agent", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "agent_count": Fact("the agents asked at once"),
+        "success_count": Fact("those that answered"),
+        "strategy": Fact("how one answer was made"),
+        "errors": Fact("agent that is missing → class and text"),
+        **VOTE_FACTS,
+        "winner": Fact("of a vote and of the best: the agent whose answer it is"),
+        "score": Fact("of the best: its score"),
+        "scores": Fact("of the best: agent → the score of its answer"),
+        "unscored": Fact("of the best: agent whose answer has no score → class and text"),
     }
 
     def __init__(
@@ -88,6 +102,13 @@ class Aggregation(Orchestrator):
     ) -> None:
         where = f"aggregation {name!r}"
         agents = list_of(agents, where)
+        check_given(
+            self.config_keys,
+            where,
+            voting_strategy=voting_strategy,
+            min_responses=min_responses,
+            timeout=timeout,
+        )
         members = [slot for slot in (*agents, summarizer, scorer) if slot is not None]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
@@ -97,10 +118,6 @@ class Aggregation(Orchestrator):
         if strategy not in get_args(Means):
             raise ConfigError(
                 f"{where}: strategy is {strategy!r}, not one of {', '.join(get_args(Means))}"
-            )
-        if voting_strategy not in STRATEGIES:
-            raise ConfigError(
-                f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
             )
         for needed, key, slot in (
             ("summarize", "summarizer", summarizer),
@@ -147,43 +164,36 @@ class Aggregation(Orchestrator):
         panel.check(self.name, len(replies), self.min_responses)
         if panel.ended is not None:
             raise panel.ended
-        result = await self._made(replies, message, caller)
-        facts: dict[str, JSONValue] = {
-            "agent_count": len(self._agents),
-            "success_count": len(replies),
-            "strategy": self.strategy,
-        }
-        if panel.errors:
-            facts["errors"] = panel.errors
-        return result.with_metadata(**facts)
+        made, facts = await self._made(replies, message, caller)
+        return self.result(
+            made,
+            agent_count=len(self._agents),
+            success_count=len(replies),
+            strategy=self.strategy,
+            errors=panel.errors or None,
+            **facts,
+        )
 
     async def _made(
         self, replies: Mapping[str, Message], message: Message, caller: Caller
-    ) -> Message:
+    ) -> tuple[Message, Mapping[str, JSONValue]]:
+        """The answer, and what there is to say of how it was made."""
         match self.strategy:
             case "merge":
                 texts = [f"[{agent}]: {reply.text}" for agent, reply in replies.items()]
-                return Message("\n---\n".join(texts), type="merged")
+                return Message("\n---\n".join(texts), type="merged"), {}
             case "vote":
-                return self._voted(replies)
+                verdict = vote(ballots_of(replies), self.voting_strategy)
+                return replies[verdict.source], facts_of(verdict)
             case "summarize":
                 whole = {agent: json_payload(reply) for agent, reply in replies.items()}
-                return await caller.call(self._summarizer, Message(whole, type="aggregated"))
+                return await caller.call(self._summarizer, Message(whole, type="aggregated")), {}
             case "best":
                 return await self._best(replies, message, caller)
 
-    def _voted(self, replies: Mapping[str, Message]) -> Message:
-        verdict = vote(ballots_of(replies), self.voting_strategy)
-        return replies[verdict.source].with_metadata(
-            winner=verdict.source,
-            votes=dict(verdict.votes),
-            agreement=verdict.agreement,
-            explanation=verdict.explanation,
-        )
-
     async def _best(
         self, replies: Mapping[str, Message], message: Message, caller: Caller
-    ) -> Message:
+    ) -> tuple[Message, Mapping[str, JSONValue]]:
         context = CallContext.current()
         keys = [context.child_key(f"score/{agent}") for agent in replies]
         strict = self.error_strategy is not None and not self.error_strategy.goes_on
@@ -203,7 +213,7 @@ class Aggregation(Orchestrator):
                     raise
                 unscored[agent] = described(exc)
 
-        calls = zip(replies, keys, parallel_shares(len(keys)), strict=True)
+        calls = zip(replies, keys, context.shares(len(keys)), strict=True)
         await all_or_first_failure([partial(score, *call) for call in calls])
         if not scores:
             why = unscored[next(iter(replies))]
@@ -211,10 +221,12 @@ class Aggregation(Orchestrator):
             raise AgentRefused(f"{self._scorer!r} scored no answer of {self.name!r}: {text}")
         ordered = {agent: scores[agent] for agent in replies if agent in scores}
         winner = max(ordered, key=lambda agent: ordered[agent])
-        facts: dict[str, JSONValue] = {"winner": winner, "score": scores[winner]}
-        if unscored:
-            facts["unscored"] = {a: unscored[a] for a in replies if a in unscored}
-        return replies[winner].with_metadata(scores=dict(ordered), **facts)
+        return replies[winner], {
+            "winner": winner,
+            "score": scores[winner],
+            "scores": dict(ordered),
+            "unscored": {a: unscored[a] for a in replies if a in unscored} or None,
+        }
 
     def _score(self, verdict: Message) -> float:
         try:

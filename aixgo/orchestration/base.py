@@ -25,6 +25,7 @@ from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
 from aixgo.orchestration._attempts import Plan, ends_run
 from aixgo.orchestration._caller import PatternCaller, Tap
+from aixgo.orchestration._facts import COMMON, Fact, Inner, declare, without_facts
 from aixgo.orchestration._graph import END, START, Chart, Edge, Place, Step
 from aixgo.orchestration._partial import Account
 from aixgo.orchestration._persistent import PersistentCaller
@@ -36,12 +37,14 @@ from aixgo.orchestration._strategy import (
 )
 
 __all__ = [
+    "COMMON",
     "END",
     "LIMIT_KEYS",
     "START",
     "STRATEGY_KEYS",
     "Edge",
     "ErrorStrategy",
+    "Fact",
     "Limits",
     "OnFailure",
     "Orchestrator",
@@ -125,9 +128,16 @@ class Orchestrator(ABC):
     pattern: ClassVar[str] = ""
     config_keys: ClassVar[Mapping[str, Key]] = {}
     """The keys of its `config:` in YAML, besides those of an error strategy, which every pattern has."""
+    facts: ClassVar[Mapping[str, Fact]] = COMMON
+    """What the metadata of its results may say; a pattern declares its own, and has those of all besides."""
 
     role = "orchestrator"
     kind = "orchestrator"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.facts = {**COMMON, **cls.facts}
+        declare(cls.pattern, cls.facts)
 
     def __init__(
         self,
@@ -170,7 +180,17 @@ class Orchestrator(ABC):
 
     @abstractmethod
     async def run(self, message: Message, caller: Caller) -> Message:
-        """The answer to `message`; its metadata holds the pattern's own facts."""
+        """The answer to `message`, with what there is to say of the run: see `result`."""
+
+    def result(self, reply: Message, **facts: JSONValue) -> Message:
+        """`reply` as what `run` gives, with these of the pattern's facts; those that are None are left out.
+
+        What an agent said of its answer stays. What a pattern inside said of its own run goes, as does whatever
+        stands under a name that this pattern declares.
+        """
+        own = {name: value for name, value in facts.items() if value is not None}
+        own.setdefault("agent_count", self.agent_count)
+        return without_facts(reply, self.facts).with_metadata(**own)
 
     def edges(self) -> Iterable[Edge]:
         """How messages go through it, for its picture: by default to each agent, and from each to the reply."""
@@ -208,10 +228,10 @@ class Orchestrator(ABC):
         """
         context, caller = self._bind()
         if not telemetry.on:
-            return await self._answer(message, caller, context)
+            return await self._answer(message, caller, context, None)
         work = telemetry.Orchestration(self.pattern, self.name, context)
         with telemetry.watch(work):
-            work.result = await self._answer(message, caller, context)
+            work.result = await self._answer(message, caller, context, work)
         return work.result
 
     async def stream(self, message: Message) -> AsyncIterator[StreamChunk | Message]:
@@ -223,7 +243,7 @@ class Orchestrator(ABC):
         )
         entered = telemetry.enter(work)
         # The task starts with a copy of the context variables, so its calls inherit like ours.
-        answering = self._answer(message, caller, context, waiting.put)
+        answering = self._answer(message, caller, context, work, waiting.put)
         task = asyncio.create_task(answering, name=f"aixgo-run-{self.name}")  # noqa: TID251 - owned below
         telemetry.leave(entered)
         task.add_done_callback(lambda _: _wake(waiting))
@@ -252,18 +272,24 @@ class Orchestrator(ABC):
         return context, context.caller
 
     async def _answer(
-        self, message: Message, caller: Caller, context: CallContext, tap: Tap | None = None
+        self,
+        message: Message,
+        caller: Caller,
+        context: CallContext,
+        work: telemetry.Orchestration | None,
+        tap: Tap | None = None,
     ) -> Message:
         """What the run comes to, by the strategy if there is one."""
-        most = self.limits.max_tokens
+        most, inner = self.limits.max_tokens, Inner()
         if self.error_strategy is None:
-            inner = PatternCaller(caller, context, most, tap)
-            return self._conclude(await self.run(message, inner), {})
+            result = await self.run(message, PatternCaller(caller, context, most, inner, tap))
+            return self._conclude(result, {}, inner, work)
         plan = Plan(self.error_strategy, self._stand_ins)
         account = plan.account
         left = False
         try:
-            result = await self.run(message, PersistentCaller(caller, context, most, plan, tap))
+            persistent = PersistentCaller(caller, context, most, inner, plan, tap)
+            result = await self.run(message, persistent)
             self._check_answered(account)
         except asyncio.CancelledError:
             left = True
@@ -274,12 +300,36 @@ class Orchestrator(ABC):
             raise
         finally:
             await plan.close(wait=not left)
-        return self._conclude(result, account.facts())
+        return self._conclude(result, account.facts(), inner, work)
 
-    def _conclude(self, result: Message, facts: Mapping[str, JSONValue]) -> Message:
-        own: dict[str, JSONValue] = {"pattern": self.pattern, "cost_usd": 0.0, "tokens_total": 0}
+    def _conclude(
+        self,
+        result: Message,
+        survived: Mapping[str, JSONValue],
+        inner: Inner,
+        work: telemetry.Orchestration | None,
+    ) -> Message:
+        """The result with what every result says, and to those who watch what is the run's own."""
+        said = result.metadata
+        if "pattern" in said or "agent_count" not in said:  # `run` did without `result`
+            own = {name: said[name] for name in self.facts.keys() & said if name not in COMMON}
+            result = self.result(result, **own)
+            said = result.metadata
+        own = dict(survived)
+        if "errors" in said and "errors" in self.facts:
+            own["degraded"] = True
+        if work is not None:
+            work.facts = {
+                name: value for name, value in {**said, **own}.items() if self._tells(name)
+            }
+        own |= inner.facts(slot_name(slot, self.name) for slot in self.members)
         # The runtime derives the last two from what was spent.
-        return result.with_metadata(**facts, **own)
+        own |= {"pattern": self.pattern, "cost_usd": 0.0, "tokens_total": 0}
+        return result.with_metadata(**own)
+
+    def _tells(self, name: str) -> bool:
+        fact = self.facts.get(name)
+        return fact is not None and fact.seen
 
     def _check_answered(self, account: Account) -> None:
         assert self.error_strategy is not None

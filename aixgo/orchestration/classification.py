@@ -8,13 +8,13 @@ from typing import ClassVar
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration._deliberation import Panel, check_part
+from aixgo.orchestration._deliberation import Panel
 from aixgo.orchestration._labels import labels_of
 from aixgo.orchestration._payloads import json_payload
-from aixgo.orchestration.base import ErrorStrategy, Limits, OnFailure, Slot
-from aixgo.orchestration.router import CLASSIFIER_KEYS, Router
+from aixgo.orchestration.base import ErrorStrategy, Fact, Limits, OnFailure, Slot
+from aixgo.orchestration.router import CLASSIFIER_KEYS, ROUTE_FACTS, Router
 
 __all__ = ["PATTERN", "Classification"]
 
@@ -31,10 +31,6 @@ class Classification(Router):
     object, agent → payload, in that order. An agent that fails is left out, unless all do. When no category fits,
     `fallback` answers in its own words, and without one the run fails. `timeout` is in seconds, for each of these
     agents.
-
-    Metadata: of one label those of the router; of several `labels` (`category`, `confidence`, `agent`),
-    `unknown` (categories without a route), `used_fallback`, `agent_count`, `success_count`, and `errors` (agent →
-    class and text).
     """
 
     pattern = "classification"
@@ -48,6 +44,13 @@ class Classification(Router):
             "integer", "of `multi_label`: categories that may", minimum=1, default=MAX_LABELS
         ),
         "timeout": Key("duration", "of `multi_label`: time for each agent", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        **ROUTE_FACTS,
+        "labels": Fact("of `multi_label`: for each its `category`, `confidence` and `agent`"),
+        "unknown": Fact("of `multi_label`: categories without a route"),
+        "success_count": Fact("of `multi_label`: agents that answered"),
+        "errors": Fact("of `multi_label`: agent that is missing → class and text"),
     }
 
     def __init__(
@@ -66,7 +69,14 @@ class Classification(Router):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"classification {name!r}"
-        check_part(where, "min_confidence", min_confidence, zero=True)
+        check_given(
+            self.config_keys,
+            where,
+            min_confidence=min_confidence,
+            multi_label=multi_label,
+            max_labels=max_labels,
+            timeout=timeout,
+        )
         super().__init__(
             name,
             classifier,
@@ -80,8 +90,6 @@ class Classification(Router):
         for key, value in (("max_labels", max_labels), ("timeout", timeout)):
             if value is not None and not multi_label:
                 raise ConfigError(f"{where}: {key} goes with multi_label")
-        if max_labels is not None and max_labels < 1:
-            raise ConfigError(f"{where}: max_labels is {max_labels}; it must be at least 1")
         self.multi_label = multi_label
         self.max_labels = MAX_LABELS if max_labels is None else max_labels
         self.timeout = timeout
@@ -93,16 +101,15 @@ class Classification(Router):
         labels, unknown = await self._labels(message, caller)
         facts: dict[str, JSONValue] = {
             "labels": list(labels.values()),
-            "agent_count": self.agent_count,
             "used_fallback": not labels,
+            "strategy": self.strategy,
+            "unknown": list(unknown) or None,
         }
-        if unknown:
-            facts["unknown"] = list(unknown)
         if not labels:
             if not self._fallback:
                 raise AgentRefused(self._nothing_fits(unknown))
             reply = await caller.call(self._fallback, message)
-            return reply.with_metadata(**facts)
+            return self.result(reply, **facts)
         panel = Panel(caller, list(labels), self.timeout, self.error_strategy)
         replies = await panel.hear("label", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
@@ -110,11 +117,9 @@ class Classification(Router):
             raise panel.ended
         needed = 1 if self.error_strategy is None else self.error_strategy.needed
         panel.check(self.name, len(replies), min(needed, len(labels)))
-        if panel.errors:
-            facts["errors"] = panel.errors
         whole = {agent: json_payload(reply) for agent, reply in replies.items()}
-        facts["success_count"] = len(replies)
-        return Message(whole, type="classified").with_metadata(**facts)
+        facts |= {"success_count": len(replies), "errors": panel.errors or None}
+        return self.result(Message(whole, type="classified"), **facts)
 
     async def _labels(
         self, message: Message, caller: Caller

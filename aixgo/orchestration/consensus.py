@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self, TypeAlias, get_args
+from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
@@ -26,12 +26,13 @@ from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._presenting import Closing, Verdict, told_again
 from aixgo.orchestration._refining import Level
 from aixgo.orchestration._settings import CUT, ROUNDS, RULE_KEYS, THRESHOLD, Protocol, Rules
-from aixgo.orchestration._settling import Deliberation
+from aixgo.orchestration._settling import TALK_FACTS, Deliberation
 from aixgo.orchestration.base import (
     END,
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -88,11 +89,6 @@ class Consensus(Orchestrator):
     when time, budget, failures or `max_iterations` (of rounds in all) end it. Ties go to the answer with fewer
     revisions, then to that of the agent given first. An agent that fails at first takes no part; one that fails later
     keeps its answer.
-
-    Metadata: `agent_count`, `success_count`, `rounds`, `converged`, `agreement`, `threshold`, `winner`, `votes`
-    (agent → whose answer it stands for), `reasons`, `revisions`, `shown_as` (agent → its name in the last round),
-    `history` (`round` and `moves`, agent → `action`, of the last 32 rounds), `tie_broken`, `presenter`, `evaluation`,
-    `restarts`, `degraded`, `stopped_by`, `errors`.
     """
 
     pattern = "consensus"
@@ -109,6 +105,15 @@ class Consensus(Orchestrator):
             "integer", "of `post_evaluation`: times all may begin again", default=0, minimum=0
         ),
         "timeout": Key("duration", "time for each reply", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        **TALK_FACTS,
+        "presenter": Fact("the agent that gave the result, or `verbatim`"),
+        "evaluation": Fact(
+            "of `post_evaluation`: `by` whom, its `action`, `reason` and `instructions`"
+        ),
+        "restarts": Fact("of `post_evaluation`: times all began again"),
+        "errors": Fact("agent that failed → class and text"),
     }
 
     def __init__(
@@ -140,8 +145,11 @@ class Consensus(Orchestrator):
         check_given(
             self.config_keys,
             where,
+            threshold=threshold,
             max_rounds=max_rounds,
             convergence=convergence,
+            similarity=similarity,
+            weights=weights,
             protocol=protocol,
             voting_sensitivity=voting_sensitivity,
             answer_novelty_requirement=answer_novelty_requirement,
@@ -239,7 +247,7 @@ class Consensus(Orchestrator):
                 break
         if self.post_evaluation:
             found.facts["restarts"] = restarts
-        return found.reply.with_metadata(**found.facts)
+        return self.result(found.reply, **found.facts)
 
     @property
     def _goes_on(self) -> bool:
@@ -269,11 +277,7 @@ class Consensus(Orchestrator):
         author = self._author_of(talk)
         target = {"synthesis": self._synthesizer, "winner": author}.get(self.presenter, "")
         reply, presenter = await closing.present(target)
-        facts: dict[str, JSONValue] = {
-            "agent_count": self.agent_count,
-            **talk.facts(),
-            "presenter": presenter or "verbatim",
-        }
+        facts = {**talk.facts(), "presenter": presenter or "verbatim"}
         verdict = None
         if self.post_evaluation and (evaluator := presenter or author) and closing.open:
             verdict = await closing.evaluate(evaluator, reply, self.max_restarts - number)
@@ -299,10 +303,11 @@ class Consensus(Orchestrator):
 
 
 def _embedder_of(model: str | Embedder, where: str) -> Embedder:
-    if not isinstance(model, str):
-        return model
+    if callable(getattr(model, "embed", None)):
+        return cast("Embedder", model)
+    Consensus.config_keys["embedding_model"].check(model, f"{where}: embedding_model")
     try:
-        return embedder_of(model)
+        return embedder_of(cast("str", model))
     except ConfigError as exc:
         raise ConfigError(f"{where}: {exc}") from exc
 

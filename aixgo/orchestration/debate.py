@@ -12,13 +12,14 @@ goes on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import (
     Panel,
@@ -31,12 +32,14 @@ from aixgo.orchestration._deliberation import (
     reaches,
     votes_of,
 )
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -52,6 +55,7 @@ from aixgo.voting import Verdict, vote
 __all__ = ["PATTERN", "Debate"]
 
 ROUNDS = 3
+MARKER = re.compile(r"\A\s*winner:", re.IGNORECASE)
 SHOWN = 60  # characters of a judge's answer that an error repeats
 TO_DEBATERS = (
     "Argue your stance on the question. Answer the strongest of the other arguments; "
@@ -89,9 +93,6 @@ class Debate(Orchestrator):
     A debater that fails keeps its last argument and is asked no more; the first round needs two, and when one is left
     that round is the last. When time or budget ends a
     later round, or `max_iterations` is less than `rounds`, the last positions decide, and `stopped_by` says so.
-
-    Metadata: `agent_count`, `rounds`, `agreements` (by round), `agreement`, `votes`, `decided_by` (`consensus`,
-    `judge` or `vote`), `winner`, `reason`, `converged`, `tie_broken`, `stances`, `errors`, `stopped_by`.
     """
 
     pattern = "debate"
@@ -104,6 +105,19 @@ class Debate(Orchestrator):
         ),
         "early_end": Key("boolean", "whether it may end before its last round", default=True),
         "timeout": Key("duration", "time for each argument", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "rounds": Fact("rounds that were held"),
+        "agreement": Fact("the part of the debaters that shared a position at the end"),
+        "agreements": Fact("the same after each round"),
+        "converged": Fact("whether that reached the threshold"),
+        "decided_by": Fact("`consensus`, `judge` or `vote`"),
+        "winner": Fact("the agent whose position it is; none when the judge gave its own answer"),
+        "reason": Fact("why the judge decided so", seen=False),
+        "votes": Fact("position → debaters who had it at the end"),
+        "tie_broken": Fact("whether several positions had the most votes"),
+        "stances": Fact("agent → the stance it argued"),
+        "errors": Fact("agent that failed → class and text"),
     }
 
     def __init__(
@@ -123,6 +137,15 @@ class Debate(Orchestrator):
     ) -> None:
         where = f"debate {name!r}"
         agents = list_of(agents, where)
+        check_given(
+            self.config_keys,
+            where,
+            stances=stances,
+            rounds=rounds,
+            threshold=threshold,
+            early_end=early_end,
+            timeout=timeout,
+        )
         slots = [*agents, *([judge] if judge is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
@@ -137,8 +160,6 @@ class Debate(Orchestrator):
         for agent, stance in self.stances.items():
             if not str(stance).strip() or stance.__class__ is not str:  # a file may say anything
                 raise ConfigError(f"{where}: the stance of {agent!r} is {stance!r}; it is a text")
-        if rounds < 1:
-            raise ConfigError(f"{where}: rounds is {rounds}; it is at least 1")
         check_part(where, "threshold", threshold)
         self.rounds = rounds
         self.threshold = threshold
@@ -199,16 +220,14 @@ class Debate(Orchestrator):
                 stopped = panel.stopped_by if alone else cut
                 break
         facts: dict[str, JSONValue] = {
-            "agent_count": self.agent_count,
             "rounds": len(held),
             "agreements": agreements,
             "stances": self.stances,  # type: ignore[dict-item]  # text by text
+            "errors": panel.errors or None,
+            "stopped_by": stopped or None,
         }
-        if panel.errors:
-            facts["errors"] = panel.errors
-        if stopped:
-            facts["stopped_by"] = stopped
-        return self._result(said, vote(ballots_of(said)), judgement).with_metadata(**facts)
+        reply, decided = self._decided(said, vote(ballots_of(said)), judgement)
+        return self.result(reply, **facts, **decided)
 
     def _asked(
         self, agents: Sequence[str], question: JSONValue, number: int, said: Mapping[str, Message]
@@ -272,16 +291,15 @@ class Debate(Orchestrator):
         )
         fields = fields_of(reply)
         reason = str(fields.get("reason", ""))
-        debaters = {agent.casefold(): agent for agent in self._agents}
         for named in (fields.get("winner"), reply.metadata.get("winner"), reply.text):
-            folded = str(named).strip().casefold().removeprefix("winner:").strip()
-            if folded in debaters:
-                return _Judgement(winner=debaters[folded], reason=reason)
+            if isinstance(named, str) and (winner := meant(MARKER.sub("", named), self._agents)):
+                return _Judgement(winner=winner, reason=reason)
         return _Judgement(answer=fields.get("answer"), reason=reason, said=reply.text)
 
-    def _result(
+    def _decided(
         self, said: Mapping[str, Message], verdict: Verdict, judgement: _Judgement
-    ) -> Message:
+    ) -> tuple[Message, dict[str, JSONValue]]:
+        """The position that holds, and what there is to say of how it came to that."""
         converged = reaches(verdict.agreement, self.threshold)
         facts: dict[str, JSONValue] = {
             "agreement": verdict.agreement,
@@ -292,7 +310,7 @@ class Debate(Orchestrator):
         if judgement.decided:
             facts |= {"decided_by": "judge", "reason": judgement.reason}
             if not judgement.winner:
-                return Message(judgement.answer, type="debate", metadata=facts)
+                return Message(judgement.answer, type="debate"), facts
             winner = judgement.winner
         else:
             winner = verdict.source
@@ -303,7 +321,7 @@ class Debate(Orchestrator):
             raise AgentRefused(
                 f"the judge {self._judge!r} of {self.name!r} chose {winner!r}, which never spoke"
             )
-        return reply.with_metadata(winner=winner, **facts)
+        return reply, {"winner": winner, **facts}
 
 
 PATTERN = Debate

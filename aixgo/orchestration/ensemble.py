@@ -8,23 +8,24 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import (
+    VOTE_FACTS,
     Panel,
     ballots_of,
-    check_part,
     check_voices,
     check_weights,
+    facts_of,
     is_tied,
     reaches,
-    votes_of,
 )
 from aixgo.orchestration.base import (
     END,
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -53,9 +54,6 @@ class Ensemble(Orchestrator):
     `weights` are for `weighted`, where they take the place of the confidence a reply states; who has none counts 1.
     `timeout` is in seconds, for each agent. Ties are broken by mean confidence where the strategy counts votes, then by
     the order of the agents. An agent that fails has no vote; with fewer votes than `min_successes` the run fails.
-
-    Metadata: `agent_count`, `success_count`, `voting_strategy`, `agreement`, `threshold`, `votes` (answer → votes or
-    weight), `winner`, `explanation`, `tie_broken`, `used_fallback`, and `errors` (agent → class and text).
     """
 
     pattern = "ensemble"
@@ -71,6 +69,15 @@ class Ensemble(Orchestrator):
         "models": Key("slots", "agents that vote, after those of `agents`"),
         "min_successes": Key("integer", "votes the run needs", default=1, minimum=1),
         "timeout": Key("duration", "time for each agent", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "agent_count": Fact("the agents that vote"),
+        "success_count": Fact("those that answered"),
+        **VOTE_FACTS,
+        "threshold": Fact("the agreement the answer needed"),
+        "tie_broken": Fact("whether several answers had the most votes"),
+        "used_fallback": Fact("whether the fallback answered"),
+        "errors": Fact("agent that is missing → class and text"),
     }
 
     def __init__(
@@ -90,6 +97,15 @@ class Ensemble(Orchestrator):
     ) -> None:
         where = f"ensemble {name!r}"
         agents = list_of(agents, where)
+        check_given(
+            self.config_keys,
+            where,
+            voting_strategy=voting_strategy,
+            threshold=threshold,
+            weights=weights,
+            min_successes=min_successes,
+            timeout=timeout,
+        )
         slots = [*agents, *([fallback] if fallback is not None else [])]
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
@@ -101,11 +117,6 @@ class Ensemble(Orchestrator):
             raise ConfigError(
                 f"{where}: the fallback {self._fallback!r} votes too; it answers when the votes do not agree"
             )
-        if voting_strategy not in STRATEGIES:
-            raise ConfigError(
-                f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
-            )
-        check_part(where, "threshold", threshold, zero=True)
         if weights and voting_strategy != "weighted":
             raise ConfigError(
                 f"{where}: weights go with voting_strategy 'weighted', not with {voting_strategy!r}"
@@ -158,9 +169,8 @@ class Ensemble(Orchestrator):
             "voting_strategy": self.voting_strategy,
             "threshold": self.threshold,
             "used_fallback": False,
+            "errors": panel.errors or None,
         }
-        if panel.errors:
-            facts["errors"] = panel.errors
         try:
             verdict = vote(ballots_of(replies, self.weights), self.voting_strategy)
             self._check(verdict, replies)
@@ -169,15 +179,9 @@ class Ensemble(Orchestrator):
                 raise
             reply = await caller.call(self._fallback, message)
             facts |= {"used_fallback": True, "explanation": str(refused)}
-            return reply.with_metadata(**facts)
-        facts |= {
-            "agreement": verdict.agreement,
-            "votes": votes_of(verdict),
-            "winner": verdict.source,
-            "explanation": verdict.explanation,
-            "tie_broken": is_tied(verdict.votes.values()),
-        }
-        return replies[verdict.source].with_metadata(**facts)
+            return self.result(reply, **facts)
+        facts |= {**facts_of(verdict), "tie_broken": is_tied(verdict.votes.values())}
+        return self.result(replies[verdict.source], **facts)
 
     def _check(self, verdict: Verdict, replies: Mapping[str, Message]) -> None:
         """Raise unless the verdict is agreed on as far as is asked for."""

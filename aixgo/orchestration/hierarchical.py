@@ -7,20 +7,19 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self, TypedDict, cast
 
-import msgspec
-
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller, Outcome
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration._payloads import json_payload, read_json
 from aixgo.orchestration.base import (
     END,
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -29,7 +28,7 @@ from aixgo.orchestration.base import (
     slot_name,
 )
 from aixgo.orchestration.parallel import Parallel
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 
 __all__ = ["PATTERN", "Crew", "Hierarchical"]
 
@@ -51,10 +50,8 @@ class Hierarchical(Orchestrator):
     once, and the manager gets `{"task", "results"}` (type `synthesis`), and `missing` (team → class and text) if
     some failed; its reply is the result. The run fails when all teams do. A team is an agent, an orchestrator, a list
     of workers, or a `Crew`: workers without a manager all get the team's task, as in `Parallel`; with one, the team is
-    a hierarchy itself, whose teams are the workers by their names. Such teams are called `NAME.TEAM`.
-
-    Metadata: `teams` that were asked, in the order given to the pattern, `success_count`, `errors` (team → class and
-    text), `agent_count`. Under the error strategies "retry" and "fail_fast" the first failed team fails the run.
+    a hierarchy itself, whose teams are the workers by their names. Such teams are called `NAME.TEAM`. Under the error
+    strategies "retry" and "fail_fast" the first failed team fails the run.
     """
 
     pattern = "hierarchical"
@@ -69,6 +66,12 @@ class Hierarchical(Orchestrator):
             },
         ),
         "timeout": Key("duration", "time for each team", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "teams": Fact("the teams that were asked, in the order given to the pattern"),
+        "success_count": Fact("those that answered"),
+        "errors": Fact("team that failed → class and text"),
+        "team_assignments": Fact("empty: a hierarchy around it has nothing to hand on", stays=True),
     }
 
     def __init__(
@@ -87,6 +90,7 @@ class Hierarchical(Orchestrator):
             raise ConfigError(f"{where}: teams is a mapping of name → agent, workers or Crew")
         if not teams:
             raise ConfigError(f"{where} needs at least one team")
+        check_given(self.config_keys, where, timeout=timeout)
         inner = replace(Limits() if limits is None else limits, budget=None)
         slots = {team: _slot(f"{name}.{team}", made, inner) for team, made in teams.items()}
         super().__init__(
@@ -132,7 +136,7 @@ class Hierarchical(Orchestrator):
         plan = await caller.call(self._manager, Message(question, type="plan"))
         assigned = self._assignments(plan)
         if not assigned:
-            return plan.with_metadata(teams=[], success_count=0, agent_count=self.agent_count)
+            return self.result(plan, teams=[], success_count=0, team_assignments={})
         outcomes = await self._delegated(assigned, caller)
         results: dict[str, JSONValue] = {}
         errors: dict[str, JSONValue] = {}
@@ -149,13 +153,12 @@ class Hierarchical(Orchestrator):
         if errors:
             whole["missing"] = errors
         answer = await caller.call(self._manager, Message(whole, type="synthesis"))
-        facts: dict[str, JSONValue] = {"errors": errors} if errors else {}
-        return answer.with_metadata(
+        return self.result(
+            answer,
             teams=[*assigned],
             success_count=len(results),
-            agent_count=self.agent_count,
-            team_assignments={},  # done: a hierarchy around this one has nothing to hand on
-            **facts,
+            errors=errors or None,
+            team_assignments={},
         )
 
     async def _delegated(
@@ -180,7 +183,7 @@ class Hierarchical(Orchestrator):
             return Outcome(target, reply)
 
         keys = [context.child_key(self._teams[team]) for team in assigned]  # before any task runs
-        work = zip(assigned.items(), keys, parallel_shares(len(keys)), strict=True)
+        work = zip(assigned.items(), keys, context.shares(len(keys)), strict=True)
         return await all_or_first_failure([partial(one, *item, key, s) for item, key, s in work])
 
     def _assignments(self, plan: Message) -> dict[str, JSONValue]:
@@ -235,7 +238,7 @@ def _object(reply: Message) -> Mapping[str, JSONValue]:
         return payload
     if isinstance(payload, str):
         try:
-            found = msgspec.json.decode(payload[payload.index("{") : payload.rindex("}") + 1])
+            found = read_json(payload[payload.index("{") : payload.rindex("}") + 1])
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}

@@ -14,15 +14,17 @@ apart), `sum` (numbers, or objects of numbers, key by key); a `reducer` agent ge
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
-from aixgo.message import JSONValue, Message
+from aixgo.errors import AgentRefused, AixgoError, ConfigError, MessageTooLarge
+from aixgo.keys import Key, check_given
+from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
@@ -31,6 +33,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -41,7 +44,7 @@ from aixgo.orchestration.base import (
     ends_run,
     slot_name,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 
 __all__ = ["PATTERN", "MapReduce", "Reduce", "Split"]
 
@@ -69,9 +72,6 @@ class MapReduce(Orchestrator):
     ("drop"), or leaves None in its place ("keep"; not for `sum`); the last two need one chunk that succeeds. A limit, a
     budget and the run's deadline end the run in any case. An `error_strategy` takes the place of `on_error`;
     "continue" drops. `timeout` is in seconds, for each chunk. More than `max_chunks` chunks are refused.
-
-    Metadata: `chunk_count`, `success_count`, `agent_count`, and `errors`: for each chunk that is missing, by its
-    number, why.
     """
 
     pattern = "mapreduce"
@@ -94,6 +94,11 @@ class MapReduce(Orchestrator):
             "text", "what a failed chunk does", choices=get_args(OnError), default="raise"
         ),
         "timeout": Key("duration", "time for each chunk", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "chunk_count": Fact("chunks the message was split into"),
+        "success_count": Fact("those that were answered"),
+        "errors": Fact("number of a chunk that is missing → class and text"),
     }
 
     def __init__(
@@ -132,13 +137,14 @@ class MapReduce(Orchestrator):
         _check_among(where, "split", split, get_args(Split))
         _check_among(where, "reduce", reduce, get_args(Reduce))
         _check_among(where, "on_error", on_error, get_args(OnError))
-        for key, value in (
-            ("size", size),
-            ("max_parallel", max_parallel),
-            ("max_chunks", max_chunks),
-        ):
-            if value is not None and value < 1:
-                raise ConfigError(f"{where}: {key} is {value}; it must be at least 1")
+        check_given(
+            self.config_keys,
+            where,
+            size=size,
+            max_parallel=max_parallel,
+            max_chunks=max_chunks,
+            timeout=timeout,
+        )
         members = [slot for slot in (splitter, *listed, reducer) if slot is not None]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
@@ -198,15 +204,12 @@ class MapReduce(Orchestrator):
             raise AgentRefused(
                 f"all {len(chunks)} chunks of {self.name!r} failed, chunk 0 with {type(first).__name__}"
             ) from first
-        result = await self._reduced(found, replies, caller)
-        facts: dict[str, JSONValue] = {
-            "chunk_count": len(chunks),
-            "success_count": len(replies),
-            "agent_count": self.agent_count,
-        }
-        if errors:
-            facts["errors"] = dict(errors)
-        return result.with_metadata(**facts)
+        return self.result(
+            await self._reduced(found, replies, caller),
+            chunk_count=len(chunks),
+            success_count=len(replies),
+            errors={**errors} or None,
+        )
 
     async def _chunks(self, message: Message, caller: Caller) -> list[JSONValue]:
         if self._splitter:
@@ -254,13 +257,29 @@ class MapReduce(Orchestrator):
         keys = [context.child_key(f"chunk[{i}]") for i in range(len(chunks))]
         found: list[Message | AixgoError] = [AixgoError("not asked")] * len(chunks)
         metadata = {**message.metadata, "chunk_count": len(chunks)}
-        todo = enumerate(zip(chunks, keys, parallel_shares(len(chunks)), strict=True))
+        todo = enumerate(zip(chunks, keys, context.shares(len(chunks)), strict=True))
+        together = bool(self._reducer) or self.reduce != "sum"  # all answers go into one message
+        size = 0
+        failed = False
 
         async def work() -> None:
-            for i, (chunk, key, share) in todo:
-                target = self._mappers[i % len(self._mappers)]
-                part = Message(chunk, type="chunk", metadata={**metadata, "chunk": i})
-                found[i] = await self._asked(target, part, caller, key, share)
+            nonlocal size, failed
+            try:
+                for i, (chunk, key, share) in todo:
+                    if (
+                        failed
+                    ):  # whoever was at work has been cancelled, and may have answered all the same
+                        return
+                    target = self._mappers[i % len(self._mappers)]
+                    part = Message(chunk, type="chunk", metadata={**metadata, "chunk": i})
+                    reply = found[i] = await self._asked(target, part, caller, key, share)
+                    if together and isinstance(reply, Message):
+                        size += len(reply.encoded)
+                        if size > MAX_MESSAGE_BYTES:  # nothing is kept that could not be given
+                            raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
+            except AixgoError:
+                failed = True
+                raise
 
         await all_or_first_failure([work] * min(self.max_parallel, len(chunks)))
         return found
@@ -295,7 +314,11 @@ class MapReduce(Orchestrator):
 
     def _add(self, total: JSONValue, more: JSONValue | bytes) -> JSONValue:
         if _is_number(total) and _is_number(more):
-            return cast("float", total) + cast("float", more)
+            with suppress(OverflowError):
+                found = cast("float", total) + cast("float", more)
+                if isinstance(found, int) or math.isfinite(found):
+                    return found
+            raise AgentRefused(f"{self.name!r} cannot sum its numbers: they are too large")
         if isinstance(more, dict) and (isinstance(total, dict) or total == 0):
             known = total if isinstance(total, dict) else {}
             return known | {key: self._add(known.get(key, 0), value) for key, value in more.items()}

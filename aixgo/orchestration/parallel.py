@@ -23,13 +23,14 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._deliberation import ballots_of
+from aixgo.orchestration._deliberation import VOTE_FACTS, ballots_of, facts_of
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -42,7 +43,7 @@ from aixgo.orchestration.base import (
     slot_name,
     too_few,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.voting import STRATEGIES, vote
 
 __all__ = ["PATTERN", "Aggregate", "Aggregation", "OnError", "Parallel"]
@@ -57,8 +58,7 @@ class Parallel(Orchestrator):
 
     A failed agent is dropped from the result, kept in it as an error entry, or fails the run
     (`on_error`); `fail_fast` fails it at once and stops the others. The run needs `min_successes` replies, and
-    fails when a limit or budget is reached.
-    Metadata `errors` says for each missing agent why. `timeout` is in seconds, for each agent. An
+    fails when a limit or budget is reached. `timeout` is in seconds, for each agent. An
     `error_strategy` takes the place of `on_error` and `fail_fast`.
     """
 
@@ -73,6 +73,12 @@ class Parallel(Orchestrator):
         "fail_fast": Key("boolean", "the first failure ends the run and stops the others"),
         "min_successes": Key("integer", "replies the run needs", minimum=1),
         "timeout": Key("duration", "time for each agent", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "agent_count": Fact("the agents asked at once"),
+        "success_count": Fact("those that answered"),
+        "errors": Fact("agent that is missing → class and text"),
+        **VOTE_FACTS,
     }
 
     def __init__(
@@ -93,7 +99,14 @@ class Parallel(Orchestrator):
     ) -> None:
         where = f"parallel {name!r}"
         agents = list_of(agents, where)
-        check_given(self.config_keys, where, timeout=timeout, min_successes=min_successes)
+        check_given(
+            self.config_keys,
+            where,
+            voting_strategy=voting_strategy,
+            fail_fast=fail_fast,
+            min_successes=min_successes,
+            timeout=timeout,
+        )
         members = [*agents, aggregator] if aggregator is not None else agents
         if error_strategy is not None:
             given = {"on_error": on_error, "fail_fast": fail_fast}
@@ -113,10 +126,6 @@ class Parallel(Orchestrator):
         if not callable(aggregation) and aggregation not in get_args(Aggregation):
             raise ConfigError(
                 f"{where}: there is no aggregation {aggregation!r}; {get_args(Aggregation)} exist"
-            )
-        if voting_strategy not in STRATEGIES:
-            raise ConfigError(
-                f"{where}: there is no voting strategy {voting_strategy!r}; {tuple(STRATEGIES)} exist"
             )
         if on_error is not None and on_error not in get_args(OnError):
             raise ConfigError(f"{where}: on_error is {on_error!r}, not one of {get_args(OnError)}")
@@ -166,16 +175,15 @@ class Parallel(Orchestrator):
             outcomes = await caller.call_parallel(self._targets, message, timeout=self.timeout)
         self._check(outcomes)
         replies = {o.target: o.reply for o in outcomes if o.reply is not None}
-        result = await self._aggregate(replies, outcomes, caller)
-        facts: dict[str, JSONValue] = {
-            "agent_count": len(self._targets),
-            "success_count": len(replies),
-        }
-        if len(replies) < len(outcomes):
-            facts["errors"] = {
-                o.target: _error_entry(o.error) for o in outcomes if o.error is not None
-            }
-        return result.with_metadata(**facts)
+        made, facts = await self._aggregate(replies, outcomes, caller)
+        errors = {o.target: _error_entry(o.error) for o in outcomes if o.error is not None}
+        return self.result(
+            made,
+            agent_count=len(self._targets),
+            success_count=len(replies),
+            errors=errors or None,
+            **facts,
+        )
 
     async def _call_until_failure(self, message: Message, caller: Caller) -> Outcomes:
         context = CallContext.current()
@@ -187,7 +195,7 @@ class Parallel(Orchestrator):
                 await caller.call(target, message, timeout=self.timeout, key=key, share=share),
             )
 
-        calls = zip(self._targets, keys, parallel_shares(len(keys)), strict=True)
+        calls = zip(self._targets, keys, context.shares(len(keys)), strict=True)
         return Outcomes(await all_or_first_failure([partial(one, *call) for call in calls]))
 
     def _check(self, outcomes: Outcomes) -> None:
@@ -213,13 +221,23 @@ class Parallel(Orchestrator):
 
     async def _aggregate(
         self, replies: Mapping[str, Message], outcomes: Outcomes, caller: Caller
+    ) -> tuple[Message, Mapping[str, JSONValue]]:
+        """The result, and of a vote what came of it."""
+        if self.aggregation == "voting" and not self._aggregator:
+            verdict = vote(ballots_of(replies), self.voting_strategy)
+            return replies[verdict.source], facts_of(verdict)
+        return await self._merged(replies, outcomes, caller), {}
+
+    async def _merged(
+        self, replies: Mapping[str, Message], outcomes: Outcomes, caller: Caller
     ) -> Message:
         if self._aggregator:
             whole = Message(self._object(outcomes), type="aggregated")
             return await caller.call(self._aggregator, whole)
+        if callable(self.aggregation):
+            made = self.aggregation(replies)
+            return made if isinstance(made, Message) else Message(made, type="aggregated")
         match self.aggregation:
-            case "json":
-                return Message(self._object(outcomes), type="aggregated")
             case "concat":
                 texts = [reply.text for reply in replies.values()]
                 return Message("\n\n".join(texts + self._failures(outcomes)), type="concatenated")
@@ -228,11 +246,8 @@ class Parallel(Orchestrator):
                 return Message("\n---\n".join(texts + self._failures(outcomes)), type="merged")
             case "first":
                 return next(iter(replies.values()))
-            case "voting":
-                return self._vote(replies)
-            case aggregate:
-                made = aggregate(replies)
-                return made if isinstance(made, Message) else Message(made, type="aggregated")
+            case _:
+                return Message(self._object(outcomes), type="aggregated")
 
     def _object(self, outcomes: Outcomes) -> dict[str, JSONValue]:
         found: dict[str, JSONValue] = {}
@@ -251,16 +266,6 @@ class Parallel(Orchestrator):
             for o in outcomes
             if o.error is not None
         ]
-
-    def _vote(self, replies: Mapping[str, Message]) -> Message:
-        verdict = vote(ballots_of(replies), self.voting_strategy)
-        return replies[verdict.source].with_metadata(
-            agreement=verdict.agreement,
-            voting_strategy=verdict.strategy,
-            votes=dict(verdict.votes),
-            winner=verdict.source,
-            explanation=verdict.explanation,
-        )
 
 
 def _error_entry(error: AixgoError | None) -> JSONValue:

@@ -16,7 +16,7 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._graph import Step as Box
@@ -28,6 +28,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -55,9 +56,6 @@ class Planning(Orchestrator):
 
     The result is that of the last step, in the plan's order, that succeeded, or what the `synthesizer` makes of an
     object of `task` and `results` (step → payload, type `synthesis`). `step_timeout` is in seconds.
-
-    Metadata: `steps` (`id`, `agent`, and `error` or `skipped`), `step_count`, `replans`, `agent_count`, and `errors`
-    (step → class and text).
     """
 
     pattern = "planning"
@@ -73,6 +71,15 @@ class Planning(Orchestrator):
         ),
         "max_parallel": Key("integer", "steps at work at once", minimum=1, default=MAX_PARALLEL),
         "step_timeout": Key("duration", "time for each step", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "step_count": Fact("steps of the last plan"),
+        "steps": Fact("for each its `id` and `agent`, and `error`, the class, or `skipped`"),
+        "replans": Fact("plans after the first"),
+        "errors": Fact("step that failed → class and text"),
+        "stopped_by": Fact(
+            "`failures` or `max_iterations`: no replan was left, and `continue` gave what there was"
+        ),
     }
 
     def __init__(
@@ -98,16 +105,20 @@ class Planning(Orchestrator):
         )
         if not agents:
             raise ConfigError(f"{where} needs at least one agent besides the planner")
-        least = {"max_steps": 1, "max_replans": 0, "max_parallel": 1}
-        given = {"max_steps": max_steps, "max_replans": max_replans, "max_parallel": max_parallel}
-        for key, value in given.items():
-            if value < least[key]:
-                raise ConfigError(f"{where}: {key} is {value}; it must be at least {least[key]}")
+        check_given(
+            self.config_keys,
+            where,
+            max_steps=max_steps,
+            max_replans=max_replans,
+            max_parallel=max_parallel,
+            step_timeout=step_timeout,
+        )
         self._planner = slot_name(planner, where)
         self._agents = [slot_name(slot, where) for slot in agents]
         self._synthesizer = "" if synthesizer is None else slot_name(synthesizer, where)
         self.max_steps = max_steps
         self.max_replans = min(max_replans, max(0, self.limits.max_iterations - 1))
+        self._cut = self.max_replans < max_replans
         self.max_parallel = max_parallel
         self.step_timeout = step_timeout
 
@@ -171,15 +182,21 @@ class Planning(Orchestrator):
         if self._synthesizer:
             whole = {"task": json_payload(message), "results": work.payloads()}
             result = await caller.call(self._synthesizer, Message(whole, type="synthesis"))
-        facts: dict[str, JSONValue] = {
-            "steps": work.told(),
-            "step_count": len(work.steps),
-            "replans": replans,
-            "agent_count": self.agent_count,
-        }
-        if work.errors:
-            facts["errors"] = {name: described(error) for name, error in work.errors.items()}
-        return result.with_metadata(**facts)
+        return self.result(
+            result,
+            steps=work.told(),
+            step_count=len(work.steps),
+            replans=replans,
+            errors={name: described(error) for name, error in work.errors.items()} or None,
+            stopped_by=self._stopped_by if failure is not None else None,
+        )
+
+    @property
+    def _stopped_by(self) -> str | None:
+        """Why there was no further plan after a failure; nothing where none was to be made."""
+        if self._cut:
+            return "max_iterations"
+        return "failures" if self.max_replans else None
 
     def _replan(self, message: Message, work: _Work, failure: AixgoError) -> Message:
         told: dict[str, JSONValue] = {

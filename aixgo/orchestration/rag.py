@@ -11,13 +11,15 @@ from typing import Any, ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._graph import END, START, Edge, Place
 from aixgo.orchestration._partial import described
+from aixgo.orchestration._payloads import number_of
 from aixgo.orchestration.base import (
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -25,7 +27,7 @@ from aixgo.orchestration.base import (
     ends_run,
     slot_name,
 )
-from aixgo.purse import Share, parallel_shares
+from aixgo.purse import Share
 from aixgo.retrieval.fusion import fused
 
 __all__ = ["PATTERN", "RAG"]
@@ -34,7 +36,7 @@ WIDER = 3  # times as many documents are asked for when a reranker picks among t
 MAX_SESSIONS = 1_000  # whose turns are kept; the one used longest ago is forgotten
 MAX_TURN = 4_000  # characters kept of a question and of an answer
 MOST_QUERIES = 16
-RULE = re.compile(r"^\s*---+\s*$", re.MULTILINE)
+RULE = re.compile(r"^[ \t]*---+[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,8 +64,7 @@ class RAG(Orchestrator):
     `id`, or a score for each; what it leaves out is dropped. The generator gets `{"question", "documents"}` (type
     `rag_augmented`), and `history` when the run is `conversational`: the last turns of the call's session and
     principal, kept here; a call without a session has none. A search that fails is done without while another
-    succeeded. Metadata: `sources`, `document_count`, `queries`, `query_count`, `errors` of failed searches,
-    `agent_count`.
+    succeeded.
     """
 
     pattern = "rag"
@@ -87,6 +88,13 @@ class RAG(Orchestrator):
             choices=("generate", "refuse"),
             default="generate",
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "sources": Fact("of the documents the generator got", stays=True),
+        "document_count": Fact("how many these were"),
+        "queries": Fact("what was searched for"),
+        "query_count": Fact("how many these were"),
+        "errors": Fact("search that failed → class and text"),
     }
 
     def __init__(
@@ -128,13 +136,17 @@ class RAG(Orchestrator):
         self._generator = slot_name(generator, where)
         self._expander = "" if expander is None else slot_name(expander, where)
         self._reranker = "" if reranker is None else slot_name(reranker, where)
-        for key, value in (
-            ("top_k", top_k),
-            ("max_queries", max_queries),
-            ("history_turns", history_turns),
-            ("on_empty", on_empty),
-        ):
-            self.config_keys[key].check(value, f"{where}: {key}")
+        check_given(
+            self.config_keys,
+            where,
+            top_k=top_k,
+            max_queries=max_queries,
+            rerank=rerank,
+            min_score=min_score,
+            conversational=conversational,
+            history_turns=history_turns,
+            on_empty=on_empty,
+        )
         self.top_k, self.max_queries, self.min_score = top_k, max_queries, min_score
         self.rerank, self.conversational, self.on_empty = rerank, conversational, on_empty
         self.history_turns = history_turns
@@ -207,13 +219,13 @@ class RAG(Orchestrator):
         if session:
             self._keep(session, question, reply.text)
         sources = dict.fromkeys(document.source or document.key for document in documents)
-        return reply.with_metadata(
+        return self.result(
+            reply,
             sources=[*sources],
             document_count=len(documents),
             queries=[*queries],
             query_count=len(queries),
-            agent_count=self.agent_count,
-            **({"errors": errors} if errors else {}),
+            errors=errors or None,
         )
 
     def _question(self, message: Message) -> str:
@@ -248,7 +260,7 @@ class RAG(Orchestrator):
         searches = [(who, i, query) for i, query in enumerate(queries) for who in self._retrievers]
         labels = [who if len(queries) == 1 else f"{who}[{i}]" for who, i, _ in searches]
         keys = [context.child_key(label) for label in labels]
-        shares = parallel_shares(len(searches))
+        shares = context.shares(len(searches))
         count = self.top_k * (WIDER if self._reranker or self.rerank else 1)
 
         async def search(at: int, share: Share) -> list[_Found] | AixgoError:
@@ -301,12 +313,12 @@ class RAG(Orchestrator):
                 f"the retriever {who!r} of {self.name!r} gave a document without `content`: {str(item)[:80]}"
             )
         source, score = facts.get("source"), facts.get("score")
-        number = isinstance(score, (int, float)) and not isinstance(score, bool)
+        name = facts.get("id")
         return _Found(
-            str(facts.get("id", content)),
+            content if name in (None, "") else str(name),
             content,
             source if isinstance(source, str) else "",
-            float(cast("float", score)) if number else None,
+            number_of(score),
         )
 
     async def _picked(self, question: str, documents: list[_Found], caller: Caller) -> list[_Found]:

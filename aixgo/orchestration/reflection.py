@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller, Outcome, Outcomes
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._scores import NAMES, score_of
@@ -19,6 +19,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -49,11 +50,6 @@ class Reflection(Orchestrator):
     `score`, `rating` or `quality` in its metadata, its JSON object or its text, from 0 to 1 or of ten, or with its
     scale ("4/5", "80%"); without one, or outside its scale, it has failed. Of several the mean of those who scored
     counts, and `critique` is an object of their answers. The best draft is the result, the first of equals.
-
-    Metadata: `score`, `scores` of all drafts, `iterations`, `best_iteration` from 1, `ended_by` (`threshold`,
-    `convergence`, `max_iterations`, or `failures` when a later round failed under the error strategy "continue"),
-    `stopped_by` the same of the last two, `critique` of the best draft, `errors` (critic → class and text) of its
-    critics that failed, `agent_count`.
     """
 
     pattern = "reflection"
@@ -75,6 +71,18 @@ class Reflection(Orchestrator):
             maximum=1,
             default=0.01,
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "score": Fact("of the best draft, from 0 to 1"),
+        "scores": Fact("of all drafts"),
+        "iterations": Fact("drafts that were judged"),
+        "best_iteration": Fact("which of them it is, from 1"),
+        "ended_by": Fact(
+            "`threshold`, `convergence`, `max_iterations`, or `failures` of a later round under `continue`"
+        ),
+        "stopped_by": Fact("the last two of these"),
+        "critique": Fact("what was said of the best draft", seen=False),
+        "errors": Fact("critic of the best draft that failed → class and text"),
     }
 
     def __init__(
@@ -105,11 +113,16 @@ class Reflection(Orchestrator):
         twice = {critic for critic in self._critics if self._critics.count(critic) > 1}
         if twice:
             raise ConfigError(f"{where}: the critic {min(twice)!r} is given twice")
-        _check(where, "quality_threshold", quality_threshold, 0, 1)
-        _check(where, "convergence_epsilon", convergence_epsilon, 0, 1)
-        _check(where, "convergence_window", convergence_window, 2)
-        _check(where, "max_iterations", max_iterations, 1)
-        _check(where, "limits.max_iterations", self.limits.max_iterations, 1)
+        check_given(
+            self.config_keys,
+            where,
+            max_iterations=max_iterations,
+            quality_threshold=quality_threshold,
+            convergence_window=convergence_window,
+            convergence_epsilon=convergence_epsilon,
+        )
+        if self.limits.max_iterations < 1:
+            raise ConfigError(f"{where}: limits.max_iterations is 0; it must be at least 1")
         self.max_iterations = min(max_iterations, self.limits.max_iterations)
         self.quality_threshold = quality_threshold
         self.convergence_window = convergence_window
@@ -174,8 +187,8 @@ class Reflection(Orchestrator):
                 break
         scores = [round(found.score, 6) for found in judged]
         best = scores.index(max(scores))
-        facts: dict[str, JSONValue] = {"errors": dict(judged[best].errors)}
-        return judged[best].draft.with_metadata(
+        return self.result(
+            judged[best].draft,
             score=scores[best],
             scores=[*scores],
             iterations=len(judged),
@@ -183,8 +196,7 @@ class Reflection(Orchestrator):
             ended_by=ended_by,
             stopped_by=ended_by if ended_by in ("max_iterations", "failures") else None,
             critique=judged[best].critique,
-            agent_count=self.agent_count,
-            **(facts if judged[best].errors else {}),
+            errors={**judged[best].errors} or None,
         )
 
     async def _round(self, task: Message, request: Message, caller: Caller) -> _Judged:
@@ -200,8 +212,12 @@ class Reflection(Orchestrator):
         scores: list[float] = []
         errors: dict[str, JSONValue] = {}
         failures: list[AixgoError] = []
+        context = CallContext.current()
         for outcome in outcomes:
             error = outcome.error
+            if error is not None and ends_run(error, context):
+                context.check_deadline()
+                raise error
             if outcome.reply is not None:
                 try:
                     scores.append(score_of(outcome.reply))
@@ -213,7 +229,6 @@ class Reflection(Orchestrator):
                 failures.append(error)
                 errors[outcome.target] = {"class": type(error).__name__, "text": str(error)}
         if not scores:
-            CallContext.current().check_deadline()  # when it passed, that is why they failed
             if len(failures) == 1:
                 raise failures[0]
             causes = "; ".join(str(failure) for failure in failures)
@@ -244,12 +259,6 @@ class Reflection(Orchestrator):
         strategy = self.error_strategy
         goes_on = strategy is not None and strategy.goes_on
         return goes_on and not ends_run(error, CallContext.current())
-
-
-def _check(where: str, name: str, value: float, low: int, high: int | None = None) -> None:
-    if not value >= low or (high is not None and not value <= high):
-        bounds = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ConfigError(f"{where}: {name} is {value}; it must be {bounds}")
 
 
 def _shown(task: Message, draft: Message) -> dict[str, JSONValue]:

@@ -18,12 +18,14 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._labels import label_of
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._rules import RULE_KEYS, Rule
 from aixgo.orchestration.base import (
     END,
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -56,6 +58,15 @@ CLASSIFIER_KEYS: Mapping[str, Key] = {
 }
 """The keys of a pattern that goes by a classifier."""
 
+ROUTE_FACTS: Mapping[str, Fact] = {
+    "routed_to": Fact("the agent that answered"),
+    "category": Fact("the route, or what the classifier said if there is none for it"),
+    "confidence": Fact("how sure the classifier was, if it said"),
+    "used_fallback": Fact("whether the fallback answered"),
+    "strategy": Fact("how the route was chosen"),
+}
+"""What a result says of a route."""
+
 
 class _Choice(NamedTuple):
     """A route, or none that fits, and what is told of the choice."""
@@ -82,9 +93,6 @@ class Router(Orchestrator):
     any; ties go to the route given first. These two are to be named; else a classifier or rules tell. When no route
     fits `fallback` answers; with the error strategy "continue" it answers too when the classifier or the agent of a
     route failed for good.
-
-    Metadata: `routed_to`, `category` (the route), `confidence`, `used_fallback`, `strategy`; `estimated_usd` by cost;
-    `outstanding`, the calls its agent had, by load.
     """
 
     pattern = "router"
@@ -101,6 +109,11 @@ class Router(Orchestrator):
         "costs_per_1000": Key(
             "numbers", "of `cost`: route → dollars for 1,000 characters", minimum=0
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        **ROUTE_FACTS,
+        "estimated_usd": Fact("by cost: what the call was thought to cost"),
+        "outstanding": Fact("by load: the calls its agent had under way"),
     }
 
     def __init__(
@@ -138,7 +151,13 @@ class Router(Orchestrator):
             "costs_per_1000": costs_per_1000,
         }
         self.strategy = _strategy(where, strategy, [k for k, v in given.items() if v])
-        check_given(self.config_keys, where, min_confidence=min_confidence)
+        check_given(
+            self.config_keys,
+            where,
+            min_confidence=min_confidence,
+            costs=costs,
+            costs_per_1000=costs_per_1000,
+        )
         self.min_confidence = min_confidence or 0.0
         self._classifier = slot_name(classifier, where) if classifier is not None else ""
         self._routes = {
@@ -230,13 +249,13 @@ class Router(Orchestrator):
         if not target:
             raise AgentRefused(self._refusal(choice.category, route, choice.confidence))
         target, reply = await self._answered(target, message, caller)
-        return reply.with_metadata(
+        return self.result(
+            reply,
             routed_to=target,
             category=choice.category if route is None else route,
             confidence=choice.confidence,
             used_fallback=route is None or not sure or target != self._routes[route],
             strategy=self.strategy,
-            agent_count=self.agent_count,
             **choice.facts,
         )
 
@@ -293,10 +312,7 @@ class Router(Orchestrator):
         return goes_on and not ends_run(error, CallContext.current())
 
     def _route(self, category: str) -> str | None:
-        if category in self._routes:
-            return category
-        folded = category.casefold()
-        return next((route for route in self._routes if route.casefold() == folded), None)
+        return meant(category, self._routes)
 
     def _refusal(self, category: str, route: str | None, confidence: float | None) -> str:
         where = f"{self.pattern} {self.name!r}"

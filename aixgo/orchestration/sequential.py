@@ -16,6 +16,7 @@ from aixgo.orchestration.base import (
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
@@ -35,8 +36,7 @@ class Sequential(Orchestrator):
 
     With `on_error="continue"` a failed step is skipped and the next one gets its input; the run still fails
     when no step succeeds, when the time is up, and when a limit or budget is reached. `step_timeout` is in
-    seconds. The result is the last reply; metadata `steps` lists each step's agent and, if it failed, the
-    error's class. An `error_strategy` takes the place of `on_error`.
+    seconds. The result is the last reply. An `error_strategy` takes the place of `on_error`.
     """
 
     pattern = "sequential"
@@ -44,6 +44,10 @@ class Sequential(Orchestrator):
         "on_error": Key("text", "what a failed step does to the run", choices=("stop", "continue")),
         "timeout": Key("duration", "time for one step", minimum=0),
         "step_timeout": Key("duration", "time for one step", minimum=0),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "step_count": Fact("steps that were tried"),
+        "steps": Fact("for each its `agent`, and `error`, the class, if it failed"),
     }
 
     def __init__(
@@ -115,9 +119,7 @@ class Sequential(Orchestrator):
                 steps.append({"agent": target})
         if current is message and failure is not None:
             raise failure
-        return current.with_metadata(
-            steps=steps, step_count=len(steps), agent_count=self.agent_count
-        )
+        return self.result(current, steps=steps, step_count=len(steps))
 
 
 PATTERN = Sequential

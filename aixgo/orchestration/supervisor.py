@@ -9,20 +9,23 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias, cast, get_args
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
     Slot,
     Step,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -58,10 +61,6 @@ class Supervisor(Orchestrator):
     A further round is made when the reply, or the manager's choice of its agent, says `done: false` in its metadata or
     JSON object. A manager that says `done: true` ends the run with its `answer`, or else the last reply. After
     `max_rounds` (below 1 means 10), or `limits.max_iterations` if they are fewer, the last reply is the result.
-
-    Metadata: `rounds`, `path` of the agents asked, `routed_to` the last of them, `used_fallback` (whether any of them
-    was asked because the manager named nobody), `ended_by` (`answer`, `manager`, `max_rounds`, or `failures` when a
-    later round failed under the error strategy "continue"), `stopped_by` the same of the last two, `agent_count`.
     """
 
     pattern = "supervisor"
@@ -72,6 +71,17 @@ class Supervisor(Orchestrator):
         "routing_strategy": Key(
             "text", "how it picks", choices=get_args(Routing), default="best_match"
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "rounds": Fact("times an agent was asked"),
+        "path": Fact("the agents asked"),
+        "routed_to": Fact("the last of them"),
+        "used_fallback": Fact("whether one was asked because the manager named nobody"),
+        "ended_by": Fact(
+            "`answer`, `manager`, `max_rounds`, or `failures` of a later round under `continue`"
+        ),
+        "stopped_by": Fact("the last two of these"),
+        "done": Fact("true: a supervisor around it does not ask again", seen=False, stays=True),
     }
 
     def __init__(
@@ -87,10 +97,12 @@ class Supervisor(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"supervisor {name!r}"
+        agents = list_of(agents, where)
         members = agents if manager is None else [*agents, manager]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
         )
+        check_given(self.config_keys, where, max_rounds=max_rounds)
         self._names = list(dict.fromkeys(slot_name(slot, where) for slot in agents))
         self._manager = "" if manager is None else slot_name(manager, where)
         if not self._names:
@@ -162,15 +174,15 @@ class Supervisor(Orchestrator):
                 ended_by = "answer"
             elif len(path) >= self.max_rounds:
                 ended_by = "max_rounds"
-        return reply.with_metadata(
-            done=True,  # so that a supervisor around this one does not ask again
+        return self.result(
+            reply,
+            done=True,
             rounds=len(path),
             path=path,
             routed_to=path[-1] if path else "",
             used_fallback=used_fallback,
             ended_by=ended_by,
             stopped_by=None if ended_by in ("answer", "manager") else ended_by,
-            agent_count=self.agent_count,
         )
 
     async def _pick(
@@ -204,7 +216,7 @@ class Supervisor(Orchestrator):
             return _Pick("", last if last is not request else choice)  # before the first agent
         named = _stated(choice, "agent")
         named = named if isinstance(named, str) else _stated(choice, "category")
-        found = self._called(named if isinstance(named, str) else choice.text)
+        found = meant(named if isinstance(named, str) else choice.text, self._names)
         return _Pick(found or self._names[0], request, bool(found), done is False)
 
     def _addressed(self, message: Message, *, first: bool = False) -> _Pick:
@@ -225,14 +237,6 @@ class Supervisor(Orchestrator):
         raise AgentRefused(
             f"supervisor {self.name!r} has no agent {shown}; it has: {', '.join(self._names)}"
         )
-
-    def _called(self, text: str) -> str:
-        """The agent that is called `text`, if one is."""
-        wanted = text.strip()
-        if wanted in self._names:
-            return wanted
-        folded = wanted.casefold()
-        return next((name for name in self._names if name.casefold() == folded), "")
 
     def _goes_on_after(self, error: AixgoError) -> bool:
         """Whether the run may go on although an agent failed."""

@@ -9,19 +9,22 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
     START,
     Edge,
     ErrorStrategy,
+    Fact,
     Limits,
     OnFailure,
     Orchestrator,
     Slot,
     ends_run,
+    list_of,
     slot_name,
 )
 
@@ -29,6 +32,7 @@ __all__ = ["PATTERN", "Swarm"]
 
 SHOWN = 60  # characters of an unknown name that an error repeats
 MARKER = re.compile(r"[ \t]*HANDOFF:(.*)")
+SIGNS = " \t`*\"'."  # that models put around a name
 
 
 class Swarm(Orchestrator):
@@ -41,10 +45,6 @@ class Swarm(Orchestrator):
     reply of the one before. `transfers` says for an agent to whom it may hand over; others may to all. A handoff to
     anybody else, or to itself, is an `AgentRefused`. After `max_handoffs`, or `limits.max_iterations` if they are
     fewer, the last reply is the result.
-
-    Metadata: `handoffs`, `path` of the agents that had the task, `answered_by`, `context`, `ended_by` (`answer`,
-    `max_handoffs`, or `failures` when a later agent failed under the error strategy "continue"), `stopped_by` the same
-    but for an answer, `agent_count`.
     """
 
     pattern = "swarm"
@@ -57,6 +57,17 @@ class Swarm(Orchestrator):
         "transfers": Key(
             "slots map", "agent → those it may hand over to; also `transfers` of the agent"
         ),
+    }
+    facts: ClassVar[Mapping[str, Fact]] = {
+        "handoffs": Fact("times it was handed over"),
+        "path": Fact("the agents that had it"),
+        "answered_by": Fact("the last of them"),
+        "context": Fact("what the agents put into the context"),
+        "ended_by": Fact(
+            "`answer`, `max_handoffs`, or `failures` of a later agent under `continue`"
+        ),
+        "stopped_by": Fact("the last two of these"),
+        "handoff_to": Fact("empty: a swarm around it asks nobody else", seen=False, stays=True),
     }
 
     def __init__(
@@ -73,6 +84,7 @@ class Swarm(Orchestrator):
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         where = f"swarm {name!r}"
+        agents = list_of(agents, where)
         members = agents if entry is None else [*agents, entry]
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
@@ -80,8 +92,13 @@ class Swarm(Orchestrator):
         self._names = list(dict.fromkeys(slot_name(slot, where) for slot in members))
         if not self._names:
             raise ConfigError(f"{where} needs at least one agent")
-        if not max_handoffs >= 0:
-            raise ConfigError(f"{where}: max_handoffs is {max_handoffs}; it must be at least 0")
+        check_given(
+            self.config_keys,
+            where,
+            max_handoffs=max_handoffs,
+            shared_state=shared_state,
+            transfers=transfers,
+        )
         self.max_handoffs = min(max_handoffs, self.limits.max_iterations)
         self.shared_state = shared_state
         self._entry = self._names[0] if entry is None else slot_name(entry, where)
@@ -138,15 +155,15 @@ class Swarm(Orchestrator):
                 ended_by = "max_handoffs"
             else:
                 agent, request = target, self._passed_on(message, reply, history, context)
-        return reply.with_metadata(
-            handoff_to="",  # nobody is asked any more, also not by a swarm around this one
+        return self.result(
+            reply,
+            handoff_to="",
             handoffs=len(path) - 1,
             path=path,
             answered_by=path[-1],
             ended_by=ended_by,
             stopped_by=None if ended_by == "answer" else ended_by,
             context=context,
-            agent_count=self.agent_count,
         )
 
     def _passed_on(
@@ -178,11 +195,11 @@ class Swarm(Orchestrator):
                 if found := MARKER.fullmatch(lines[at]):
                     rest = "\n".join(lines[:at] + lines[at + 1 :]).strip()
                     said = Message(rest, type=reply.type, metadata=reply.metadata)
-                    return self._target(agent, found[1].strip(" \t`*\"'.")), said
+                    return self._target(agent, found[1].strip(), marked=True), said
         return "", reply
 
-    def _target(self, agent: str, named: JSONValue) -> str:
-        """The agent that is meant.
+    def _target(self, agent: str, named: JSONValue, *, marked: bool = False) -> str:
+        """The agent that is meant; around a name that was `marked` in a text there may be signs.
 
         Raises:
             AgentRefused: there is none, or `agent` may not hand over to it.
@@ -190,11 +207,13 @@ class Swarm(Orchestrator):
         allowed = self._transfers.get(agent, self._names)
         allowed = [name for name in allowed if name != agent]
         if isinstance(named, str):
-            if named in allowed:
-                return named
-            folded = named.casefold()
-            if close := [name for name in allowed if name.casefold() == folded]:
-                return close[0]
+            if (found := meant(named, allowed)) is not None:
+                return found
+            if marked:
+                bare = {name.strip(SIGNS): name for name in reversed(allowed)}
+                named = named.strip(SIGNS)
+                if (found := meant(named, bare)) is not None:
+                    return bare[found]
         shown = repr(named[:SHOWN] if isinstance(named, str) else named)[: SHOWN + 2]
         choice = f"it may to: {', '.join(allowed)}" if allowed else "it may to nobody"
         raise AgentRefused(f"swarm {self.name!r}: {agent!r} may not hand over to {shown}; {choice}")

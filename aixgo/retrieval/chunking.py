@@ -17,7 +17,7 @@ __all__ = ["Chunk", "check_sizes", "chunked"]
 
 SIZE = 800  # characters
 OVERLAP = 100  # characters
-HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$")
+HEADING = re.compile(r"^(#{1,6})[ \t]+(\S.*)$")
 FENCE = re.compile(r"^ {0,3}(```|~~~)")
 MARKDOWN = (".md", ".markdown")
 BREAKS = ("\n\n", "\n", ". ", " ")
@@ -84,9 +84,15 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
             yield " > ".join(title for _, title in above), "\n".join(lines)
             lines = []
             level = len(heading[1])
-            above = [*(known for known in above if known[0] < level), (level, heading[2])]
+            above = [*(known for known in above if known[0] < level), (level, _title(heading[2]))]
         lines.append(line)
     yield " > ".join(title for _, title in above), "\n".join(lines)
+
+
+def _title(text: str) -> str:
+    """A heading without the signs that may close it; in an expression they would take the square of its length."""
+    bare = text.rstrip().rstrip("#")
+    return bare.rstrip() if not bare or bare[-1].isspace() else text.rstrip()
 
 
 def _pieces(text: str, size: int, overlap: int) -> Iterator[str]:

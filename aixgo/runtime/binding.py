@@ -20,7 +20,7 @@ def objects_below(agent: Agent) -> list[Agent]:
     Raises:
         ConfigError: an orchestrator contains itself; the text prints the path.
     """
-    found: list[Agent] = []
+    found: dict[int, Agent] = {}  # by identity: agents need not be hashable, and two may be equal
 
     def visit(item: Agent, path: tuple[Agent, ...]) -> None:
         for member in members_of(item):
@@ -30,12 +30,14 @@ def objects_below(agent: Agent) -> list[Agent]:
                 raise ConfigError(
                     f"orchestration cycle: {_arrow([*(a.name for a in path), member.name])}"
                 )
-            if not any(member is seen for seen in found):
-                found.append(member)
-            visit(member, (*path, member))
+            if (
+                id(member) not in found
+            ):  # else what is below it is known, and does not lead back here
+                found[id(member)] = member
+                visit(member, (*path, member))
 
     visit(agent, (agent,))
-    return found
+    return list(found.values())
 
 
 def check_orchestration(root: str, find: Callable[[str], Agent | None]) -> None:

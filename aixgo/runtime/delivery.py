@@ -23,7 +23,7 @@ from aixgo.errors import AixgoError, ConfigError, RuntimeClosed
 from aixgo.ledger import Budget
 from aixgo.message import Message, Payload, new_id
 from aixgo.middleware import ReplyStream, Request, Response, compose
-from aixgo.purse import STREAM_SHARE, Purse, Share, check_share, parallel_shares
+from aixgo.purse import STREAM_SHARE, Purse, Share, check_share
 from aixgo.runtime.admission import Slots
 from aixgo.runtime.calling import (
     CallStream,
@@ -227,9 +227,7 @@ class Delivery:
                 return Outcome(target, error=exc)
 
         shares: Sequence[Share] = (
-            [1] * len(targets)
-            if parent is None or parent.purse is None
-            else parallel_shares(len(targets))
+            [1] * len(targets) if parent is None else parent.shares(len(targets))
         )
         async with asyncio.TaskGroup() as group:
             tasks = [

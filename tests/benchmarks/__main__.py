@@ -14,6 +14,7 @@ from tests.benchmarks.harness import Pace, Row, Table
 from tests.benchmarks.load import chunk_rows, fan_rows, flood_table, idle_table, tail_rows
 from tests.benchmarks.local import import_rows, local_rows, model_rows, search_rows
 from tests.benchmarks.observed import observed_rows
+from tests.benchmarks.patterns import pattern_table
 from tests.benchmarks.processes import ROOT
 from tests.benchmarks.secured import secured_rows
 from tests.benchmarks.starting import serve_rows
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[Pace], Iterable[Row | Table]]] = {
     "local": local_rows,
     "models": model_rows,
     "search": search_rows,
+    "patterns": pattern_table,
     "calls": call_rows,
     "chunks": chunk_rows,
     "tail": tail_rows,
@@ -113,7 +115,7 @@ def machine() -> str:
     experiments = os.environ.get("GRPC_EXPERIMENTS") or "unset"
     return (
         f"{shape}, {platform.python_implementation()} {platform.python_version()}, {libraries}, "
-        f"autogen-core 0.7.5 with grpcio 1.70.0, GRPC_EXPERIMENTS {experiments} unless said."
+        f"autogen-core 0.7.5 with grpcio 1.70.0, langgraph 1.2.22, GRPC_EXPERIMENTS {experiments} unless said."
     )
 
 

@@ -104,15 +104,18 @@ def import_rows(pace: Pace) -> Iterator[Row]:
         ("`aixgo --help`", partial(program, command, "--help"), "≤ 3×"),
     ):
         yield compare(work, ours, base, asyncio, goal=goal, rounds=rounds, faster=False)
-    python = peers.autogen()
-    if python is not None:
-        autogen = partial(program, python, "-c", "import autogen_core")
-        yield compare(
-            "`import aixgo`",
-            importing,
-            "`import autogen_core`",
-            autogen,
-            goal="≥ 3×",
-            rounds=rounds,
-            faster=True,
-        )
+    for python, module, goal in (
+        (peers.autogen(), "autogen_core", "≥ 3×"),
+        (peers.langgraph(), "langgraph.graph", "≥ 10×"),
+    ):
+        if python is not None:
+            other = partial(program, python, "-c", f"import {module}")
+            yield compare(
+                "`import aixgo`",
+                importing,
+                f"`import {module}`",
+                other,
+                goal=goal,
+                rounds=rounds,
+                faster=True,
+            )

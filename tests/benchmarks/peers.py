@@ -8,11 +8,17 @@ from pathlib import Path
 from tests.benchmarks.processes import ROOT
 
 AUTOGEN = Path(__file__).with_name("autogen-requirements.txt")
+LANGGRAPH = Path(__file__).with_name("langgraph-requirements.txt")
 
 
 def autogen() -> Path | None:
     """The interpreter of an environment with autogen-core and -ext, or None when it cannot be installed."""
     return _environment(ROOT / ".cache" / "autogen-venv", AUTOGEN)
+
+
+def langgraph() -> Path | None:
+    """The interpreter of an environment with langgraph, or None when it cannot be installed."""
+    return _environment(ROOT / ".cache" / "langgraph-venv", LANGGRAPH)
 
 
 def _environment(home: Path, requirements: Path) -> Path | None:

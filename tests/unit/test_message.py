@@ -247,6 +247,20 @@ def test_with_metadata_adds_and_replaces_on_a_copy() -> None:
     assert first.metadata == {"a": 1, "b": 1}
 
 
+def test_with_metadata_keeps_every_value_it_does_not_replace() -> None:
+    kept = {"deep": {"ä": [1, 2.5, None, {"x": "\n\\"}]}, "big": 10**300, "none": None, "": ""}
+    copy = Message("p", metadata=kept).with_metadata(k=1).with_metadata(k=2, other="ö")
+    assert copy.metadata == {**kept, "k": 2, "other": "ö"}
+
+
+def test_with_metadata_on_what_is_no_json_object_says_so() -> None:
+    parts = to_wire(Message("p"))
+    parts.metadata = b"[]"
+    message = from_wire(parts, id="1", type="t", source="s")
+    with pytest.raises(InvalidMessage, match="metadata is not a JSON object"):
+        message.with_metadata(k=1)
+
+
 def test_what_a_call_spent_shows_in_its_metadata_and_wins_over_what_an_agent_wrote() -> None:
     spent = Usage(cost_nanos=2_000_000_000, tokens_prompt=3, tokens_completion=4, calls=1)
     reply = Message("x", metadata={"cost_usd": 99, "k": 1}).delivered("a", spent)

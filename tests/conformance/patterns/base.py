@@ -59,7 +59,7 @@ class Case:
     given: JSONValue
     gives: JSONValue
     calls: Sequence[Call]
-    """Every call the team makes, in any order where calls are made at once."""
+    """Every call the team makes, in any order where calls are made at once; those of teams within it too."""
     metadata: Mapping[str, JSONValue] = field(default_factory=dict)
     """Some of the result's metadata."""
     flips: Mapping[str, tuple[Rule, JSONValue]] = field(default_factory=dict)
@@ -69,12 +69,12 @@ class Case:
 
     @property
     def called(self) -> list[str]:
-        """Which of `agents` are called, once each, in the order of `calls`."""
+        """The agents that are called, once each, in the order of `calls`."""
         return list(dict.fromkeys(name for name, _ in self.calls if name in self.agents))
 
     @property
-    def paid(self) -> int:
-        """How many calls cost something: what a pattern has beside `agents` asks no model here."""
+    def cost(self) -> int:
+        """Model calls of the whole team: one for each call of an agent."""
         return sum(name in self.agents for name, _ in self.calls)
 
 
@@ -114,7 +114,7 @@ class Actor:
         self, name: str, rule: Rule, *, steps: Callable[[], int] = lambda: 0, hangs: bool = False
     ) -> None:
         self.name = name
-        self._rule = rule
+        self.rule = rule
         self._steps = steps
         self._hangs = hangs
         self.begun = asyncio.Semaphore(0)
@@ -134,7 +134,7 @@ class Actor:
                 self.open -= 1
         for _ in range(self._steps()):
             await asyncio.sleep(0)
-        return Message.of(self._rule(message.payload))  # type: ignore[arg-type]  # rules answer to text and JSON
+        return Message.of(self.rule(message.payload))  # type: ignore[arg-type]  # rules answer to text and JSON
 
 
 @dataclass

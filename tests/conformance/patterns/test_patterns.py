@@ -92,7 +92,7 @@ async def test_a_team_asks_whom_it_has_to_and_gives_what_it_has_to(
     assert reply.payload == case.gives
     assert counted(stage.calls) == counted(case.calls)
     assert {key: reply.metadata.get(key) for key in case.metadata} == case.metadata
-    assert reply.usage.calls == case.paid
+    assert reply.usage.calls == case.cost
 
 
 @every_case
@@ -114,7 +114,7 @@ async def test_a_team_of_a_file_is_the_same_team(case: Case, tmp_path: Path) -> 
     async with open_runtime(load_config(tmp_path / "config.yaml")) as rt, asyncio.timeout(HANG):
         reply = await rt.call(case.name, case.given)
     assert reply.payload == case.gives
-    assert reply.usage.calls == case.paid
+    assert reply.usage.calls == case.cost
 
 
 @each_flipped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import pytest
 
@@ -13,7 +13,7 @@ from aixgo.agents import ChatAgent
 from aixgo.errors import AgentFailed, AgentNotFound, ProviderUnavailable
 from aixgo.ledger import Usage
 from aixgo.orchestration import Parallel, Router, Sequential
-from aixgo.orchestration.base import Limits, Orchestrator, Slot
+from aixgo.orchestration.base import Fact, Limits, Orchestrator, Slot
 from aixgo.providers import ChatMessage, CompletionRequest, Model
 from aixgo.resilience import ResponseCache
 from aixgo.testing import ScriptedProvider
@@ -235,6 +235,9 @@ class Repeats(Orchestrator):
     """A pattern that says of itself what others will."""
 
     pattern = "repeats"
+    facts: ClassVar[Mapping[str, Fact]] = {
+        name: Fact(name) for name in ("rounds", "iterations", "handoffs", "confidence")
+    }
 
     @classmethod
     def from_config(
@@ -243,12 +246,18 @@ class Repeats(Orchestrator):
         return cls(name, agents, limits=limits)
 
     async def run(self, message: Message, caller: Caller) -> Message:
-        return message.with_metadata(
-            rounds=3, iterations=2, handoffs=1, stopped_by="max_iterations", confidence="very"
+        return self.result(
+            message,
+            rounds=3,
+            iterations=2,
+            handoffs=1,
+            stopped_by="max_iterations",
+            confidence="very",
+            agreement=1,
         )
 
 
-async def test_rounds_iterations_handoffs_and_limits_come_from_the_results_metadata(
+async def test_rounds_iterations_handoffs_and_limits_are_those_the_pattern_declares(
     collected: Collected,
 ) -> None:
     async with LocalRuntime(Repeats("again", [])) as rt:
@@ -256,7 +265,7 @@ async def test_rounds_iterations_handoffs_and_limits_come_from_the_results_metad
     run = ("repeats", "again")
     found = {
         name: values(collected, f"aixgo.orchestration.{name}")
-        for name in ("rounds", "iterations", "handoffs", "stopped", "confidence")
+        for name in ("rounds", "iterations", "handoffs", "stopped", "confidence", "agreement")
     }
     assert found == {
         "rounds": {run: 3},
@@ -264,6 +273,7 @@ async def test_rounds_iterations_handoffs_and_limits_come_from_the_results_metad
         "handoffs": {run: 1},
         "stopped": {(*run, "max_iterations"): 1},
         "confidence": {},
+        "agreement": {},
     }
 
 

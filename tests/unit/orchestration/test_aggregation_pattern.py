@@ -139,7 +139,10 @@ async def test_a_budget_that_is_exceeded_ends_the_run() -> None:
         (lambda: Aggregation("a", [yes], strategy="best"), "strategy 'best' needs a scorer"),
         (lambda: Aggregation("a", [yes], strategy="summarize"), "'summarize' needs a summarizer"),
         (lambda: Aggregation("a", [yes], scorer=no), "strategy 'merge' has no use for a scorer"),
-        (lambda: Aggregation("a", [yes], voting_strategy="loud"), "no voting strategy 'loud'"),
+        (
+            lambda: Aggregation("a", [yes], voting_strategy="loud"),
+            "voting_strategy is 'loud', not one of majority",
+        ),
         (lambda: Aggregation("a", [yes], min_responses=2), "min_responses is 2 of 1 agents"),
         (lambda: Aggregation("a", [yes], min_responses=0), "min_responses is 0"),
     ],

@@ -240,7 +240,7 @@ def test_a_wrong_setting_is_refused_by_name(
 
 
 def test_a_threshold_out_of_range_is_refused_in_python_too() -> None:
-    with pytest.raises(ConfigError, match="threshold is -1; it must be from 0 to 1"):
+    with pytest.raises(ConfigError, match="threshold is -1; it must be at least 0 and at most 1"):
         Ensemble("e", ["a"], threshold=-1)
 
 

@@ -235,3 +235,28 @@ async def test_a_limit_is_no_failure_to_plan_around() -> None:
 def test_what_does_not_fit_together_is_refused(make: Callable[[], Planning], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         make()
+
+
+@pytest.mark.parametrize(
+    ("replans", "limits", "stopped"),
+    [
+        (0, None, None),
+        (1, None, "failures"),
+        (5, Limits(max_iterations=2), "max_iterations"),
+    ],
+)
+async def test_what_left_a_failed_plan_as_it_was_is_said(
+    replans: int, limits: Limits | None, stopped: str | None
+) -> None:
+    steps: JSONValue = [{"id": "a", "agent": "upper"}, {"id": "b", "agent": "refuses"}]
+    pattern = Planning(
+        "p",
+        plans(steps, steps),
+        [upper, refuses],
+        max_replans=replans,
+        limits=limits,
+        error_strategy="continue",
+    )
+    reply = await answer(pattern)
+    assert (reply.text, reply.metadata["degraded"]) == ("X", True)
+    assert reply.metadata.get("stopped_by") == stopped

@@ -172,11 +172,17 @@ async def test_the_limit_of_iterations_goes_before_the_key() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"quality_threshold": 1.5}, "quality_threshold is 1.5; it must be from 0 to 1"),
+        (
+            {"quality_threshold": 1.5},
+            "quality_threshold is 1.5; it must be at least 0 and at most 1",
+        ),
         ({"quality_threshold": float("nan")}, "quality_threshold is nan"),
         ({"max_iterations": 0}, "max_iterations is 0; it must be at least 1"),
         ({"convergence_window": 1}, "convergence_window is 1; it must be at least 2"),
-        ({"convergence_epsilon": -1}, "convergence_epsilon is -1; it must be from 0 to 1"),
+        (
+            {"convergence_epsilon": -1},
+            "convergence_epsilon is -1; it must be at least 0 and at most 1",
+        ),
         ({"limits": Limits(max_iterations=0)}, "limits.max_iterations is 0"),
         ({"critics": ["a", "a"]}, "the critic 'a' is given twice"),
         ({"critics": 3}, "needs an agent or the name of one, not int"),
@@ -215,4 +221,4 @@ async def test_only_a_limit_or_failures_are_said_to_have_stopped_it(
     score: float, stopped: str | None
 ) -> None:
     flow, _, _ = team([score], max_iterations=1)
-    assert (await answer(flow)).metadata["stopped_by"] == stopped
+    assert (await answer(flow)).metadata.get("stopped_by") == stopped

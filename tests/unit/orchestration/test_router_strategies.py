@@ -162,8 +162,11 @@ async def test_by_load_a_failed_call_is_under_way_no_longer() -> None:
         ({"strategy": "classifier"}, "'classifier' is missing"),
         ({"strategy": "cost", "costs": {"a": 1}}, "costs has no price for the route 'b'"),
         ({"strategy": "cost", "costs": {"a": 1, "c": 1}}, "costs: there is no route 'c'"),
-        ({"strategy": "cost", "costs": {"a": -1, "b": 1}}, "costs of 'a' is -1"),
-        ({"strategy": "cost", "costs": {"a": float("nan"), "b": 1}}, "costs of 'a' is nan"),
+        ({"strategy": "cost", "costs": {"a": -1, "b": 1}}, "costs.a is -1; it must be at least 0"),
+        (
+            {"strategy": "cost", "costs": {"a": float("nan"), "b": 1}},
+            "costs.a is nan, which is no number",
+        ),
         ({"strategy": "load", "costs": {"a": 1}}, "costs does not go with strategy 'load'"),
         ({"strategy": "load", "classifier": "c"}, "classifier does not go with strategy 'load'"),
         (

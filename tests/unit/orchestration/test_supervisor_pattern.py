@@ -190,4 +190,4 @@ async def test_only_a_limit_or_failures_are_said_to_have_stopped_it(
 ) -> None:
     _, agents = team([], a=[said])
     reply = await answer(Supervisor("s", agents, max_rounds=1))
-    assert reply.metadata["stopped_by"] == stopped
+    assert reply.metadata.get("stopped_by") == stopped

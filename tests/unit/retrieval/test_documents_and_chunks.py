@@ -109,3 +109,23 @@ def test_no_chunk_is_too_long_and_no_character_is_lost(text: str, size: int, ove
 def test_sizes_that_do_not_fit_are_refused(size: int, overlap: int, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         chunked(Document("d", "text"), size, overlap)
+
+
+@pytest.mark.parametrize(
+    ("line", "heading"),
+    [
+        ("# C#", "C#"),
+        ("# C ##", "C"),
+        ("#  a  b  ##  ", "a  b"),
+        ("# #1", "#1"),
+        ("# a #b", "a #b"),
+    ],
+)
+def test_a_heading_loses_only_the_signs_that_close_it(line: str, heading: str) -> None:
+    (chunk,) = chunked(Document("a.md", f"{line}\ntext"))
+    assert chunk.metadata["heading"] == heading
+
+
+def test_a_long_line_that_looks_like_a_heading_is_read_at_once() -> None:
+    line = "# a" + " " * 300_000 + "b"
+    assert chunked(Document("a.md", line))[0].metadata["heading"] == line[2:]

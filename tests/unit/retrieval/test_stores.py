@@ -1,20 +1,26 @@
-"""What every store promises, over every store, with NumPy and without."""
+"""What every store promises, over every store, with NumPy, without, and by sqlite-vec."""
 
 from __future__ import annotations
 
+import math
 import random
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aixgo.errors import ConfigError
 from aixgo.loading import kinds
-from aixgo.retrieval.stores import _nearest, sqlite
-from aixgo.retrieval.stores.base import Record, Store
+from aixgo.retrieval.stores import _nearest, _tables, sqlite
+from aixgo.retrieval.stores._driver import INSTALL, driver
+from aixgo.retrieval.stores.base import Record, Stats, Store
 from aixgo.retrieval.stores.memory import MemoryStore
-from aixgo.retrieval.stores.sqlite import SqliteStore
+from aixgo.retrieval.stores.sqlite import Engine, SqliteStore
+
+Make = Callable[..., Store]
 
 RECORDS = [
     Record("a", "the cat sleeps", [1, 0], {"kind": "pet", "year": 1}),
@@ -23,20 +29,27 @@ RECORDS = [
 ]
 
 
-@pytest.fixture(params=["numpy", "plain"])
-def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "plain":
+@pytest.fixture(
+    params=["memory-numpy", "memory-plain", "sqlite-numpy", "sqlite-plain", "sqlite-vec"]
+)
+def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """What makes a new store of one kind, searched in one way; those in a file share it."""
+    kind, _, how = str(request.param).partition("-")
+    if how == "vec" and driver().load_vectors is None:
+        pytest.skip(f"{INSTALL} installs what this test needs")
+    if how == "plain":
         monkeypatch.setattr(_nearest, "find_spec", lambda _: None)
-    else:
+    elif how == "numpy":
         pytest.importorskip("numpy")
-    return str(request.param)
+    if kind == "memory":
+        return MemoryStore
+    engine: Engine = "sqlite-vec" if how == "vec" else "memory"
+    return partial(SqliteStore, tmp_path / "i.db", engine=engine)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, arithmetic: str
-) -> AsyncIterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "i.db")
+@pytest.fixture
+async def store(make: Make) -> AsyncIterator[Store]:
+    made = make()
     await made.open()
     await made.upsert(RECORDS)
     yield made
@@ -191,25 +204,6 @@ async def test_a_file_that_is_no_index_is_left_alone(tmp_path: Path) -> None:
         await SqliteStore(tmp_path / "none.db", create=False).open()
 
 
-async def test_numpy_and_plain_arithmetic_find_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pytest.importorskip("numpy")
-    dice = random.Random(7)
-    records = [Record(f"{i}", "", [dice.gauss(0, 1) for _ in range(16)]) for i in range(300)]
-    asked = [dice.gauss(0, 1) for _ in range(16)]
-    found = []
-    for plain in (False, True):
-        if plain:
-            monkeypatch.setattr(_nearest, "find_spec", lambda _: None)
-        store = MemoryStore()
-        await store.open()
-        await store.upsert(records)
-        found.append([hit.id for hit in await store.search(asked, 20)])
-        await store.close()
-    assert found[0] == found[1]
-
-
 @pytest.mark.parametrize("kind", ["vectors", "words"])
 async def test_a_search_is_not_disturbed_by_what_is_deleted_meanwhile(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -218,13 +212,14 @@ async def test_a_search_is_not_disturbed_by_what_is_deleted_meanwhile(
     await store.open()
     await store.upsert(RECORDS)
     other = sqlite3.connect(tmp_path / "i.db", isolation_level=None, check_same_thread=False)
-    found = sqlite.matches
+    module: Any = _tables if kind == "vectors" else sqlite
+    found = module.matches
 
     def meanwhile(*given: object) -> bool:
         other.execute("DELETE FROM records")
-        return found(*given)  # type: ignore[arg-type]
+        return bool(found(*given))
 
-    monkeypatch.setattr(sqlite, "matches", meanwhile)
+    monkeypatch.setattr(module, "matches", meanwhile)
     where = {"kind": "pet"}
     if kind == "vectors":
         hits = await store.search([1, 0], 5, where)
@@ -234,3 +229,145 @@ async def test_a_search_is_not_disturbed_by_what_is_deleted_meanwhile(
     assert await store.search([1, 0], 5) == []
     other.close()
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("metric", "found"),
+    [
+        ("cosine", [("a", 0.98058), ("b", 0.83205), ("c", 0.19612), ("0", 0.0)]),
+        ("dot_product", [("b", 18.0), ("a", 5.0), ("c", 1.0), ("0", 0.0)]),
+        ("euclidean", [("b", -2.82843), ("a", -4.12311), ("c", -5.0), ("0", -5.09902)]),
+    ],
+)
+async def test_a_metric_decides_who_is_near(
+    metric: Any, found: list[tuple[str, float]], make: Make
+) -> None:
+    if metric == "dot_product" and make_is_vec(make):
+        with pytest.raises(ConfigError, match=r"knows no dot_product.*take the engine 'memory'"):
+            make(metric=metric)
+        return
+    store = make(metric=metric)
+    await store.open()
+    await store.upsert([*RECORDS, Record("0", "", [0, 0])])
+    assert [(hit.id, hit.score) for hit in await store.search([5, 1], 9)] == found
+    assert await store.stats() == Stats(records=4, dimensions=2, metric=metric)
+    await store.close()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot_product", "euclidean"])
+async def test_the_best_of_many_are_exactly_those_of_a_sum_by_hand(metric: Any, make: Make) -> None:
+    if metric == "dot_product" and make_is_vec(make):
+        pytest.skip("sqlite-vec has no such function")
+    dice = random.Random(7)
+    few = [[round(dice.gauss(0, 3), 1) for _ in range(16)] for _ in range(150)]
+    rows = {f"{i:03}": few[i % 150] for i in range(400)}  # so that most have a double
+    asked = [-x for x in few[7]]
+    store = make(metric=metric)
+    await store.open()
+    await store.upsert(
+        [Record(name, "", row, {"even": i % 2}) for i, (name, row) in enumerate(rows.items())]
+    )
+
+    def score(row: list[float]) -> float:
+        dot = sum(a * b for a, b in zip(row, asked, strict=True))
+        if metric == "cosine":
+            return dot / math.hypot(*row) / math.hypot(*asked)
+        return dot if metric == "dot_product" else -math.dist(row, asked)
+
+    for where, names in (({}, rows), ({"even": 0}, list(rows)[::2])):
+        wanted = sorted(names, key=lambda name: (-round(score(rows[name]), 4), name))
+        for count in (1, 20, 33, 400):
+            hits = await store.search(asked, count, where)
+            assert [hit.id for hit in hits] == wanted[:count]
+            assert all(hit.score == pytest.approx(score(rows[hit.id]), abs=2e-4) for hit in hits)
+    await store.close()
+
+
+async def test_more_ties_than_are_wanted_are_cut_by_their_ids(make: Make) -> None:
+    store = make()
+    await store.open()
+    await store.upsert([Record(f"{i:03}", "", [1, 1]) for i in reversed(range(200))])
+    assert [hit.id for hit in await store.search([2, 2], 3)] == ["000", "001", "002"]
+    assert [hit.score for hit in await store.search([0, 0], 2)] == [0, 0]
+    await store.close()
+
+
+async def test_hits_come_in_pages(store: Store) -> None:
+    assert [hit.id for hit in await store.search([1, 0], 1, offset=1)] == ["b"]
+    assert [hit.id for hit in await store.search([1, 0], 9, offset=2)] == ["c"]
+    assert await store.search([1, 0], 9, offset=3) == []
+    assert [hit.id for hit in await store.search_text("the", 9, offset=1)] == ["b"]
+    with pytest.raises(ConfigError, match="offset is -1"):
+        await store.search([1, 0], 1, offset=-1)
+
+
+async def test_what_is_not_near_enough_is_left_out(store: Store) -> None:
+    assert [hit.id for hit in await store.search([1, 0], 9, min_score=0.5)] == ["a", "b"]
+    assert [hit.id for hit in await store.search([-1, 0], 9, min_score=0)] == ["c"]
+    assert await store.search_text("the", 9, min_score=100) == []
+
+
+async def test_records_are_given_back_as_they_are_stored(store: Store) -> None:
+    found = await store.get(["b", "nobody", "a", "b"])
+    assert [record.id for record in found] == ["b", "a"]
+    assert found[0].vector == pytest.approx([0.5**0.5] * 2)
+    assert (found[1].text, found[1].metadata) == ("the cat sleeps", {"kind": "pet", "year": 1})
+
+
+async def test_records_are_deleted_by_a_filter(store: Store) -> None:
+    assert await store.delete_where({"year": {"gte": 2}}) == 1
+    assert (await store.ids(), await store.count({"kind": "pet"})) == (["a", "c"], 1)
+    assert await store.search_text("dogs", 5) == []
+    wrong: list[tuple[Any, str]] = [({}, "use clear"), ({"kind": {}}, "'kind' takes")]
+    for where, text in wrong:
+        with pytest.raises(ConfigError, match=text):
+            await store.delete_where(where)
+    assert await store.count() == 2
+
+
+async def test_a_cleared_store_is_as_new(store: Store) -> None:
+    await store.note("n", "v")
+    assert await store.clear() == 3
+    assert (await store.ids(), await store.notes(), await store.search([1, 0], 5)) == ([], {}, [])
+    await store.upsert([Record("x", "cat", [1, 2, 3])])
+    assert await names(store, [1, 2, 3]) == ["x"]
+    assert [hit.id for hit in await store.search_text("cat", 5)] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        (Record("", "", [1, 1]), "the id '' cannot be"),
+        (Record("x" * 513, "", [1, 1]), "1 to 512 printable"),
+        (Record("a\nb", "", [1, 1]), "printable"),
+        (Record("m", "", [1, 1], {"k" * 257: 1}), "up to|1 to 256"),
+        (Record("m", "", [1, 1], {"k": float("nan")}), "of 'm' is not JSON"),
+        (Record("m", "", [1, 1], {"k": {1}}), "of 'm' is not JSON"),  # type: ignore[dict-item]
+        (Record("m", "", [float("nan"), 1]), "of 'm' holds a number that is not finite"),
+        (Record("m", "", []), "of 'm' has 0 numbers"),
+    ],
+)
+async def test_a_record_that_cannot_be_is_named_and_none_is_stored(
+    store: Store, record: Record, text: str
+) -> None:
+    with pytest.raises(ConfigError, match=text):
+        await store.upsert([Record("new", "", [1, 1]), record])
+    assert await store.ids() == ["a", "b", "c"]
+
+
+async def test_vectors_of_another_length_than_was_asked_for_are_refused(make: Make) -> None:
+    store = make(dimensions=3)
+    await store.open()
+    with pytest.raises(ConfigError, match="'a' has 2 numbers; the store's have 3"):
+        await store.upsert(RECORDS)
+    assert (await store.stats()).dimensions == 3
+    await store.close()
+
+
+def test_a_metric_that_is_none_is_refused(make: Make) -> None:
+    with pytest.raises(ConfigError, match="no metric 'manhattan'; there are: cosine, eucl"):
+        make(metric="manhattan")
+
+
+def make_is_vec(make: Make) -> bool:
+    return isinstance(make, partial) and make.keywords["engine"] == "sqlite-vec"

@@ -62,6 +62,13 @@ def test_the_objects_below_an_agent_come_outermost_first_and_once() -> None:
     assert objects_below(leaf) == []
 
 
+def test_what_many_lead_to_is_looked_at_once() -> None:
+    low = [Node("a"), Node("b")]
+    for depth in range(200):  # 2**200 ways lead down
+        low = [Node(f"left {depth}", *low), Node(f"right {depth}", *low)]
+    assert len(objects_below(Node("top", *low))) == 402
+
+
 def test_an_object_that_contains_itself_is_refused_with_the_path() -> None:
     outer = Node("outer")
     inner = Node("inner", outer)
