@@ -128,7 +128,9 @@ def check_orchestration(
     if isinstance(settings, Block):
         before = len(findings.unknown)
         _check(settings, own, f"{path}.config", findings)
-        findings.unknown[before:] = [_of_pattern(line, pattern) for line in findings.unknown[before:]]
+        findings.unknown[before:] = [
+            _of_pattern(line, pattern) for line in findings.unknown[before:]
+        ]
     return own
 
 

@@ -28,9 +28,9 @@ from aixgo.errors import (
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._facts import Fact
+from aixgo.orchestration._facts import Fact, said_of_answer
 from aixgo.orchestration._partial import described
-from aixgo.orchestration._payloads import number_of, read_json
+from aixgo.orchestration._payloads import number_of, stated_in
 from aixgo.orchestration._strategy import ErrorStrategy
 from aixgo.purse import Share
 from aixgo.voting import Ballot, Verdict
@@ -79,8 +79,7 @@ Ask: TypeAlias = Callable[[Message | Payload, str], Awaitable[Message]]
 
 def choice(reply: Message) -> str:
     """What a reply votes for: the category of its metadata, or of its JSON payload, else its text."""
-    payload = reply.payload
-    for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
+    for place in (said_of_answer(reply), fields_of(reply)):
         if isinstance(category := place.get("category"), str):
             return category
     return reply.text
@@ -88,8 +87,7 @@ def choice(reply: Message) -> str:
 
 def confidence(reply: Message) -> float:
     """How sure a reply says it is, in its metadata or its JSON payload; 0 when it does not."""
-    payload = reply.payload
-    for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
+    for place in (said_of_answer(reply), fields_of(reply)):
         if (found := number_of(place.get("confidence"))) is not None:
             return found
     return 0.0
@@ -97,16 +95,8 @@ def confidence(reply: Message) -> float:
 
 def fields_of(reply: Message) -> dict[str, JSONValue]:
     """The JSON object a reply is, or is the text of, in a code fence too; empty when there is none."""
-    payload = reply.payload
-    if isinstance(payload, dict):
-        return payload
-    if not isinstance(payload, str):
-        return {}
-    try:
-        read = read_json(payload)
-    except ValueError:
-        return {}
-    return read if isinstance(read, dict) else {}
+    found = stated_in(reply)
+    return found if isinstance(found, dict) else {}
 
 
 def ballots_of(

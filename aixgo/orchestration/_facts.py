@@ -16,7 +16,7 @@ from aixgo.errors import AixgoError
 from aixgo.loading import load
 from aixgo.message import JSONValue, Message
 
-__all__ = ["COMMON", "Fact", "Inner", "declare", "without_facts"]
+__all__ = ["COMMON", "Fact", "Inner", "declare", "said_of_answer", "without_facts"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -47,6 +47,7 @@ COMMON: Mapping[str, Fact] = {
 TROUBLE = ("degraded", "stopped_by", "errors", "missing", "retries", "fallbacks", "inner")
 """What goes up from a pattern inside; of another agent only the first two, which mean the same everywhere."""
 
+MAX_KIND = 64  # characters of a kind that is looked for: any agent may write any text there
 MAX_UNKNOWN = 64  # kinds of patterns not installed here, remembered so as not to look again
 
 _declared: dict[str, dict[str, Fact]] = {}
@@ -71,9 +72,14 @@ def without_facts(reply: Message, own: Iterable[str]) -> Message:
     return reply.without_metadata(*found) if found else reply
 
 
+def said_of_answer(reply: Message) -> dict[str, JSONValue]:
+    """The metadata of `reply` that is about what it answers: the category of a router's run is none of its answer's."""
+    return without_facts(reply, ()).metadata
+
+
 def _facts_of(kind: str) -> Mapping[str, Fact]:
     """The facts of a kind of pattern, which may have run elsewhere; of one that is not installed here COMMON."""
-    if kind not in _declared and kind not in _unknown:
+    if kind not in _declared and kind not in _unknown and len(kind) <= MAX_KIND:
         try:
             load("orchestration", kind)
         except AixgoError:

@@ -16,7 +16,7 @@ from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._graph import END, START, Edge, Place
 from aixgo.orchestration._partial import described
-from aixgo.orchestration._payloads import number_of
+from aixgo.orchestration._payloads import number_of, stated_in
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Fact,
@@ -244,8 +244,9 @@ class RAG(Orchestrator):
         if not self._expander:
             return [question]
         reply = await caller.call(self._expander, Message(question, type="expand"))
-        given = reply.payload if isinstance(reply.payload, list) else reply.text.splitlines()
-        if isinstance(reply.payload, dict) or not all(isinstance(query, str) for query in given):
+        stated = stated_in(reply)
+        given = stated if isinstance(stated, list) else reply.text.splitlines()
+        if isinstance(stated, dict) or not all(isinstance(query, str) for query in given):
             raise AgentRefused(
                 f"the expander {self._expander!r} of {self.name!r} gave no queries: it gives a list of text"
             )
@@ -330,7 +331,7 @@ class RAG(Orchestrator):
             return sorted(documents, key=lambda found: -len(words & _words(found.content)))
         shown: list[JSONValue] = [document.shown() for document in documents]
         request = Message({"question": question, "documents": shown}, type="rerank")
-        payload = (await caller.call(self._reranker, request)).payload
+        payload = stated_in(await caller.call(self._reranker, request))
         given = payload.get("documents") if isinstance(payload, dict) else payload
         if isinstance(given, list) and given and all(_is_number(item) for item in given):
             if len(given) == len(documents):
