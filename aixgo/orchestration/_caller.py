@@ -212,9 +212,14 @@ async def all_or_first_failure(calls: Iterable[Callable[[], Awaitable[T]]]) -> l
             failures.append(exc)
             return None
 
+    stopped = False
+
     def ended(_: object) -> None:
-        for task in tasks if failures else ():
-            task.cancel()
+        nonlocal stopped
+        if failures and not stopped:
+            stopped = True  # once: the end of one must not cut short how another cleans up
+            for task in tasks:
+                task.cancel()
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(call)) for call in calls]

@@ -117,16 +117,28 @@ class Index:
         """Take a document out; how many chunks it had."""
         return await self.store.delete(await self.store.ids({"document": document_id}))
 
+    async def documents(self) -> set[str]:
+        """The ids of the documents."""
+        return {name.rpartition("#")[0] for name in await self.store.ids()}
+
     async def size(self) -> int:
         """How many chunks there are."""
         return await self.store.count()
 
     async def search(
-        self, query: str, top_k: int = 5, *, mode: Mode = "hybrid", where: Where | None = None
+        self,
+        query: str,
+        top_k: int = 5,
+        *,
+        mode: Mode = "hybrid",
+        where: Where | None = None,
+        offset: int = 0,
+        min_score: float | None = None,
     ) -> list[Hit]:
-        """The chunks `query` is about, best first.
+        """The chunks `query` is about, best first; `offset` of them are passed over, and any below `min_score`.
 
-        `semantic` scores are cosines, `keyword` scores BM25, and `hybrid` fuses both rankings by reciprocal ranks.
+        `semantic` scores are by the store's metric, such as cosines, `keyword` scores BM25, and `hybrid` fuses both
+        rankings by reciprocal ranks, so that its best possible score is 2 / 61.
 
         Raises:
             ConfigError: there is no such mode.
@@ -134,13 +146,19 @@ class Index:
         if mode not in MODES:
             raise ConfigError(f"there is no mode {mode!r} of search; there are: {', '.join(MODES)}")
         if mode == "keyword":
-            return [_shown(hit) for hit in await self.store.search_text(query, top_k, where)]
+            hits = await self.store.search_text(
+                query, top_k, where, offset=offset, min_score=min_score
+            )
+            return [_shown(hit) for hit in hits]
         (vector,) = await self.embedder.embed([query])
         if mode == "semantic":
-            return [_shown(hit) for hit in await self.store.search(vector, top_k, where)]
-        near = await self.store.search(vector, top_k * WIDER, where)
-        named = await self.store.search_text(query, top_k * WIDER, where)
-        return _merged([near, named])[:top_k]
+            hits = await self.store.search(vector, top_k, where, offset=offset, min_score=min_score)
+            return [_shown(hit) for hit in hits]
+        wide = (offset + top_k) * WIDER
+        near = await self.store.search(vector, wide, where)
+        named = await self.store.search_text(query, wide, where)
+        merged = _merged([near, named])[offset : offset + top_k]
+        return [hit for hit in merged if min_score is None or hit.score >= min_score]
 
     def _digest(self, document: Document) -> str:
         facts = json.dumps(dict(document.metadata), sort_keys=True)
