@@ -16,7 +16,7 @@ from aixgo.errors import AixgoError
 from aixgo.loading import load
 from aixgo.message import JSONValue, Message
 
-__all__ = ["COMMON", "Fact", "Inner", "declare", "said_of_answer", "without_facts"]
+__all__ = ["COMMON", "Fact", "Inner", "declare", "in_order", "said_of_answer", "without_facts"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,6 +62,11 @@ def declare(kind: str, facts: Mapping[str, Fact]) -> None:
         _declared.setdefault(kind, {}).update(facts)
 
 
+def in_order(key: str) -> tuple[int, str]:
+    """What orders the keys of calls that differ in a number: the second before the tenth."""
+    return len(key), key
+
+
 def without_facts(reply: Message, own: Iterable[str]) -> Message:
     """`reply` without the names in `own`, and without what a pattern that gave it says of its run."""
     said = reply.metadata
@@ -90,22 +95,27 @@ def _facts_of(kind: str) -> Mapping[str, Fact]:
 
 
 class Inner:
-    """What went wrong inside one run, as its replies say; of several of an agent the last that says so."""
+    """What went wrong inside one run, as its replies say; of several of an agent the last that says so.
 
-    __slots__ = ("_found",)
+    Of calls made at once the last is the one with the last key, whichever ends last.
+    """
+
+    __slots__ = ("_found", "_keys")
 
     def __init__(self) -> None:
         self._found: dict[str, JSONValue] = {}
+        self._keys: dict[str, str] = {}
 
-    def hear(self, agent: str, reply: Message) -> None:
-        """Note what `reply` says of it."""
+    def hear(self, agent: str, reply: Message, key: str = "") -> None:
+        """Note what `reply` to the call of that key says of it."""
         said = reply.metadata
         if not said:
             return
         names = TROUBLE if "pattern" in said else TROUBLE[:2]
         found = {name: said[name] for name in names if said.get(name)}
-        if found:
+        if found and (not key or in_order(key) >= in_order(self._keys.get(agent, ""))):
             self._found[agent] = found
+            self._keys[agent] = key
 
     def facts(self, agents: Iterable[str]) -> dict[str, JSONValue]:
         """What a result says of it, in the order of `agents`."""
