@@ -47,7 +47,7 @@ OnUnpriced: TypeAlias = Literal["error", "allow", "estimate"]
 """What becomes of a call of a model without a price: it is refused; it is made and counted without money, with
 one warning per model; or it is charged like the dearest models there are."""
 
-FREE = frozenset({"offline", "ollama", "vllm", "lmstudio"})
+FREE = frozenset({"offline", "ollama", "vllm", "lmstudio", "huggingface_tei"})
 """Providers whose models run on one's own machine."""
 
 LIBRARY = {

@@ -12,11 +12,13 @@ from aixgo.config.keys import (
     AGENT_KEYS,
     AUTH_KEYS,
     DEPLOYMENT_KEYS,
+    EMBEDDINGS_KEYS,
     LOG_KEYS,
     OBSERVABILITY_KEYS,
     ORCHESTRATION_KEYS,
     ROOT_KEYS,
     TLS_KEYS,
+    VECTORSTORE_KEYS,
 )
 from aixgo.config.roles import pattern_class, role_class
 from aixgo.errors import AixgoError, error_classes
@@ -150,6 +152,8 @@ def absent() -> str:
         ("", ROOT_KEYS),
         ("agents[].", AGENT_KEYS),
         ("deployment.", DEPLOYMENT_KEYS),
+        ("embeddings.", EMBEDDINGS_KEYS),
+        ("vectorstore.", VECTORSTORE_KEYS),
         ("observability.", OBSERVABILITY_KEYS),
         ("logging.", LOG_KEYS),
     ):
@@ -174,6 +178,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "errors": errors,
+    "embeddings": lambda: keys(EMBEDDINGS_KEYS),
+    "vectorstore": lambda: keys(VECTORSTORE_KEYS),
     "root": lambda: keys(ROOT_KEYS),
     "agents": lambda: keys(AGENT_KEYS),
     "roles": roles,

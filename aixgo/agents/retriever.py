@@ -16,7 +16,16 @@ from aixgo.errors import AgentRefused, ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.retrieval import Document, Index, MemoryStore, SqliteStore, embedder_of, read_documents
+from aixgo.providers import Embedder
+from aixgo.retrieval import (
+    Document,
+    Index,
+    MemoryStore,
+    SqliteStore,
+    Store,
+    embedder_of,
+    read_documents,
+)
 from aixgo.retrieval.chunking import OVERLAP, SIZE, check_sizes
 from aixgo.retrieval.filters import check_where
 from aixgo.retrieval.index import MODES, Mode
@@ -24,31 +33,42 @@ from aixgo.retrieval.stores.base import Hit
 
 __all__ = ["AGENT", "RetrieverAgent"]
 
+MOST = 1_000  # passages that a message may ask for
+
 
 class RetrieverAgent:
     """Answers a question with passages: `{"query", "documents": [{"id", "content", "score", "source", "metadata"}]}`.
 
     It searches an `index` that `aixgo index` made, or `documents`, files and folders it reads when it starts. The
-    question is the message's text, or `query` of its JSON object; `top_k` in the message's metadata takes the place
-    of its own. Metadata: `document_count`, `mode`.
+    question is the message's text, or `query` of its JSON object, whose `where` is a further filter; `top_k` in the
+    message's metadata, up to 1,000, takes the place of its own. With a `store`, documents are kept there between
+    starts: those that did not change are not embedded again, and those that are gone are taken out. A question that
+    nothing fits has an empty list. Metadata: `document_count`, `mode`.
 
     Raises:
-        ConfigError: neither or both of `index` and `documents`, or a setting that cannot be. Starting raises it when
-            there is no such index, or no document to search in.
+        ConfigError: neither or several of `index`, `documents` and `store`, or a setting that cannot be. Starting
+            raises it when there is no such index, or no document to search in.
     """
 
     role = "retriever"
     path_keys: ClassVar[Sequence[str]] = ("index", "documents")
     """Keys whose relative paths are meant from the folder of the YAML file."""
+    takes_retrieval: ClassVar[bool] = True
     config_keys: ClassVar[Mapping[str, Key]] = {
         "description": Key("text", "what the agent is for, shown to people and routers"),
         "index": Key("text", "the file that `aixgo index` made"),
         "documents": Key("texts", "files and folders to read at each start, instead of an index"),
         "mode": Key("text", "what is compared", choices=MODES, default="hybrid"),
         "top_k": Key("integer", "passages to find", minimum=1, default=5),
-        "where": Key("mapping", "metadata a passage must have: a value, or a list of values"),
+        "min_score": Key("number", "leave out passages with a lower score, which is of the mode"),
+        "where": Key("mapping", "metadata a passage must have: a filter"),
+        "vector_store": Key(
+            "any",
+            "where it searches: a provider, or keys as of `vectorstore`, over those of the file",
+        ),
+        "collection": Key("text", "which collection of the index, or of the file's store"),
         "embedding_model": Key(
-            "text", "`hashing`, or vendor:model; that of the index", default="hashing"
+            "text", "`hashing`, or vendor:model; that of the index. By default as `embeddings` says"
         ),
         "api_key": Key(
             "text", "the model's key, as ${NAME}; else the vendor's own variable", secret=True
@@ -63,10 +83,14 @@ class RetrieverAgent:
         *,
         index: str | Path = "",
         documents: Sequence[str | Path] = (),
+        store: Store | None = None,
+        collection: str = "",
         mode: Mode = "hybrid",
         top_k: int = 5,
+        min_score: float | None = None,
         where: Mapping[str, JSONValue] | None = None,
         embedding_model: str = "",
+        embedder: Embedder | None = None,
         api_key: str = "",
         chunk_size: int = SIZE,
         chunk_overlap: int = OVERLAP,
@@ -75,28 +99,43 @@ class RetrieverAgent:
         self.name = check_name(name)
         self.description = description
         stated = f"retriever {name!r}"
-        if bool(index) == bool(documents):
+        if store is None and bool(index) == bool(documents):
             raise ConfigError(f"{stated} searches an index, or documents: give one of the two")
+        if store is not None and (index or collection):
+            raise ConfigError(f"{stated} has a store: leave out the index and its collection")
+        if collection and not index:
+            raise ConfigError(f"{stated}: the collection {collection!r} is one of an index")
+        if embedder is not None and embedding_model:
+            raise ConfigError(f"{stated}: give embedder or embedding_model, not both")
         if isinstance(documents, (str, Path)):
             raise ConfigError(f"{stated}: documents is a list of paths")
         self._mode = cast("Mode", self.config_keys["mode"].check(mode, f"{stated}: mode"))
         self._top_k = cast("int", self.config_keys["top_k"].check(top_k, f"{stated}: top_k"))
         check_where(where)
         check_sizes(chunk_size, chunk_overlap)
-        self._where = where
+        self._where, self._min_score = where, min_score
         self._documents = documents
+        if store is None:
+            file = SqliteStore(index, create=False, collection=collection) if index else None
+            store = file or MemoryStore()
         self._index = Index(
-            SqliteStore(index, create=False) if index else MemoryStore(),
-            embedder_of(embedding_model, api_key=api_key),
+            store,
+            embedder or embedder_of(embedding_model, api_key=api_key),
             chunk_size=chunk_size,
             chunk_overlap=chunk_overlap,
         )
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
-        """The agent of a YAML entry."""
+        """The agent of a YAML entry; `store` and `embedder` are what the configuration made of the file's keys."""
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
-        return cls(name, **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
+        settings.pop("vector_store", None)
+        made = {key: entry[key] for key in ("store", "embedder") if entry.get(key) is not None}
+        if "store" in made:
+            settings = {k: v for k, v in settings.items() if k not in ("index", "collection")}
+        if "embedder" in made:
+            settings = {k: v for k, v in settings.items() if k != "embedding_model"}
+        return cls(name, **cast("dict[str, str]", {**settings, **made}))  # type: ignore[arg-type]  # checked by their keys
 
     async def start(self, caller: Caller) -> None:  # noqa: ARG002 - the agent's shape
         """Open the index, or read the documents."""
@@ -122,6 +161,9 @@ class RetrieverAgent:
                     )
                 known.add(document.id)
                 await self._index.add(document)
+        if known:  # a store that lasts may hold more
+            for gone in await self._index.documents() - known:
+                await self._index.remove(gone)
         if not await self._index.size():
             raise ConfigError(f"retriever {self.name!r} has no documents to search in")
 
@@ -138,11 +180,34 @@ class RetrieverAgent:
                 f"retriever {self.name!r} takes a question: text, or an object with `query`"
             )
         wanted = message.metadata.get("top_k")
-        count = wanted if isinstance(wanted, int) and wanted is not True else self._top_k
-        hits = await self._index.search(asked, max(1, count), mode=self._mode, where=self._where)
+        count = self._top_k
+        if isinstance(wanted, int) and not isinstance(wanted, bool):
+            count = min(max(1, wanted), MOST)
+        hits = await self._index.search(
+            asked,
+            count,
+            mode=self._mode,
+            where=self._filter(payload),
+            min_score=self._min_score,
+        )
         found: JSONValue = [_shown(hit) for hit in hits]
         return Message({"query": asked, "documents": found}, type="retrieved").with_metadata(
             document_count=len(hits), mode=self._mode
+        )
+
+    def _filter(self, payload: object) -> Mapping[str, JSONValue] | None:
+        """Its own filter, and that of a question."""
+        asked = payload.get("where") if isinstance(payload, dict) else None
+        if not asked:
+            return self._where
+        try:
+            check_where(cast("Mapping[str, JSONValue]", asked))
+        except ConfigError as exc:
+            raise AgentRefused(f"retriever {self.name!r}: {exc}") from exc
+        return (
+            {"and": [dict(self._where), asked]}
+            if self._where
+            else cast("dict[str, JSONValue]", asked)
         )
 
 

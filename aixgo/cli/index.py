@@ -61,7 +61,7 @@ async def _indexed(index: Index, root: Path, files: Sequence[Path]) -> tuple[int
             document = read_document(file, root)
             there.add(document.id)
             await index.add(document)
-        known = {name.rpartition("#")[0] for name in await index.store.ids()}
+        known = await index.documents()
         for name in sorted(known - there):
             await index.remove(name)
         return await index.size(), len(known - there)

@@ -16,7 +16,14 @@ from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
-from aixgo.config.roles import pattern_class, role_class, takes_policies, takes_tools
+from aixgo.config.retrieving import retrieval_of
+from aixgo.config.roles import (
+    pattern_class,
+    role_class,
+    takes_policies,
+    takes_retrieval,
+    takes_tools,
+)
 from aixgo.config.supervisor import manager_of, needs_manager
 from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
@@ -205,6 +212,8 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     for key in getattr(role, "path_keys", ()):
         if key in settings:
             settings[key] = _beside(config, settings[key])
+    if takes_retrieval(entry.role):
+        settings |= retrieval_of(config, entry, settings)
     for key in getattr(role, "code_keys", ()):
         if key in settings:
             settings[key] = load_code(str(settings[key]), config.path.resolve().parent)
@@ -232,14 +241,21 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
     """The orchestrations of a file by name, to look at: no agent of the file is built, and no model asked for.
 
     Raises:
-        ConfigError: one cannot be built.
+        ConfigError: some cannot be built; a line for each.
     """
-    found = {}
+    found: dict[str, Orchestrator] = {}
+    faults: list[str] = []
     for entry in config.orchestrations:
-        with _fault_of(config, entry):
-            made = _orchestrator(config, entry, {"model": "offline"})
+        try:
+            with _fault_of(config, entry):
+                made = _orchestrator(config, entry, {"model": "offline"})
+        except ConfigError as exc:
+            faults.append(str(exc))
+            continue
         if isinstance(made, Orchestrator):
             found[entry.name] = made
+    if faults:
+        raise ConfigError("\n".join(faults))
     return found
 
 

@@ -16,11 +16,14 @@ from aixgo.keys import Key
 from aixgo.observability.logs import LOG_KEYS
 from aixgo.observability.settings import KEYS as TRACE_KEYS
 from aixgo.orchestration.base import LIMIT_KEYS
+from aixgo.retrieval.stores.base import METRICS
+from aixgo.retrieval.stores.sqlite import ENGINES
 
 __all__ = [
     "AGENT_KEYS",
     "AUTH_KEYS",
     "DEPLOYMENT_KEYS",
+    "EMBEDDINGS_KEYS",
     "LOG_KEYS",
     "MODEL_SERVICE_KEYS",
     "OBSERVABILITY_KEYS",
@@ -28,11 +31,14 @@ __all__ = [
     "ROOT_KEYS",
     "SECURITY",
     "TLS_KEYS",
+    "VECTORSTORE_KEYS",
 ]
 
 SESSIONS = "sessions"
 MCP = "MCP servers"
-RETRIEVAL = "stores and embeddings of other kinds"
+RETRIEVAL = "search by agents of another role than `retriever`"
+HUGGINGFACE = "the inference API of Hugging Face for embeddings"
+FIRESTORE = "Firestore"
 ALERTS = "measurements and alerts by file"
 SERVER = "the HTTP server"
 TUNING = "runtime tuning in a file"
@@ -250,6 +256,56 @@ SECURITY_KEYS: Mapping[str, Key] = {
     "rate_limiting": Key("mapping", "how often one may call", absent=RATE_LIMITS),
 }
 
+EMBEDDINGS_KEYS: Mapping[str, Key] = {
+    "provider": Key(
+        "text",
+        "whose model",
+        choices=("hashing", "openai", "huggingface", "huggingface_tei"),
+        default="hashing",
+    ),
+    "openai": Key(
+        "mapping",
+        "of OpenAI, or of who speaks its API",
+        fields={
+            "model": Key("text", "the model", default="text-embedding-3-small"),
+            "api_key": Key("text", "its key, as ${NAME}; else the vendor's own", secret=True),
+            "base_url": Key("text", "where the API is reached, if elsewhere"),
+            "dimensions": Key("integer", "numbers of a vector, if fewer", minimum=1),
+        },
+    ),
+    "huggingface_tei": Key(
+        "mapping",
+        "of a server of text-embeddings-inference",
+        fields={
+            "endpoint": Key("text", "where it is", default="http://127.0.0.1:8080"),
+            "model": Key("text", "the model it serves, which an index remembers", default="tei"),
+            "normalize": Key("boolean", "vectors have length one, as cosine wants", default=True),
+        },
+    ),
+    "huggingface": Key("mapping", "of Hugging Face's own servers", absent=HUGGINGFACE),
+}
+
+VECTORSTORE_KEYS: Mapping[str, Key] = {
+    "provider": Key(
+        "text",
+        "where it is: in memory, or in a file that lasts",
+        choices=("memory", "sqlite"),
+        default="memory",
+    ),
+    "path": Key("text", "the file, from the folder of this one; `sqlite` needs it"),
+    "collection": Key("text", "which of the file's collections", default=""),
+    "embedding_dimensions": Key("integer", "numbers each vector must have", minimum=1),
+    "default_top_k": Key("integer", "passages to find", default=5, minimum=1),
+    "default_distance_metric": Key(
+        "text",
+        "how near is measured",
+        choices=METRICS,
+        default="cosine",
+    ),
+    "engine": Key("text", "what finds the nearest in a file", choices=ENGINES, default="auto"),
+    "firestore": Key("mapping", "settings of Firestore", absent=FIRESTORE),
+}
+
 ROOT_KEYS: Mapping[str, Key] = {
     "agents": Key("list", "the agents", fields=AGENT_KEYS),
     "orchestration": Key(
@@ -325,29 +381,8 @@ ROOT_KEYS: Mapping[str, Key] = {
         },
         absent=SESSIONS,
     ),
-    "embeddings": Key(
-        "mapping",
-        "how texts are compared",
-        fields={
-            "provider": Key("text", "whose model"),
-            "openai": Key("mapping", "settings"),
-            "huggingface": Key("mapping", "settings"),
-            "huggingface_tei": Key("mapping", "settings"),
-        },
-        absent=RETRIEVAL,
-    ),
-    "vectorstore": Key(
-        "mapping",
-        "where texts are found",
-        fields={
-            "provider": Key("text", "which store"),
-            "embedding_dimensions": Key("integer", "of the model", minimum=1),
-            "default_top_k": Key("integer", "texts to find", default=5, minimum=1),
-            "default_distance_metric": Key("text", "how near is measured", default="cosine"),
-            "firestore": Key("mapping", "settings"),
-        },
-        absent=RETRIEVAL,
-    ),
+    "embeddings": Key("mapping", "how retrievers compare texts", fields=EMBEDDINGS_KEYS),
+    "vectorstore": Key("mapping", "where retrievers find texts", fields=VECTORSTORE_KEYS),
     "observability": Key(
         "mapping", "where traces and metrics go; nothing is seen without", fields=OBSERVABILITY_KEYS
     ),

@@ -115,6 +115,10 @@ class Config:
     """Policies around calls between agents."""
     prices: Prices | None = None
     """What the file puts into force; None leaves the process as it is."""
+    embeddings: Mapping[str, JSONValue] = field(default_factory=dict)
+    """How retrievers compare texts, where their own entries do not say."""
+    vectorstore: Mapping[str, JSONValue] = field(default_factory=dict)
+    """Where retrievers find texts, where their own entries do not say."""
     observability: Settings = field(default_factory=Settings)
     """What is traced and where it goes; by default nothing."""
     logging: LogSettings | None = None

@@ -24,6 +24,7 @@ from aixgo.config.model import (
 from aixgo.config.observing import read_logging, read_observability
 from aixgo.config.prices import read_prices
 from aixgo.config.read import Block, Items, block_of, read_file, text_of
+from aixgo.config.retrieving import note_unused
 from aixgo.config.roles import agent_keys, root_keys
 from aixgo.config.services import read_services
 from aixgo.config.typos import typo_of
@@ -89,6 +90,7 @@ class _Parser:
         prices = read_prices(block, folder, self._findings)
         observability = read_observability(block, folder, self._findings)
         logging = read_logging(block, self._findings)
+        note_unused(block, [entry.role for entry in self._agents], self._findings)
         self._check_references(deployment.peers)
         self._findings.raise_errors()
         self._check_order(deployment.peers)
@@ -104,6 +106,8 @@ class _Parser:
             model_services=read_services(self._list(block, "model_services")),
             resilience=block_of(block, "resilience"),
             prices=prices,
+            embeddings=block_of(block, "embeddings"),
+            vectorstore=block_of(block, "vectorstore"),
             observability=observability,
             logging=logging,
             extras={name: value for name, value in block.items() if name not in known},

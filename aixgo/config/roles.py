@@ -28,6 +28,7 @@ __all__ = [
     "role_class",
     "root_keys",
     "takes_policies",
+    "takes_retrieval",
     "takes_tools",
 ]
 
@@ -66,6 +67,11 @@ def role_class(role: str) -> Role:
 def takes_tools(role: str) -> bool:
     """Whether agents of this role call tools."""
     return bool(getattr(role_class(role), "takes_tools", False))
+
+
+def takes_retrieval(role: str) -> bool:
+    """Whether agents of this role search, by what the file says of embeddings and its store."""
+    return bool(getattr(role_class(role), "takes_retrieval", False))
 
 
 def takes_policies(role: str) -> bool:

@@ -86,8 +86,16 @@ class VendorEmbedder:
         return vectors
 
 
-def resolve_embedder(model: str, *, api_key: str = "", base_url: str = "") -> Embedder:
+def resolve_embedder(
+    model: str, *, api_key: str = "", base_url: str = "", dimensions: int = 0
+) -> Embedder:
     """The embeddings `vendor:name` or `vendor:name@URL` stands for, without any network.
+
+    Args:
+        model: the name.
+        api_key: the vendor's key, by default the one in its variable.
+        base_url: where its API is reached, by default where its variable says, or its own address.
+        dimensions: how many numbers to ask for in each vector, of models that can be asked; by default the model's.
 
     Raises:
         ConfigError: there is no such vendor, it has no embeddings we can ask for, or there is no key for it.
@@ -107,7 +115,7 @@ def resolve_embedder(model: str, *, api_key: str = "", base_url: str = "") -> Em
     if adapter is None:
         raise ConfigError(f"the embedding model {model!r}: {vendor.name!r} has no embeddings")
     try:
-        made = adapter(vendor, base_url=url or base_url, api_key=api_key)
+        made = adapter(vendor, base_url=url or base_url, api_key=api_key, dimensions=dimensions)
     except ConfigError as exc:
         raise ConfigError(f"the embedding model {model!r}: {exc}") from exc
     return VendorEmbedder(cast("Embeddings", made), name)

@@ -16,7 +16,7 @@ from typing import cast
 from aixgo.errors import ConfigError, MissingExtra, nearest
 from aixgo.loading import kinds, load
 from aixgo.providers._foreign import rewritten
-from aixgo.providers._vendors import VENDORS, Vendor, vendor_of
+from aixgo.providers._vendors import EMBEDDERS, VENDORS, Vendor, vendor_of
 from aixgo.providers.base import Provider
 
 __all__ = ["choose_model", "other_providers", "resolve_model", "written_address"]
@@ -56,7 +56,7 @@ def resolve_model(model: str, *, api_key: str = "", base_url: str = "") -> tuple
     written, name, url = _parts(model)
     if url and base_url:
         raise ConfigError(f"the model {model!r} has an address already; give that or base_url")
-    vendor, _ = written_address(model)
+    vendor = VENDORS.get(written) or (None if written else vendor_of(name))
     if vendor is not None:
         if not name:
             raise ConfigError(f"the model {model!r} names no model: write '{vendor.name}:NAME'")
@@ -87,7 +87,8 @@ def resolve_model(model: str, *, api_key: str = "", base_url: str = "") -> tuple
 def written_address(model: str) -> tuple[Vendor | None, str]:
     """The vendor whose API a model's name means, if any, and the address written behind it, or ""."""
     written, name, url = _parts(model)
-    return VENDORS.get(written) or (None if written else vendor_of(name)), url
+    vendor = VENDORS.get(written) or EMBEDDERS.get(written)
+    return vendor or (None if written else vendor_of(name)), url
 
 
 def other_providers() -> list[str]:

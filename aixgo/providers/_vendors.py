@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from aixgo.errors import ConfigError
 
-__all__ = ["VENDORS", "Endpoint", "Vendor", "endpoint_of", "vendor_of"]
+__all__ = ["EMBEDDERS", "VENDORS", "Endpoint", "Vendor", "endpoint_of", "vendor_of"]
 
 SchemaMode: TypeAlias = Literal["json_schema", "json_object", "prompt"]
 
@@ -213,6 +213,17 @@ _ROWS = (
     ),
 )
 VENDORS: Mapping[str, Vendor] = {row.name: row for row in _ROWS}
+
+EMBEDDERS: Mapping[str, Vendor] = {
+    "huggingface_tei": Vendor(  # text-embeddings-inference, whose /v1/embeddings is OpenAI's
+        name="huggingface_tei",
+        adapter="openai",
+        base_url="http://127.0.0.1:8080/v1",
+        base_url_variables=("TEI_BASE_URL",),
+        needs_key=False,
+    ),
+}
+"""Those that have embeddings, and no model to talk to."""
 
 
 def vendor_of(model: str) -> Vendor | None:

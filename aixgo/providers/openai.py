@@ -121,11 +121,17 @@ class OpenAIEmbeddings:
     """
 
     def __init__(
-        self, vendor: Vendor = VENDORS["openai"], *, base_url: str = "", api_key: str = ""
+        self,
+        vendor: Vendor = VENDORS["openai"],
+        *,
+        base_url: str = "",
+        api_key: str = "",
+        dimensions: int = 0,
     ) -> None:
         self.name = vendor.name
         self._vendor = vendor
         self._endpoint = endpoint_of(vendor, base_url, api_key)
+        self._dimensions = dimensions
 
     async def embed(self, model: str, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
         """A vector for each of `texts`, in their order, and what that used.
@@ -137,7 +143,11 @@ class OpenAIEmbeddings:
         with sdk.Faults(self.name, model, self._endpoint):
             client = await open_client(self._vendor, self._endpoint)
             reply = await client.embeddings.create(
-                model=model, input=list(texts), encoding_format="float", timeout=limit
+                model=model,
+                input=list(texts),
+                encoding_format="float",
+                dimensions=self._dimensions or openai.omit,
+                timeout=limit,
             )
             found = sorted(reply.data, key=lambda item: item.index)
             if [item.index for item in found] != list(range(len(texts))):

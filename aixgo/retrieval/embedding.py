@@ -19,7 +19,7 @@ from itertools import pairwise
 from aixgo.errors import ConfigError
 from aixgo.providers import Embedder, resolve_embedder
 
-__all__ = ["HashingEmbedder", "embedder_of"]
+__all__ = ["HashingEmbedder", "embedder_of", "is_offline"]
 
 DIMENSIONS = 512
 LEAST_DIMENSIONS = 16
@@ -57,22 +57,28 @@ class HashingEmbedder:
         return [x / length for x in found] if length else found
 
 
-def embedder_of(name: str = "", *, api_key: str = "") -> Embedder:
+def embedder_of(name: str = "", *, api_key: str = "", dimensions: int = 0) -> Embedder:
     """The embedder `name` stands for: `hashing`, `hashing:DIMENSIONS` or `vendor:model`; by default `hashing`.
 
-    Offline (`AIXGO_OFFLINE`, `--offline`) it is `hashing`, whatever was named.
+    Offline (`AIXGO_OFFLINE`, `--offline`) it is `hashing`, whatever was named. `dimensions` is how many numbers a
+    vector is to have; a model that cannot be asked for that refuses it.
 
     Raises:
         ConfigError: there is none of that name, or no key for it.
     """
-    kind, _, dimensions = name.partition(":")
+    kind, _, written = name.partition(":")
     if kind in ("", "hashing"):
-        if dimensions and not dimensions.isdecimal():
+        if written and not written.isdecimal():
             raise ConfigError(f"the embedding model {name!r}: write hashing:NUMBER")
-        return HashingEmbedder(int(dimensions or DIMENSIONS))
-    if os.environ.get("AIXGO_OFFLINE", "") not in ("", "0"):
-        return HashingEmbedder()
-    return resolve_embedder(name, api_key=api_key)
+        return HashingEmbedder(int(written or dimensions or DIMENSIONS))
+    if is_offline():
+        return HashingEmbedder(dimensions or DIMENSIONS)
+    return resolve_embedder(name, api_key=api_key, dimensions=dimensions)
+
+
+def is_offline() -> bool:
+    """Whether whoever started the process wants no model asked."""
+    return os.environ.get("AIXGO_OFFLINE", "") not in ("", "0")
 
 
 def _features(text: str) -> Iterator[tuple[str, float]]:

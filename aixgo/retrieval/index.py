@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Literal, Self, TypeAlias, get_args
 
 from aixgo.errors import ConfigError
+from aixgo.message import JSONValue
 from aixgo.providers import Embedder
 from aixgo.retrieval.chunking import OVERLAP, SIZE, Chunk, check_sizes, chunked
 from aixgo.retrieval.documents import Document
@@ -23,6 +24,7 @@ __all__ = ["MODES", "Index", "Mode"]
 
 Mode: TypeAlias = Literal["semantic", "keyword", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+BATCH = 256  # chunks looked up at once: each comes with its vector
 WIDER = 4  # times as many hits of each search as are wanted of both together
 MADE_BY = "embedder"  # the note that says which vectors are in the store
 DIGEST = "digest"  # in the metadata of a chunk: what its document was when it was cut
@@ -84,8 +86,8 @@ class Index:
         """
         chunks = chunked(document, self.chunk_size, self.chunk_overlap)
         digest = self._digest(document)
-        known = await self.store.ids({"document": document.id})
-        if known and await self.store.ids({"document": document.id, DIGEST: digest}) == known:
+        known = await self._known(document.id, len(chunks))
+        if len(known) == len(chunks) and all(found == digest for found in known.values()):
             return len(known)
         await self.store.note(MADE_BY, self.embedder.name)
         vectors = await self.embedder.embed([_searched(chunk) for chunk in chunks])
@@ -93,23 +95,50 @@ class Index:
             Record(chunk.id, chunk.text, vector, {**chunk.metadata, DIGEST: digest})
             for chunk, vector in zip(chunks, vectors, strict=True)
         )
-        await self.store.delete(set(known) - {chunk.id for chunk in chunks})
+        await self.store.delete(known.keys() - {chunk.id for chunk in chunks})
         return len(chunks)
+
+    async def _known(self, document: str, likely: int) -> dict[str, JSONValue]:
+        """The chunks there are of a document, and the digest of each.
+
+        They are numbered without gaps, so nobody has to look through all of the store.
+        """
+        found: dict[str, JSONValue] = {}
+        begin, count = 0, min(likely + 1, BATCH)
+        while True:
+            ids = [f"{document}#{i}" for i in range(begin, begin + count)]
+            there = await self.store.get(ids)
+            found |= {record.id: record.metadata.get(DIGEST) for record in there}
+            if len(there) < count:
+                return found
+            begin, count = begin + count, BATCH
 
     async def remove(self, document_id: str) -> int:
         """Take a document out; how many chunks it had."""
         return await self.store.delete(await self.store.ids({"document": document_id}))
+
+    async def documents(self) -> set[str]:
+        """The ids of the documents."""
+        return {name.rpartition("#")[0] for name in await self.store.ids()}
 
     async def size(self) -> int:
         """How many chunks there are."""
         return await self.store.count()
 
     async def search(
-        self, query: str, top_k: int = 5, *, mode: Mode = "hybrid", where: Where | None = None
+        self,
+        query: str,
+        top_k: int = 5,
+        *,
+        mode: Mode = "hybrid",
+        where: Where | None = None,
+        offset: int = 0,
+        min_score: float | None = None,
     ) -> list[Hit]:
-        """The chunks `query` is about, best first.
+        """The chunks `query` is about, best first; `offset` of them are passed over, and any below `min_score`.
 
-        `semantic` scores are cosines, `keyword` scores BM25, and `hybrid` fuses both rankings by reciprocal ranks.
+        `semantic` scores are by the store's metric, such as cosines, `keyword` scores BM25, and `hybrid` fuses both
+        rankings by reciprocal ranks, so that its best possible score is 2 / 61.
 
         Raises:
             ConfigError: there is no such mode.
@@ -117,13 +146,19 @@ class Index:
         if mode not in MODES:
             raise ConfigError(f"there is no mode {mode!r} of search; there are: {', '.join(MODES)}")
         if mode == "keyword":
-            return [_shown(hit) for hit in await self.store.search_text(query, top_k, where)]
+            hits = await self.store.search_text(
+                query, top_k, where, offset=offset, min_score=min_score
+            )
+            return [_shown(hit) for hit in hits]
         (vector,) = await self.embedder.embed([query])
         if mode == "semantic":
-            return [_shown(hit) for hit in await self.store.search(vector, top_k, where)]
-        near = await self.store.search(vector, top_k * WIDER, where)
-        named = await self.store.search_text(query, top_k * WIDER, where)
-        return _merged([near, named])[:top_k]
+            hits = await self.store.search(vector, top_k, where, offset=offset, min_score=min_score)
+            return [_shown(hit) for hit in hits]
+        wide = (offset + top_k) * WIDER
+        near = await self.store.search(vector, wide, where)
+        named = await self.store.search_text(query, wide, where)
+        merged = _merged([near, named])[offset : offset + top_k]
+        return [hit for hit in merged if min_score is None or hit.score >= min_score]
 
     def _digest(self, document: Document) -> str:
         facts = json.dumps(dict(document.metadata), sort_keys=True)

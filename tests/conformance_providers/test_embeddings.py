@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aixgo import Budget, LocalRuntime, agent
+from aixgo.config import load_config, open_runtime
 from aixgo.errors import BudgetExceeded, ConfigError, ProviderUnavailable, RequestRejected
-from aixgo.providers import resolve_embedder
+from aixgo.providers import resolve_embedder, resolve_model
 from tests.conformance_providers.wire import WireServer, as_json
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,3 +79,37 @@ async def test_without_a_key_it_is_refused_by_name(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match=r"text-embedding-3-small.*OPENAI_API_KEY"):
         resolve_embedder(MODEL)
+
+
+async def test_a_model_that_can_is_asked_for_fewer_numbers(wire: WireServer) -> None:
+    wire.answers = [as_json(reply([1, 0])), as_json(reply([1, 0]))]
+    await resolve_embedder(f"{MODEL}@{wire.url}", api_key="k", dimensions=2).embed(["one"])
+    await resolve_embedder(f"{MODEL}@{wire.url}", api_key="k").embed(["one"])
+    assert wire.asked[0].body["dimensions"] == 2
+    assert "dimensions" not in wire.asked[1].body
+
+
+async def test_a_server_of_text_embeddings_inference_needs_no_key_and_costs_nothing(
+    wire: WireServer, tmp_path: Path
+) -> None:
+    wire.decide = lambda asked: as_json(reply(*([1.0, len(t)] for t in asked.body["input"])))
+    (tmp_path / "a.txt").write_text("bees")
+    (tmp_path / "c.yaml").write_text(
+        f"""
+embeddings: {{provider: huggingface_tei, huggingface_tei: {{endpoint: "{wire.url}", model: bge}}}}
+vectorstore: {{provider: sqlite, path: i.db, embedding_dimensions: 2}}
+agents: [{{name: r, role: retriever, documents: [a.txt]}}]
+"""
+    )
+    async with open_runtime(load_config(tmp_path / "c.yaml")) as rt:
+        found = await rt.call("r", "honey", budget=Budget(usd=0.01))
+    assert found.metadata["document_count"] == 1
+    assert found.usage.cost_nanos == 0
+    assert {asked.path for asked in wire.asked} == {"/v1/embeddings"}
+    assert [asked.body["input"] for asked in wire.asked] == [["bees"], ["honey"]]
+    assert {asked.body["model"] for asked in wire.asked} == {"bge"}
+
+
+async def test_who_only_embeds_is_no_model_to_talk_to() -> None:
+    with pytest.raises(ConfigError, match="huggingface_tei"):
+        resolve_model("huggingface_tei:bge")

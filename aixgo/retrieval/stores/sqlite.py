@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar, cast, get_args
 
@@ -44,6 +45,10 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 MARK = 0x61697867  # application_id of our files: "aixg"
 VERSION = 1  # user_version
 BUSY = 10.0  # seconds to wait for another process that writes
+STATE = """
+    SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)
+    FROM pragma_application_id, pragma_user_version
+"""
 METRIC = "metric"  # the note that says how near is measured, if not by cosine
 
 
@@ -265,21 +270,17 @@ class SqliteStore:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        (mark,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables and mark != MARK:
-            raise ConfigError(f"{str(self.path)!r} is a database of something else, and no index")
-        if tables and version != VERSION:
-            raise ConfigError(
-                f"the index {str(self.path)!r} has version {version}, and this aixgo reads {VERSION}; index anew"
-            )
-        if not tables:
-            connection.execute("PRAGMA journal_mode = WAL")
+        if self._is_new(connection):
             with transaction(connection):
-                Tables().make(connection)
-                connection.execute(f"PRAGMA application_id = {MARK}")
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+                if self._is_new(connection):  # others may be here at the same time
+                    Tables().make(connection)
+                    connection.execute(f"PRAGMA application_id = {MARK}")
+                    connection.execute(f"PRAGMA user_version = {VERSION}")
+        if self._create:
+            with suppress(
+                driver().error
+            ):  # while another does the same; the next to open it tries again
+                connection.execute("PRAGMA journal_mode = WAL")
         if not self._tables.there(connection):
             if not self._create:
                 named = ", ".join(map(repr, collections(connection))) or "none"
@@ -292,6 +293,21 @@ class SqliteStore:
         self._by_vec = self._uses_vec()
         if self._by_vec:
             cast("Callable[[sqlite3.Connection], None]", driver().load_vectors)(connection)
+
+    def _is_new(self, connection: sqlite3.Connection) -> bool:
+        """Whether there is nothing in the file; what is must be ours.
+
+        Raises:
+            ConfigError: it is not.
+        """
+        mark, version, tables = connection.execute(STATE).fetchone()
+        if tables and mark != MARK:
+            raise ConfigError(f"{str(self.path)!r} is a database of something else, and no index")
+        if tables and version != VERSION:
+            raise ConfigError(
+                f"the index {str(self.path)!r} has version {version}, and this aixgo reads {VERSION}; index anew"
+            )
+        return not tables
 
     def _check_vectors_of(self, connection: sqlite3.Connection) -> None:
         """Refuse vectors that are not what was asked for."""

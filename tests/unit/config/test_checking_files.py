@@ -207,11 +207,11 @@ def test_an_absent_feature_is_one_warning_however_many_keys_need_it(tmp_path: Pa
         tmp_path,
         "agents:\n- {name: a, role: react, session_mode: lightweight}\n"
         "- {name: b, role: react, session: {store: file}}\n"
-        "embeddings: {provider: openai}\nvectorstore: {provider: memory}",
+        "mcp_servers: [{name: m}]",
     )
     assert sorted(warning.partition(":")[0] for warning in config.warnings) == [
+        "MCP servers",
         "sessions",
-        "stores and embeddings of other kinds",
     ]
 
 

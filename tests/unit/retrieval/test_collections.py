@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,13 @@ def test_without_sqlite_vec_asking_for_it_says_how_to_install_it(
         SqliteStore(FILE, engine="sqlite-vec")
     with pytest.raises(ConfigError, match="no engine 'faiss'; there are: auto, memory, sqlite-vec"):
         SqliteStore(FILE, engine="faiss")  # type: ignore[arg-type]
+
+
+async def test_many_may_make_one_file_at_the_same_time(tmp_path: Path) -> None:
+    for turn in range(5):
+        stores = [SqliteStore(tmp_path / f"{turn}.db", collection=f"c{i % 4}") for i in range(8)]
+        await asyncio.gather(*(store.open() for store in stores))
+        await asyncio.gather(*(s.upsert([Record(f"{i}", "", [1])]) for i, s in enumerate(stores)))
+        assert [await store.count() for store in stores] == [2] * 8
+        for store in stores:
+            await store.close()
