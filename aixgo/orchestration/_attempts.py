@@ -73,12 +73,13 @@ class Plan:
         self, context: CallContext, target: str, key: str, share: Share, budget: Budget | None
     ) -> AsyncIterator[Attempts]:
         """The attempts of a call from `context`; what they have spent is counted there at the end."""
-        entry = self.account.begin(target)
+        key = key or context.child_key(target)
+        entry = self.account.begin(target, key)
         attempts = Attempts(
             self.strategy,
             self._stand_ins.get(target, ()),
             entry,
-            key or context.child_key(target),
+            key,
             context,
         )
         left = False

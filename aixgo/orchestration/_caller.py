@@ -73,7 +73,7 @@ class PatternCaller:
                 key=key,
                 share=share,
             )
-            self._inner.hear(target, reply)
+            self._inner.hear(target, reply, key)
             return reply
         async with self._caller.stream(
             target,
@@ -89,7 +89,7 @@ class PatternCaller:
                 await tap(chunk)
             if chunks.final is None:
                 raise Unavailable(target, "its stream ended without a reply", "unknown")
-            self._inner.hear(target, chunks.final)
+            self._inner.hear(target, chunks.final, key)
             return chunks.final
 
     @asynccontextmanager
@@ -119,7 +119,7 @@ class PatternCaller:
         ) as chunks:
             yield chunks
             if chunks.final is not None:
-                self._inner.hear(target, chunks.final)
+                self._inner.hear(target, chunks.final, key)
 
     async def call_parallel(
         self,
