@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
-from aixgo.agents._answers import DEDUPLICATION, read_answers
+from aixgo.agents._answers import DEDUPLICATION, read_answer, read_answers
 from aixgo.agents._conflicts import MEDIATED, RULES
 from aixgo.agents._writing import EMPHASIS, GROUNDED, Writing
 from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.agents.retriever import RetrieverAgent
-from aixgo.contract import Caller
+from aixgo.contract import Caller, Gathers
 from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
@@ -34,6 +34,7 @@ from aixgo.voting import STRATEGIES, Ballot, vote
 __all__ = ["AGENT", "AggregatorAgent"]
 
 VOTING = tuple(f"voting_{name}" for name in STRATEGIES)
+COLLECTING = 5000.0  # milliseconds
 TASK = ("task", "question", "query")  # metadata that says what the answers are to
 
 AGGREGATOR_KEYS: Mapping[str, Key] = {
@@ -68,7 +69,9 @@ AGGREGATOR_KEYS: Mapping[str, Key] = {
         "boolean", "have the model say in `summary_insights` what the answers show", default=True
     ),
     "timeout_ms": Key(
-        "number", "how long sent answers are collected", absent="collecting sent answers"
+        "number",
+        "how long answers that are sent are collected; 0 for each by itself. 5000 with several `inputs`",
+        minimum=0,
     ),
 }
 SEARCHED = ("index", "documents", "mode", "top_k", "where", "embedding_model")
@@ -82,6 +85,10 @@ class AggregatorAgent:
     conflicts_resolved, summary_insights, tokens_used, `duplicates` where some were found, semantic_clusters for
     `semantic`, `points` and `passages` for `rag_based`. `task` (or `question`, `query`) of a message's metadata is
     what the answers are to.
+
+    Answers that are sent, not called with, are collected, one of each source, a newer one in place of an older:
+    for `timeout_ms` from the first on, or until all `inputs` have answered. What they make goes to the agent's outputs.
+    When the runtime stops, what is there is aggregated first.
 
     Args:
         name: what it is called.
@@ -103,6 +110,8 @@ class AggregatorAgent:
         top_k: passages the model gets.
         where: metadata a passage must have.
         embedding_model: what compares passages.
+        timeout_ms: how long sent answers are collected; 0 for each by itself. 5000 with several `inputs`, else 0.
+        inputs: the agents whose answers are sent to it.
         model: the model that aggregates; votes ask none.
         prompt: what it is told besides.
 
@@ -138,6 +147,8 @@ class AggregatorAgent:
         top_k: int = 5,
         where: Mapping[str, JSONValue] | None = None,
         embedding_model: str = "",
+        timeout_ms: float | None = None,
+        inputs: Sequence[str] = (),
         model: str = "",
         prompt: str = "",
         temperature: float | None = 0.5,
@@ -166,7 +177,12 @@ class AggregatorAgent:
             deduplication_method=deduplication_method,
             top_k=top_k,
             mode=mode,
+            timeout_ms=timeout_ms,
         )
+        if timeout_ms is None:
+            timeout_ms = COLLECTING if len(inputs) > 1 else 0
+        self.gathers = Gathers(timeout_ms / 1000, tuple(inputs)) if timeout_ms else None
+        """How long sent answers are collected, and of whom."""
         self.strategy = aggregation_strategy
         self.source_weights = dict(source_weights or {})
         self.consensus_threshold = consensus_threshold
@@ -208,6 +224,8 @@ class AggregatorAgent:
         """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys."""
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
         settings |= cast("dict[str, object]", settings.pop("aggregator_config", {}))
+        listed = cast("list[dict[str, str]]", entry.get("inputs") or [])
+        settings["inputs"] = tuple(dict.fromkeys(item["source"] for item in listed))
         return cls(name, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
 
     @property
@@ -226,6 +244,12 @@ class AggregatorAgent:
         """Close the index."""
         if self._retriever is not None:
             await self._retriever.stop()
+
+    def gather(self, messages: Sequence[Message]) -> Message:
+        """The message to aggregate that several answers make."""
+        task = next((found for message in messages if (found := _task(message))), "")
+        listed: JSONValue = [_sent(message, number) for number, message in enumerate(messages)]
+        return Message(listed, type="answers", metadata={"task": task} if task else None)
 
     async def execute(self, message: Message) -> Message:
         """Aggregate the answers in `message`.
@@ -303,6 +327,27 @@ def _task(message: Message) -> str:
     """What the answers are to, if the message says."""
     found = (message.metadata.get(name) for name in TASK)
     return next((text for text in found if isinstance(text, str) and text), "")
+
+
+def _sent(message: Message, number: int) -> JSONValue:
+    """An answer that was sent, as one of a list."""
+    answer = read_answer(message.source or f"source_{number}", _content(message))
+    source = message.source or answer.source
+    return {"source": source, "content": answer.content, "confidence": answer.confidence}
+
+
+def _content(message: Message) -> JSONValue:
+    """What an answer says, and how sure it is where only its metadata tells."""
+    payload = message.payload
+    content = message.text if isinstance(payload, bytes) else payload
+    sure = message.metadata.get("confidence")
+    if sure is None or (isinstance(content, dict) and "confidence" in content):
+        return content
+    return (
+        {**content, "confidence": sure}
+        if isinstance(content, dict)
+        else {"content": content, "confidence": sure}
+    )
 
 
 AGENT = AggregatorAgent

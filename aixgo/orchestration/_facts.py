@@ -35,7 +35,9 @@ COMMON: Mapping[str, Fact] = {
     "agent_count": Fact("the agents it has"),
     "cost_usd": Fact("what everything below it cost", seen=False),
     "tokens_total": Fact("the tokens everything below it took", seen=False),
-    "stopped_by": Fact("what ended it before it had its answer"),
+    "stopped_by": Fact(
+        "what ended it before it had its answer: `max_iterations`, `failures`, `timeout`, `budget`, `limit`"
+    ),
     "degraded": Fact("true: something is missing, and `errors`, `missing` or `inner` says what"),
     "inner": Fact("agent → what its result says of these, and of `errors`, if it is a pattern"),
     "retries": Fact("of an error strategy: attempts that repeated one"),
@@ -48,7 +50,7 @@ TROUBLE = ("degraded", "stopped_by", "errors", "missing", "retries", "fallbacks"
 """What goes up from a pattern inside; of another agent only the first two, which mean the same everywhere."""
 
 MAX_KIND = 64  # characters of a kind that is looked for: any agent may write any text there
-MAX_UNKNOWN = 64  # kinds of patterns not installed here, remembered so as not to look again
+MAX_UNKNOWN = 64  # kinds that are not installed here; after so many, replies that name others are not looked into
 
 _declared: dict[str, dict[str, Fact]] = {}
 _unknown: set[str] = set()
@@ -84,12 +86,11 @@ def said_of_answer(reply: Message) -> dict[str, JSONValue]:
 
 def _facts_of(kind: str) -> Mapping[str, Fact]:
     """The facts of a kind of pattern, which may have run elsewhere; of one that is not installed here COMMON."""
-    if kind not in _declared and kind not in _unknown and len(kind) <= MAX_KIND:
+    if kind not in _declared and kind not in _unknown and len(_unknown) < MAX_UNKNOWN:
         try:
             load("orchestration", kind)
         except AixgoError:
-            if len(_unknown) < MAX_UNKNOWN:
-                _unknown.add(kind)
+            _unknown.add(kind)
     return _declared.get(kind, COMMON)
 
 

@@ -7,7 +7,7 @@ writes it, `base` reads it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from aixgo.errors import AixgoError, partial_bytes, rebuild_error
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._facts import in_order
 
-__all__ = ["Account", "Entry", "described"]
+__all__ = ["Account", "Entry", "described", "fitting", "shortened"]
 
 MAX_ENTRIES = 64  # kept of a run: the last ones
 ALLOWANCES = (
@@ -166,14 +166,24 @@ class Account:
         """The entries, as much of them as an error may carry; None of a run that called nobody."""
         if not self._entries:
             return None
-        found: list[JSONValue] = []
-        for most in ALLOWANCES:
-            found = [entry.shown(most) for entry in self._entries]
-            if len(found) == self._begun and partial_bytes(found):
-                return found
-        while found and not partial_bytes([{"left_out": self._begun}, *found]):
-            found.pop(0)
-        return [{"left_out": self._begun - len(found)}, *found]
+        return fitting(lambda most: [entry.shown(most) for entry in self._entries], self._begun)
+
+
+def fitting(shown: Callable[[int], list[JSONValue]], count: int) -> list[JSONValue]:
+    """`count` entries as `shown` gives them with so many characters of each text, as much as an error may carry."""
+    found: list[JSONValue] = []
+    for most in ALLOWANCES:
+        found = shown(most)
+        if len(found) == count and partial_bytes(found):
+            return found
+    while found and not partial_bytes([{"left_out": count}, *found]):
+        found.pop(0)
+    return [{"left_out": count - len(found)}, *found]
+
+
+def shortened(reply: Message, most: int) -> dict[str, JSONValue]:
+    """`reply`, or as much of its text as is allowed."""
+    return _Said.of(reply).shown(most)
 
 
 def _tell(found: dict[str, _Told], entry: Entry, told: JSONValue) -> None:
