@@ -85,7 +85,7 @@ class Index:
         chunks = chunked(document, self.chunk_size, self.chunk_overlap)
         digest = self._digest(document)
         known = await self.store.ids({"document": document.id})
-        if known and await self.store.ids({"document": document.id, DIGEST: digest}) == known:
+        if len(known) == len(chunks) and await self.has(document):
             return len(known)
         await self.store.note(MADE_BY, self.embedder.name)
         vectors = await self.embedder.embed([_searched(chunk) for chunk in chunks])
@@ -95,6 +95,14 @@ class Index:
         )
         await self.store.delete(set(known) - {chunk.id for chunk in chunks})
         return len(chunks)
+
+    async def has(self, document: Document) -> bool:
+        """Whether the document is in, as it is now and cut in the same way; one without text always is."""
+        known = await self.store.ids({"document": document.id})
+        same = {"document": document.id, DIGEST: self._digest(document)}
+        if not known:
+            return not document.text.strip()
+        return await self.store.ids(same) == known
 
     async def remove(self, document_id: str) -> int:
         """Take a document out; how many chunks it had."""
