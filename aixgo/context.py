@@ -15,7 +15,6 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aixgo.errors import DeadlineExceeded, HopLimit, NotBound
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from aixgo.contract import Caller
 
 __all__ = ["MAX_HOPS", "CallContext", "Callback", "Clock", "Hop", "SystemClock", "TimerHandle"]
+
+_new = object.__new__
 
 MAX_HOPS = 32  # agents one call path may pass through, unless somebody asked for less
 
@@ -245,7 +246,8 @@ class CallContext:
 
         Whoever asks for it has this call `absorb` what the part spent, and ends it.
         """
-        part = copy(self)
+        part = _new(CallContext)
+        part.__dict__.update(self.__dict__)
         part.part_of = self
         part.purse, part.spent = purse, None
         part.offer = part.above = part.first = None

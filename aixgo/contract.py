@@ -2,9 +2,9 @@
 
 An agent has a name, a role and `execute`. Everything else is optional and found by its attribute:
 
-- methods: `stream(message)`, `start(caller)`, `stop()`, `ready()`;
-- facts: `description`, `version`, `model`, `mailbox`, `depends_on`, `outputs`, `kind`, `pattern`, `members`,
-  `input_schema`, `output_schema`.
+- methods: `stream(message)`, `start(caller)`, `stop()`, `ready()`, `gather(messages)`;
+- facts: `description`, `version`, `model`, `mailbox`, `gathers`, `depends_on`, `outputs`, `kind`, `pattern`,
+  `members`, `input_schema`, `output_schema`.
 
 An agent reaches others only through a `Caller`, by name; where they run is not its business. Below:
 context, message. Above: runtimes implement `Caller`; agents and patterns implement `Agent`.
@@ -27,6 +27,7 @@ __all__ = [
     "Agent",
     "AgentDescription",
     "Caller",
+    "Gathers",
     "Outcome",
     "Outcomes",
     "describe",
@@ -202,6 +203,19 @@ class Outcomes(Sequence[Outcome]):
             raise error
 
 
+@dataclass(slots=True, frozen=True)
+class Gathers:
+    """An agent's fact `gathers`: messages sent to it are gathered, the newest of each source, and worked on as one.
+
+    Its method `gather` makes that one message of several, in order of arrival; its reply goes to the outputs. They are
+    worked on `seconds` after the first came, or as soon as all `sources` have answered, or when the runtime stops.
+    Calls are not gathered.
+    """
+
+    seconds: float
+    sources: tuple[str, ...] = ()
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class AgentDescription:
     """What a runtime tells about an agent, here and to its peers."""
@@ -220,7 +234,7 @@ class AgentDescription:
     """True if the agent reads its own mailbox."""
     ready: bool = True
     pending: int = 0
-    """Messages waiting in its mailbox or being worked on, and one while it produces by itself."""
+    """Messages waiting in its mailbox, being worked on or gathered, and one while it produces by itself."""
     input_schema: Mapping[str, JSONValue] | None = None
     output_schema: Mapping[str, JSONValue] | None = None
     members: tuple[str, ...] = field(default=())

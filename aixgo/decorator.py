@@ -21,7 +21,7 @@ import msgspec
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import ConfigError, InvalidMessage
-from aixgo.message import JSONValue, Message, StreamChunk
+from aixgo.message import NOT_JSON, JSONValue, Message, StreamChunk
 from aixgo.names import check_name
 from aixgo.threads import DaemonThreads, run_in
 
@@ -223,7 +223,7 @@ def _convert(message: Message, wanted: object) -> object:
     if isinstance(payload, str) and not _accepts_text(wanted):
         try:
             payload = cast("JSONValue", msgspec.json.decode(payload.encode()))
-        except (msgspec.DecodeError, RecursionError) as exc:
+        except NOT_JSON as exc:
             raise InvalidMessage(
                 f"is text that is no JSON; {_type_name(wanted)} is wanted",
                 "payload",

@@ -14,7 +14,15 @@ from typing import Literal, TypeAlias
 
 from aixgo.errors import ConfigError, nearest
 
-__all__ = ["Key", "KeyKind", "Secret", "check_given", "duration_seconds", "read_keys"]
+__all__ = [
+    "AGENT_WORDS",
+    "Key",
+    "KeyKind",
+    "Secret",
+    "check_given",
+    "duration_seconds",
+    "read_keys",
+]
 
 KeyKind: TypeAlias = Literal[
     "text",
@@ -33,6 +41,9 @@ KeyKind: TypeAlias = Literal[
     "slots map",  # a mapping of text to lists of them
     "groups",  # a mapping of text to a slot, or to a mapping with `fields`
 ]
+
+AGENT_WORDS = ("pattern", "role", "type", "code", "folder")
+"""Any of these makes a mapping an agent of its own."""
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}  # seconds
 
@@ -106,9 +117,7 @@ class Key:
     @staticmethod
     def is_group(value: object) -> bool:
         """Whether an item of `groups` is a mapping of its fields, and not an agent in a mapping of its own."""
-        return isinstance(value, Mapping) and not any(
-            key in value for key in ("pattern", "role", "type", "code", "folder")
-        )
+        return isinstance(value, Mapping) and not any(key in value for key in AGENT_WORDS)
 
     def _slots(self, value: Mapping[str, object], where: str) -> Mapping[str, object]:
         if self.kind == "slot map":

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_DEPTH",
     "MAX_MESSAGE_BYTES",
+    "NOT_JSON",
     "JSONValue",
     "Message",
     "Payload",
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     """What a Message can be made from; `object` stands for dataclass instances."""
 else:
     Payload = Any
+
+NOT_JSON = (msgspec.MsgspecError, RecursionError, UnicodeError)
+"""What reading bytes or text that are not JSON may raise."""
 
 _decode = msgspec.json.decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
@@ -185,7 +189,7 @@ class Message:
         if self._value is _UNREAD:
             try:
                 self._value = _decode(self.encoded)
-            except (msgspec.MsgspecError, RecursionError) as exc:
+            except NOT_JSON as exc:
                 raise InvalidMessage("is not valid JSON", "payload") from exc
         return cast("JSONValue", self._value)
 
@@ -229,7 +233,7 @@ class Message:
     def _stored(self, decode: Callable[[bytes], dict[str, V]]) -> dict[str, V]:
         try:
             return decode(self._metadata_body)
-        except (msgspec.MsgspecError, RecursionError) as exc:
+        except NOT_JSON as exc:
             raise InvalidMessage("is not a JSON object", "metadata") from exc
 
     @property

@@ -5,39 +5,37 @@ or a single text. A content may itself be an object with `content` (or `text`) a
 
 The voting strategies need no model (aixgo.voting). The others ask one, each with its own emphasis, and rate the
 result: consensus level = 0.6 · weighted mean similarity of the inputs to the result + 0.4 · mean pairwise
-similarity of the inputs, where similarity is the Dice coefficient of two texts' words.
+similarity of the inputs, where similarity is the Dice coefficient of two texts' words. `rag_based` has points with
+passages instead, and its level is their mean support.
+
+Below: what finds repetitions, conflicts and passages. Above: patterns and programs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Self, cast
 
-from aixgo.agents._output import Checked
-from aixgo.agents._similarity import cluster, consensus_level
-from aixgo.agents._turn import Turn
+from aixgo.agents._answers import DEDUPLICATION, read_answer, read_answers
+from aixgo.agents._conflicts import MEDIATED, RULES
+from aixgo.agents._writing import EMPHASIS, GROUNDED, Writing
 from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
-from aixgo.contract import Caller
+from aixgo.agents.retriever import RetrieverAgent
+from aixgo.contract import Caller, Gathers
 from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.keys import Key, check_given
-from aixgo.message import JSONValue, Message, to_json_bytes
+from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.providers import Completion, ModelMiddleware, Provider
+from aixgo.providers import ModelMiddleware, Provider
+from aixgo.retrieval.index import Mode
 from aixgo.voting import STRATEGIES, Ballot, vote
 
 __all__ = ["AGENT", "AggregatorAgent"]
 
-EMPHASIS = {
-    "consensus": "State what the sources agree on, and resolve where they differ.",
-    "weighted": "The sources are listed by weight; where they differ, trust the heavier one.",
-    "semantic": "The sources are grouped by similarity; give each group's point once.",
-    "hierarchical": "The texts are summaries of groups of sources; combine them.",
-    "rag_based": "Use only what the sources say, and name the source of each point.",
-    "merge": "Keep every distinct point of every source.",
-}
 VOTING = tuple(f"voting_{name}" for name in STRATEGIES)
-GROUP = 3  # sources summarised together by `hierarchical`
-GROUP_TOKENS = 200  # of each such summary
+COLLECTING = 5000.0  # milliseconds
+TASK = ("task", "question", "query")  # metadata that says what the answers are to
 
 AGGREGATOR_KEYS: Mapping[str, Key] = {
     "aggregation_strategy": Key("text", "how the answers become one", choices=(*EMPHASIS, *VOTING)),
@@ -55,41 +53,79 @@ AGGREGATOR_KEYS: Mapping[str, Key] = {
     "max_input_sources": Key("integer", "sources taken, the most confident ones", minimum=1),
     "temperature": Key("number", "how freely the model answers", minimum=0, maximum=2),
     "max_tokens": Key("integer", "tokens one answer may have", minimum=1),
-    "conflict_resolution": Key("text", "how conflicts are resolved", absent="conflict resolution"),
-    "deduplication_method": Key("text", "how repetitions are found", absent="deduplication"),
-    "summarization_enabled": Key("boolean", "summarise the result", absent="summarization"),
+    "conflict_resolution": Key(
+        "text",
+        "what stands where sources contradict each other; a vote has its own rule",
+        choices=RULES,
+        default=MEDIATED,
+    ),
+    "deduplication_method": Key(
+        "text",
+        "which answers the model reads once; a vote counts all",
+        choices=tuple(DEDUPLICATION),
+        default="none",
+    ),
+    "summarization_enabled": Key(
+        "boolean", "have the model say in `summary_insights` what the answers show", default=True
+    ),
     "timeout_ms": Key(
-        "number", "how long sent answers are collected", absent="collecting sent answers"
+        "number",
+        "how long answers that are sent are collected; 0 for each by itself. 5000 with several `inputs`",
+        minimum=0,
     ),
 }
-SCHEMA: Mapping[str, JSONValue] = {
-    "type": "object",
-    "properties": {
-        "content": {"type": "string", "description": "the aggregated answer"},
-        "conflicts": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "what the sources differ on",
-        },
-        "insights": {"type": "string", "description": "what the answers together show"},
-    },
-    "required": ["content", "conflicts", "insights"],
-    "additionalProperties": False,
-}
+SEARCHED = ("index", "documents", "mode", "top_k", "where", "embedding_model")
+SEARCH_KEYS: Mapping[str, Key] = {name: RetrieverAgent.config_keys[name] for name in SEARCHED}
 
 
 class AggregatorAgent:
     """Aggregates the answers in each message.
 
     The reply, of type `aggregation_result`, holds aggregated_content, sources, strategy_used, consensus_level,
-    conflicts_resolved, summary_insights, tokens_used, and semantic_clusters for `semantic`.
+    conflicts_resolved, summary_insights, tokens_used, `duplicates` where some were found, semantic_clusters for
+    `semantic`, `points` and `passages` for `rag_based`. `task` (or `question`, `query`) of a message's metadata is
+    what the answers are to.
+
+    Answers that are sent, not called with, are collected, one of each source, a newer one in place of an older:
+    for `timeout_ms` from the first on, or until all `inputs` have answered. What they make goes to the agent's outputs.
+    When the runtime stops, what is there is aggregated first.
+
+    Args:
+        name: what it is called.
+        aggregation_strategy: how the answers become one.
+        source_weights: source → how much it counts, before its own confidence; 0 leaves it out.
+        semantic_similarity_threshold: similarity from where on texts are of one group.
+        consensus_threshold: the level that metadata calls a consensus.
+        max_input_sources: sources taken, the most confident ones.
+        conflict_resolution: what stands where sources contradict each other: `llm_mediated`, what the model makes of
+            it; the position of the `majority`, of the largest sum of confidences (`weighted`), or of the last source
+            (`newest`); or all (`keep_all`). All but the first cost a request more, which names the contradictions.
+        deduplication_method: which answers the model reads only once: `exact`, `normalized` (but for case and
+            blanks), `semantic` (by the similarity threshold), or `none`.
+        summarization_enabled: whether the model says in `summary_insights` what the answers together show.
+        index: for `rag_based`, a file that `aixgo index` made, whose passages the points have to cite.
+        documents: the same, for files and folders that are read at each start. Without either, the points cite
+            passages of the sources.
+        mode: how passages are searched.
+        top_k: passages the model gets.
+        where: metadata a passage must have.
+        embedding_model: what compares passages.
+        timeout_ms: how long sent answers are collected; 0 for each by itself. 5000 with several `inputs`, else 0.
+        inputs: the agents whose answers are sent to it.
+        model: the model that aggregates; votes ask none.
+        prompt: what it is told besides.
+
+    Raises:
+        ConfigError: there is no such strategy, or a setting cannot be used.
     """
 
     role = "aggregator"
     takes_policies: ClassVar[bool] = True
+    path_keys: ClassVar[Sequence[str]] = RetrieverAgent.path_keys
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
         **AGGREGATOR_KEYS,
+        **SEARCH_KEYS,
         "aggregator_config": Key("mapping", "the aggregator's settings", fields=AGGREGATOR_KEYS),
     }
 
@@ -102,6 +138,17 @@ class AggregatorAgent:
         semantic_similarity_threshold: float = 0.85,
         consensus_threshold: float = 0.7,
         max_input_sources: int | None = None,
+        conflict_resolution: str = MEDIATED,
+        deduplication_method: str = "none",
+        summarization_enabled: bool = True,
+        index: str | Path = "",
+        documents: Sequence[str | Path] = (),
+        mode: str = "hybrid",
+        top_k: int = 5,
+        where: Mapping[str, JSONValue] | None = None,
+        embedding_model: str = "",
+        timeout_ms: float | None = None,
+        inputs: Sequence[str] = (),
         model: str = "",
         prompt: str = "",
         temperature: float | None = 0.5,
@@ -113,27 +160,63 @@ class AggregatorAgent:
     ) -> None:
         self.name = check_name(name)
         self.description = description
-        self.prompt = prompt
+        stated = f"aggregator {name!r}"
         if aggregation_strategy not in (*EMPHASIS, *VOTING):
             known = ", ".join((*EMPHASIS, *VOTING))
             raise ConfigError(
-                f"aggregator {name!r}: there is no strategy {aggregation_strategy!r}; there are: {known}"
+                f"{stated}: there is no strategy {aggregation_strategy!r}; there are: {known}"
             )
         check_given(
-            AGGREGATOR_KEYS,
-            f"aggregator {name!r}",
+            {**AGGREGATOR_KEYS, **SEARCH_KEYS},
+            stated,
             semantic_similarity_threshold=semantic_similarity_threshold,
             consensus_threshold=consensus_threshold,
             max_input_sources=max_input_sources,
             source_weights=source_weights,
+            conflict_resolution=conflict_resolution,
+            deduplication_method=deduplication_method,
+            top_k=top_k,
+            mode=mode,
+            timeout_ms=timeout_ms,
         )
+        if timeout_ms is None:
+            timeout_ms = COLLECTING if len(inputs) > 1 else 0
+        self.gathers = Gathers(timeout_ms / 1000, tuple(inputs)) if timeout_ms else None
+        """How long sent answers are collected, and of whom."""
         self.strategy = aggregation_strategy
         self.source_weights = dict(source_weights or {})
-        self.similarity_threshold = semantic_similarity_threshold
         self.consensus_threshold = consensus_threshold
         self.max_input_sources = max_input_sources
+        if (index or documents) and aggregation_strategy != GROUNDED:
+            raise ConfigError(
+                f"{stated}: {aggregation_strategy!r} searches in nothing; an index and documents "
+                f"are for {GROUNDED!r}"
+            )
+        self._retriever: RetrieverAgent | None = None
+        if index or documents:
+            self._retriever = RetrieverAgent(
+                name,
+                index=index,
+                documents=documents,
+                mode=cast("Mode", mode),
+                top_k=top_k,
+                where=where,
+                embedding_model=embedding_model,
+                api_key=api_key,
+            )
         self._use = ModelUse(
             model, temperature, max_tokens, provider, api_key, middleware=middleware, owner=name
+        )
+        self._writing = Writing(
+            strategy=aggregation_strategy,
+            use=self._use,
+            prompt=prompt,
+            threshold=semantic_similarity_threshold,
+            resolution=conflict_resolution,
+            deduplication=deduplication_method,
+            insights=summarization_enabled,
+            retriever=self._retriever,
+            top_k=top_k,
         )
 
     @classmethod
@@ -141,6 +224,8 @@ class AggregatorAgent:
         """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys."""
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
         settings |= cast("dict[str, object]", settings.pop("aggregator_config", {}))
+        listed = cast("list[dict[str, str]]", entry.get("inputs") or [])
+        settings["inputs"] = tuple(dict.fromkeys(item["source"] for item in listed))
         return cls(name, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
 
     @property
@@ -148,10 +233,23 @@ class AggregatorAgent:
         """The model that aggregates; empty for a vote, which needs none."""
         return "" if self.strategy in VOTING else self._use.name
 
-    async def start(self, caller: Caller) -> None:  # noqa: ARG002 - the contract's signature
-        """Find the model's provider, so that a wrong model fails the start and not the first call."""
+    async def start(self, caller: Caller) -> None:
+        """Find the model's provider, so that a wrong model fails the start and not the first call; read documents."""
         if self.strategy not in VOTING:
             self._use.open()
+        if self._retriever is not None:
+            await self._retriever.start(caller)
+
+    async def stop(self) -> None:
+        """Close the index."""
+        if self._retriever is not None:
+            await self._retriever.stop()
+
+    def gather(self, messages: Sequence[Message]) -> Message:
+        """The message to aggregate that several answers make."""
+        task = next((found for message in messages if (found := _task(message))), "")
+        listed: JSONValue = [_sent(message, number) for number, message in enumerate(messages)]
+        return Message(listed, type="answers", metadata={"task": task} if task else None)
 
     async def execute(self, message: Message) -> Message:
         """Aggregate the answers in `message`.
@@ -160,11 +258,11 @@ class AggregatorAgent:
             InvalidMessage: there are none.
             AgentRefused: `voting_unanimous`, and two differ.
         """
-        answers = self._chosen(_answers(message))
+        answers = self._chosen(read_answers(message))
         if self.strategy in VOTING:
             result, facts = self._vote(answers)
         else:
-            result, facts = await self._ask(answers)
+            result, facts = await self._write(answers, _task(message))
         level = cast("float", result["consensus_level"])
         facts["consensus"] = level >= self.consensus_threshold
         return message.reply(
@@ -188,7 +286,7 @@ class AggregatorAgent:
     def _vote(self, answers: Sequence[Ballot]) -> tuple[dict[str, JSONValue], dict[str, JSONValue]]:
         verdict = vote(answers, self.strategy.removeprefix("voting_"))
         result = self._result(
-            verdict.content, answers, verdict.agreement, verdict.explanation, tokens=0
+            verdict.content, answers, verdict.agreement, [], verdict.explanation, 0
         )
         return result, {
             "winner": verdict.source,
@@ -196,107 +294,60 @@ class AggregatorAgent:
             "votes": dict(verdict.votes),
         }
 
-    async def _ask(
-        self, answers: Sequence[Ballot]
+    async def _write(
+        self, answers: Sequence[Ballot], task: str
     ) -> tuple[dict[str, JSONValue], dict[str, JSONValue]]:
-        texts, tokens = await self._texts(answers)
-        instructions = "\n\n".join(
-            filter(None, (f"Make one answer of several. {EMPHASIS[self.strategy]}", self.prompt))
+        made = await self._writing.write(answers, task)
+        result = self._result(
+            made.content, answers, made.level, made.conflicts, made.insights, made.tokens
         )
-        request = self._use.request("\n\n".join(texts), instructions, WANTED.asked)
-        turn = Turn(self._use.open(), request, output=WANTED)
-        told = await turn.answer()
-        answer, completion = cast("dict[str, JSONValue]", told.value), told.completion
-        level = consensus_level(answers, str(answer["content"]))
-        tokens += turn.usage.tokens_total
-        insights = str(answer.get("insights", ""))
-        if completion.offline:
-            insights = f"extracted from {len(answers)} sources without a model"
-        result = self._result(str(answer["content"]), answers, level, insights, tokens=tokens)
-        if not completion.offline:  # what sources differ on takes a model to tell
-            result["conflicts_resolved"] = answer.get("conflicts", [])
-        if self.strategy == "semantic":
-            groups = cluster(answers, self.similarity_threshold)
-            result["semantic_clusters"] = {
-                f"cluster_{index}": [answer.source for answer in group]
-                for index, group in enumerate(groups)
-            }
-        return result, told.facts()
-
-    async def _texts(self, answers: Sequence[Ballot]) -> tuple[list[str], int]:
-        """What the model reads, as the strategy orders and groups it, and the tokens that took."""
-        if self.strategy == "hierarchical" and len(answers) > GROUP:
-            groups = [answers[start : start + GROUP] for start in range(0, len(answers), GROUP)]
-            summaries = [await self._summary(group) for group in groups]
-            return [c.text for c in summaries], sum(c.usage.tokens_total for c in summaries)
-        if self.strategy == "weighted":
-            heavy = sorted(answers, key=lambda answer: -answer.confidence)
-            return [f"[{a.source}, weight {a.confidence:g}]\n\n{a.content}" for a in heavy], 0
-        if self.strategy == "semantic":
-            alike = enumerate(cluster(answers, self.similarity_threshold))
-            return [
-                f"[{a.source}, group {index}]\n\n{a.content}"
-                for index, group in alike
-                for a in group
-            ], 0
-        return [f"[{a.source}]\n\n{a.content}" for a in answers], 0
-
-    async def _summary(self, answers: Sequence[Ballot]) -> Completion:
-        use = self._use.with_max_tokens(GROUP_TOKENS)
-        text = "\n\n".join(f"[{a.source}]\n\n{a.content}" for a in answers)
-        return await use.open().complete(
-            use.request(text, "Summarise what these sources say together.")
-        )
+        return {**result, **made.more}, dict(made.facts)
 
     def _result(
-        self, content: str, answers: Sequence[Ballot], level: float, insights: str, *, tokens: int
+        self,
+        content: str,
+        answers: Sequence[Ballot],
+        level: float,
+        conflicts: Sequence[JSONValue],
+        insights: str,
+        tokens: int,
     ) -> dict[str, JSONValue]:
         return {
             "aggregated_content": content,
             "sources": [answer.source for answer in answers],
             "strategy_used": self.strategy,
             "consensus_level": level,
-            "conflicts_resolved": [],
+            "conflicts_resolved": list(conflicts),
             "summary_insights": insights,
             "tokens_used": tokens,
         }
 
 
-def _answers(message: Message) -> list[Ballot]:
-    """The answers a message holds.
+def _task(message: Message) -> str:
+    """What the answers are to, if the message says."""
+    found = (message.metadata.get(name) for name in TASK)
+    return next((text for text in found if isinstance(text, str) and text), "")
 
-    Raises:
-        InvalidMessage: it holds none.
-    """
+
+def _sent(message: Message, number: int) -> JSONValue:
+    """An answer that was sent, as one of a list."""
+    answer = read_answer(message.source or f"source_{number}", _content(message))
+    source = message.source or answer.source
+    return {"source": source, "content": answer.content, "confidence": answer.confidence}
+
+
+def _content(message: Message) -> JSONValue:
+    """What an answer says, and how sure it is where only its metadata tells."""
     payload = message.payload
-    if isinstance(payload, dict):
-        found = [_answer(source, content) for source, content in payload.items()]
-    elif isinstance(payload, list):
-        found = [_answer(f"source_{index}", content) for index, content in enumerate(payload)]
-    else:
-        found = [_answer(message.source or "source_0", message.text)]
-    if not found or not any(answer.content.strip() for answer in found):
-        raise InvalidMessage("holds no answers to aggregate", "payload")
-    return found
+    content = message.text if isinstance(payload, bytes) else payload
+    sure = message.metadata.get("confidence")
+    if sure is None or (isinstance(content, dict) and "confidence" in content):
+        return content
+    return (
+        {**content, "confidence": sure}
+        if isinstance(content, dict)
+        else {"content": content, "confidence": sure}
+    )
 
 
-def _answer(source: str, content: JSONValue) -> Ballot:
-    confidence: JSONValue = 0.0
-    if isinstance(content, dict):
-        source = str(content.get("source") or source)
-        confidence = content.get("confidence", 0.0)
-        content = next(
-            (content[key] for key in ("content", "text", "category") if key in content), content
-        )
-    text = content if isinstance(content, str) else to_json_bytes(content).decode()
-    return Ballot(source, text, float(confidence) if isinstance(confidence, (int, float)) else 0.0)
-
-
-def _check(value: JSONValue) -> JSONValue:
-    if not isinstance(value, dict) or not isinstance(value.get("content"), str):
-        raise ValueError("it must be a JSON object with the text 'content'")  # noqa: TRY004 - the model's fault
-    return value
-
-
-WANTED = Checked(SCHEMA, _check)
 AGENT = AggregatorAgent

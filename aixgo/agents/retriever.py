@@ -33,15 +33,17 @@ from aixgo.retrieval.stores.base import Hit
 
 __all__ = ["AGENT", "RetrieverAgent"]
 
+MOST = 1_000  # passages that a message may ask for
+
 
 class RetrieverAgent:
     """Answers a question with passages: `{"query", "documents": [{"id", "content", "score", "source", "metadata"}]}`.
 
     It searches an `index` that `aixgo index` made, or `documents`, files and folders it reads when it starts. The
     question is the message's text, or `query` of its JSON object, whose `where` is a further filter; `top_k` in the
-    message's metadata takes the place of its own. With a `store`, documents are kept there between starts: those that
-    did not change are not embedded again, and those that are gone are taken out. A question that nothing fits has an
-    empty list. Metadata: `document_count`, `mode`.
+    message's metadata, up to 1,000, takes the place of its own. With a `store`, documents are kept there between
+    starts: those that did not change are not embedded again, and those that are gone are taken out. A question that
+    nothing fits has an empty list. Metadata: `document_count`, `mode`.
 
     Raises:
         ConfigError: neither or several of `index`, `documents` and `store`, or a setting that cannot be. Starting
@@ -178,10 +180,12 @@ class RetrieverAgent:
                 f"retriever {self.name!r} takes a question: text, or an object with `query`"
             )
         wanted = message.metadata.get("top_k")
-        count = wanted if isinstance(wanted, int) and wanted is not True else self._top_k
+        count = self._top_k
+        if isinstance(wanted, int) and not isinstance(wanted, bool):
+            count = min(max(1, wanted), MOST)
         hits = await self._index.search(
             asked,
-            max(1, count),
+            count,
             mode=self._mode,
             where=self._filter(payload),
             min_score=self._min_score,

@@ -107,8 +107,9 @@ async def _indexed(index: Index, root: Path, files: Sequence[Path]) -> _Done:
                 done.skipped.append(str(exc))
                 continue
             done.documents += 1
-            done.changed += not await index.has(document)
-            await index.add(document)
+            if not await index.has(document):
+                done.changed += 1
+                await index.add(document)
         for reason in done.skipped:
             say(f"skipped: {reason}")
         if not done.documents:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from aixgo.config import flowchart, load_config
+from aixgo.config import flowchart, load_config, rehearse
 from aixgo.errors import ConfigError
 
 __all__ = ["command"]
@@ -26,11 +26,12 @@ def command(
     """Check a configuration."""
     loaded = load_config(config)
     if strict and loaded.unknown_keys:
-        raise ConfigError("\n".join(f"{key} is no key of aixgo" for key in loaded.unknown_keys))
+        raise ConfigError("\n".join(loaded.unknown_keys))
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for refusal in loaded.refusals:
         print(f"security: {refusal}; run and serve refuse this file", file=sys.stderr)
+    rehearse(loaded)
     if graph:
         print(flowchart(loaded))
         return 0

@@ -1,7 +1,7 @@
 """Configuration files: read within limits, checked against tables of keys, built into agents.
 
 The path of a file: `read` (bytes → values with lines) → `check` (values against keys) → `parse` (a
-`Config`) → `build` (agents in a runtime), or `graph` (a picture).
+`Config`) → `build` (agents in a runtime), `rehearsal` (what building would fail of) or `graph` (a picture).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from aixgo.config.graph import flowchart
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.parse import load_config
 from aixgo.config.policies import call_policies
+from aixgo.config.rehearsal import rehearse
 from aixgo.config.schema import json_schema
 
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "load_config",
     "open_runtime",
     "place",
+    "rehearse",
     "wire_options",
 ]

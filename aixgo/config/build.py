@@ -241,14 +241,21 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
     """The orchestrations of a file by name, to look at: no agent of the file is built, and no model asked for.
 
     Raises:
-        ConfigError: one cannot be built.
+        ConfigError: some cannot be built; a line for each.
     """
-    found = {}
+    found: dict[str, Orchestrator] = {}
+    faults: list[str] = []
     for entry in config.orchestrations:
-        with _fault_of(config, entry):
-            made = _orchestrator(config, entry, {"model": "offline"})
+        try:
+            with _fault_of(config, entry):
+                made = _orchestrator(config, entry, {"model": "offline"})
+        except ConfigError as exc:
+            faults.append(str(exc))
+            continue
         if isinstance(made, Orchestrator):
             found[entry.name] = made
+    if faults:
+        raise ConfigError("\n".join(faults))
     return found
 
 

@@ -13,6 +13,7 @@ from aixgo.config.keys import SECURITY
 from aixgo.config.read import Block, Items, position, problem
 from aixgo.config.roles import (
     agent_keys,
+    pattern_class,
     pattern_keys,
     role_class,
     root_keys,
@@ -27,6 +28,8 @@ from aixgo.message import JSONValue
 
 __all__ = ["Findings", "check_agent", "check_orchestration", "check_root"]
 
+UNKNOWN = " is no key of aixgo"
+
 
 @dataclass(slots=True)
 class Findings:
@@ -35,7 +38,7 @@ class Findings:
     file: str
     errors: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
-    """Keys nobody knows: kept as extras, refused by `validate --strict`."""
+    """A line for each key nobody knows: kept as extras, refused by `validate --strict`."""
     notices: list[str] = field(default_factory=list)
     """What else the author should know."""
     absent: dict[str, list[str]] = field(default_factory=dict)
@@ -52,7 +55,7 @@ class Findings:
     @property
     def warnings(self) -> list[str]:
         """One line per unknown key, and one per feature that is not there."""
-        lines = [f"{key} is no key of aixgo; it is kept as an extra" for key in self.unknown]
+        lines = [f"{line}; it is kept as an extra" for line in self.unknown]
         for feature, keys in self.absent.items():
             if feature not in SECURITY:
                 lines.append(f"{feature}: not in this version; without effect: {_some(keys)}")
@@ -123,8 +126,18 @@ def check_orchestration(
         findings.fault(block.lines["pattern"], f"{path}.pattern", str(exc))
         return {}
     if isinstance(settings, Block):
+        before = len(findings.unknown)
         _check(settings, own, f"{path}.config", findings)
+        findings.unknown[before:] = [
+            _of_pattern(line, pattern) for line in findings.unknown[before:]
+        ]
     return own
+
+
+def _of_pattern(line: str, pattern: str) -> str:
+    """What is said of a key that a pattern does not have."""
+    own = ", ".join(pattern_class(pattern).config_keys)
+    return f"{line.removesuffix(UNKNOWN)} is no key of the pattern {pattern!r}, which has: {own}"
 
 
 def _check_tools(block: Block, role: str, path: str, findings: Findings) -> None:
@@ -191,7 +204,7 @@ def _unknown(
     if near := typo_of(name, keys):
         findings.fault(line, where, f"there is no such key; did you mean {near!r}?")
     elif not silent:
-        findings.unknown.append(f"{position(findings.file, line)}: {where}")
+        findings.unknown.append(f"{position(findings.file, line)}: {where}{UNKNOWN}")
 
 
 def _value(block: Block, name: str, key: Key, where: str, findings: Findings) -> None:

@@ -23,7 +23,7 @@ from aixgo.loading import installed, module_of_file, shown_module
 from aixgo.message import JSONValue
 from aixgo.tools.base import TIMEOUT, FunctionTool, Tool, as_tool, tool
 
-__all__ = ["agent_from_code", "load_code", "tools_from_code"]
+__all__ = ["agent_from_code", "load_code", "missing_file", "tools_from_code"]
 
 WIRING = frozenset({"code", "depends_on", "folder", "inputs", "listen", "outputs", "type"})
 """Keys of an entry that the runtime reads, never the code."""
@@ -46,6 +46,13 @@ def load_code(reference: str, folder: Path) -> object:
         return cast("object", getattr(module, attribute))
     except AttributeError as exc:
         raise ConfigError(f"code {reference!r}: there is no {attribute!r} in {source}") from exc
+
+
+def missing_file(reference: str, folder: Path) -> Path | None:
+    """The file that `reference` names and that is not there, if it names one."""
+    source, _, _ = reference.rpartition(":")
+    file = (folder / source).resolve()
+    return file if source.endswith(".py") and not file.is_file() else None
 
 
 def agent_from_code(

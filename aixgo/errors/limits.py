@@ -37,6 +37,12 @@ class HopLimit(LimitExceeded):
     def __init__(self, value: int = 0, where: str = "") -> None:
         super().__init__("the hop limit", value, where)
 
+    def __str__(self) -> str:
+        return (
+            f"{super().__str__()}: the call would pass through more agents than that; nest fewer, "
+            "or raise limits.max_depth of the patterns above, up to 32 in all"
+        )
+
 
 class BudgetExceeded(LimitExceeded):
     """The next step would spend more than the call was given.

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, StatusCode
 
-from aixgo.message import JSONValue
+from aixgo.message import NOT_JSON, JSONValue
 from aixgo.observability import conventions as names
 from aixgo.observability.exporters import only_these_headers
 from aixgo.observability.langfuse import LangfuseAccess
@@ -206,7 +206,7 @@ def _turns(said: object, instructions: object) -> list[Turn] | str:
         if instructions is not None:
             parts = msgspec.json.decode(str(instructions), type=list[_Part])
             turns.insert(0, _turn(_Turn("system", parts)))
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return str(said)
     return turns
 

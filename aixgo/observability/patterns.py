@@ -18,15 +18,17 @@ CLASSIFYING = ("router", "classification")
 
 def pattern_attributes(work: Orchestration) -> dict[str, str | bool | int | float]:
     """The attributes of a run that has ended."""
-    found: dict[str, str | bool | int | float] = {names.CALLS: len(work.calls)}
+    found: dict[str, str | bool | int | float] = {
+        f"{names.ORCHESTRATION_PREFIX}{name}": value
+        for name, value in work.facts.items()
+        if isinstance(value, str | bool | int | float)
+    }
     failed = sum(call.error is not None for call in work.calls)
+    found[names.CALLS] = len(work.calls)
     found[names.SUCCEEDED], found[names.FAILED] = len(work.calls) - failed, failed
     found.update(_times(work))
     if work.left:
         found[names.LEFT] = True
-    for name, value in work.facts.items():
-        if isinstance(value, str | bool | int | float):
-            found[f"{names.ORCHESTRATION_PREFIX}{name}"] = value
     return found
 
 

@@ -73,12 +73,13 @@ class Plan:
         self, context: CallContext, target: str, key: str, share: Share, budget: Budget | None
     ) -> AsyncIterator[Attempts]:
         """The attempts of a call from `context`; what they have spent is counted there at the end."""
-        entry = self.account.begin(target)
+        key = key or context.child_key(target)
+        entry = self.account.begin(target, key)
         attempts = Attempts(
             self.strategy,
             self._stand_ins.get(target, ()),
             entry,
-            key or context.child_key(target),
+            key,
             context,
         )
         left = False
@@ -163,7 +164,7 @@ class Attempts:
     async def _persist(self, ask: Ask[T], agent: str, key: str) -> T:
         """What one agent answers in the end, asked again as the strategy says."""
         backoff = Backoff(self._strategy.retry_delay)
-        chance = random.Random(key)  # not the run's: others draw from that, in the order they fail
+        chance: random.Random | None = None  # few calls fail, and making one takes long
         failed = 0
         while True:
             part = self._context.part(self._purse)
@@ -172,6 +173,8 @@ class Attempts:
                 return await ask(Attempt(agent, f"{key}#{failed + 1}" if failed else key, part))
             except AixgoError as exc:
                 failed += 1
+                # Not the run's: others draw from that, in the order they fail.
+                chance = chance or random.Random(key)
                 asked_again = failed <= self._strategy.retries and not self.begun
                 seconds = backoff.wait(failed, exc, chance) if asked_again else None
                 remaining = self._context.remaining

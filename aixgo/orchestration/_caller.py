@@ -73,7 +73,7 @@ class PatternCaller:
                 key=key,
                 share=share,
             )
-            self._inner.hear(target, reply)
+            self._inner.hear(target, reply, key)
             return reply
         async with self._caller.stream(
             target,
@@ -89,7 +89,7 @@ class PatternCaller:
                 await tap(chunk)
             if chunks.final is None:
                 raise Unavailable(target, "its stream ended without a reply", "unknown")
-            self._inner.hear(target, chunks.final)
+            self._inner.hear(target, chunks.final, key)
             return chunks.final
 
     @asynccontextmanager
@@ -119,7 +119,7 @@ class PatternCaller:
         ) as chunks:
             yield chunks
             if chunks.final is not None:
-                self._inner.hear(target, chunks.final)
+                self._inner.hear(target, chunks.final, key)
 
     async def call_parallel(
         self,
@@ -212,9 +212,14 @@ async def all_or_first_failure(calls: Iterable[Callable[[], Awaitable[T]]]) -> l
             failures.append(exc)
             return None
 
+    stopped = False
+
     def ended(_: object) -> None:
-        for task in tasks if failures else ():
-            task.cancel()
+        nonlocal stopped
+        if failures and not stopped:
+            stopped = True  # once: the end of one must not cut short how another cleans up
+            for task in tasks:
+                task.cancel()
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(call)) for call in calls]

@@ -28,9 +28,9 @@ from aixgo.errors import (
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
-from aixgo.orchestration._facts import Fact
+from aixgo.orchestration._facts import Fact, said_of_answer
 from aixgo.orchestration._partial import described
-from aixgo.orchestration._payloads import number_of, read_json
+from aixgo.orchestration._payloads import number_of, stated_in
 from aixgo.orchestration._strategy import ErrorStrategy
 from aixgo.purse import Share
 from aixgo.voting import Ballot, Verdict
@@ -51,6 +51,7 @@ __all__ = [
     "fields_of",
     "is_tied",
     "reaches",
+    "stop_of",
     "votes_of",
 ]
 
@@ -79,8 +80,7 @@ Ask: TypeAlias = Callable[[Message | Payload, str], Awaitable[Message]]
 
 def choice(reply: Message) -> str:
     """What a reply votes for: the category of its metadata, or of its JSON payload, else its text."""
-    payload = reply.payload
-    for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
+    for place in (said_of_answer(reply), fields_of(reply)):
         if isinstance(category := place.get("category"), str):
             return category
     return reply.text
@@ -88,8 +88,7 @@ def choice(reply: Message) -> str:
 
 def confidence(reply: Message) -> float:
     """How sure a reply says it is, in its metadata or its JSON payload; 0 when it does not."""
-    payload = reply.payload
-    for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
+    for place in (said_of_answer(reply), fields_of(reply)):
         if (found := number_of(place.get("confidence"))) is not None:
             return found
     return 0.0
@@ -97,16 +96,8 @@ def confidence(reply: Message) -> float:
 
 def fields_of(reply: Message) -> dict[str, JSONValue]:
     """The JSON object a reply is, or is the text of, in a code fence too; empty when there is none."""
-    payload = reply.payload
-    if isinstance(payload, dict):
-        return payload
-    if not isinstance(payload, str):
-        return {}
-    try:
-        read = read_json(payload)
-    except ValueError:
-        return {}
-    return read if isinstance(read, dict) else {}
+    found = stated_in(reply)
+    return found if isinstance(found, dict) else {}
 
 
 def ballots_of(
@@ -160,6 +151,15 @@ def reaches(agreement: float, threshold: float) -> bool:
     return agreement >= threshold - TOLERANCE
 
 
+def stop_of(error: BaseException | None) -> str:
+    """What ended a run early, by the error or its cause: `timeout`, `budget`, `limit`, or `failures`."""
+    for one in (error, error.__cause__ if error is not None else None):
+        for kind, name in STOPS.items():
+            if isinstance(one, kind):
+                return name
+    return "failures"
+
+
 # -- asking ----------------------------------------------------------------------------------------------
 
 
@@ -185,6 +185,8 @@ class Panel:
         self._caller = caller
         self._timeout = timeout
         self._strict = strategy is not None and not strategy.goes_on
+        self.goes_on = strategy is not None and strategy.goes_on
+        """Whether somebody said that a failure does not end the run."""
         self._last: AixgoError | None = None
 
     async def hear(
@@ -211,9 +213,7 @@ class Panel:
         context = CallContext.current()
         agents = list(self.agents)
         keys = [context.child_key(f"{step}/{agent}") for agent in agents]
-        times = [] if self._timeout is None else [self._timeout]
-        if extra:
-            times.append(MOST * context.remaining)
+        timeout = self.spare if extra else self._timeout
         found: dict[str, T] = {}
 
         async def one(agent: str, key: str, share: Share) -> None:
@@ -222,7 +222,7 @@ class Panel:
                 return await self._caller.call(
                     agent,
                     message,
-                    timeout=min(times, default=None),
+                    timeout=timeout,
                     key=f"{key}{suffix}",
                     share=part,
                 )
@@ -253,10 +253,25 @@ class Panel:
     @property
     def stopped_by(self) -> str:
         """Why nobody is left to go on: `timeout`, `budget`, `limit`, or `failures`."""
-        for kind, name in STOPS.items():
-            if isinstance(self._last, kind):
-                return name
-        return "failures"
+        return stop_of(self._last)
+
+    @property
+    def spare(self) -> float:
+        """Time for a call that could be done without: it leaves some of what is left."""
+        most = MOST * CallContext.current().remaining
+        return most if self._timeout is None else min(self._timeout, most)
+
+    def forgive(self, agent: str, error: AixgoError) -> None:
+        """Note why `agent`, asked beside the turns, added nothing to the result.
+
+        Raises:
+            AixgoError: `error`, when the first failure ends the run.
+            DeadlineExceeded: the run's own time is up.
+        """
+        if self._strict:
+            raise error
+        CallContext.current().check_deadline()
+        self.errors[agent] = described(error)
 
     def check(self, name: str, count: int, needed: int) -> None:
         """Raise unless `needed` of the agents answered.

@@ -16,7 +16,7 @@ from aixgo.errors import AixgoError
 from aixgo.loading import load
 from aixgo.message import JSONValue, Message
 
-__all__ = ["COMMON", "Fact", "Inner", "declare", "without_facts"]
+__all__ = ["COMMON", "Fact", "Inner", "declare", "in_order", "said_of_answer", "without_facts"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -35,7 +35,9 @@ COMMON: Mapping[str, Fact] = {
     "agent_count": Fact("the agents it has"),
     "cost_usd": Fact("what everything below it cost", seen=False),
     "tokens_total": Fact("the tokens everything below it took", seen=False),
-    "stopped_by": Fact("what ended it before it had its answer"),
+    "stopped_by": Fact(
+        "what ended it before it had its answer: `max_iterations`, `failures`, `timeout`, `budget`, `limit`"
+    ),
     "degraded": Fact("true: something is missing, and `errors`, `missing` or `inner` says what"),
     "inner": Fact("agent → what its result says of these, and of `errors`, if it is a pattern"),
     "retries": Fact("of an error strategy: attempts that repeated one"),
@@ -47,7 +49,8 @@ COMMON: Mapping[str, Fact] = {
 TROUBLE = ("degraded", "stopped_by", "errors", "missing", "retries", "fallbacks", "inner")
 """What goes up from a pattern inside; of another agent only the first two, which mean the same everywhere."""
 
-MAX_UNKNOWN = 64  # kinds of patterns not installed here, remembered so as not to look again
+MAX_KIND = 64  # characters of a kind that is looked for: any agent may write any text there
+MAX_UNKNOWN = 64  # kinds that are not installed here; after so many, replies that name others are not looked into
 
 _declared: dict[str, dict[str, Fact]] = {}
 _unknown: set[str] = set()
@@ -57,6 +60,11 @@ def declare(kind: str, facts: Mapping[str, Fact]) -> None:
     """Note what the results of a kind of pattern may say."""
     if kind:
         _declared.setdefault(kind, {}).update(facts)
+
+
+def in_order(key: str) -> tuple[int, str]:
+    """What orders the keys of calls that differ in a number: the second before the tenth."""
+    return len(key), key
 
 
 def without_facts(reply: Message, own: Iterable[str]) -> Message:
@@ -71,34 +79,43 @@ def without_facts(reply: Message, own: Iterable[str]) -> Message:
     return reply.without_metadata(*found) if found else reply
 
 
+def said_of_answer(reply: Message) -> dict[str, JSONValue]:
+    """The metadata of `reply` that is about what it answers: the category of a router's run is none of its answer's."""
+    return without_facts(reply, ()).metadata
+
+
 def _facts_of(kind: str) -> Mapping[str, Fact]:
     """The facts of a kind of pattern, which may have run elsewhere; of one that is not installed here COMMON."""
-    if kind not in _declared and kind not in _unknown:
+    if kind not in _declared and kind not in _unknown and len(_unknown) < MAX_UNKNOWN:
         try:
             load("orchestration", kind)
         except AixgoError:
-            if len(_unknown) < MAX_UNKNOWN:
-                _unknown.add(kind)
+            _unknown.add(kind)
     return _declared.get(kind, COMMON)
 
 
 class Inner:
-    """What went wrong inside one run, as its replies say; of several of an agent the last that says so."""
+    """What went wrong inside one run, as its replies say; of several of an agent the last that says so.
 
-    __slots__ = ("_found",)
+    Of calls made at once the last is the one with the last key, whichever ends last.
+    """
+
+    __slots__ = ("_found", "_keys")
 
     def __init__(self) -> None:
         self._found: dict[str, JSONValue] = {}
+        self._keys: dict[str, str] = {}
 
-    def hear(self, agent: str, reply: Message) -> None:
-        """Note what `reply` says of it."""
+    def hear(self, agent: str, reply: Message, key: str = "") -> None:
+        """Note what `reply` to the call of that key says of it."""
         said = reply.metadata
         if not said:
             return
         names = TROUBLE if "pattern" in said else TROUBLE[:2]
         found = {name: said[name] for name in names if said.get(name)}
-        if found:
+        if found and (not key or in_order(key) >= in_order(self._keys.get(agent, ""))):
             self._found[agent] = found
+            self._keys[agent] = key
 
     def facts(self, agents: Iterable[str]) -> dict[str, JSONValue]:
         """What a result says of it, in the order of `agents`."""

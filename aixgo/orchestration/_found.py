@@ -12,12 +12,12 @@ from typing import cast
 
 from aixgo.errors import AgentRefused
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration._payloads import number_of, read_json
+from aixgo.orchestration._payloads import number_of, stated_in
 from aixgo.retrieval.fusion import fused
 
 __all__ = ["Found", "as_one", "by_words", "documents_of", "ordered", "relevant"]
 
-RULE = re.compile(r"^\s*---+\s*$", re.MULTILINE)
+RULE = re.compile(r"^[ \t]*---+[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(slots=True, frozen=True)
@@ -128,13 +128,8 @@ def ordered(reply: Message, documents: Sequence[Found], who: str) -> list[Found]
 
 
 def _listed(reply: Message) -> list[JSONValue] | None:
-    """The list that an answer is, or holds as `documents`; text is read as JSON, as models write it."""
-    payload = cast("JSONValue", reply.payload)
-    if isinstance(payload, str):
-        try:
-            payload = read_json(payload)
-        except ValueError:
-            return None
+    """The list that an answer is, or holds as `documents`."""
+    payload = stated_in(reply)
     given = payload.get("documents") if isinstance(payload, dict) else payload
     return given if isinstance(given, list) else None
 

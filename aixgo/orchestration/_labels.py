@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration._payloads import number_of
+from aixgo.orchestration._facts import said_of_answer
+from aixgo.orchestration._payloads import number_of, stated_in
 
 __all__ = ["label_of", "labels_of"]
 
@@ -33,7 +34,7 @@ def labels_of(verdict: Message) -> list[tuple[str, float | None]]:
     `category` and `confidence`. Of such a list the `category` beside it has the `confidence` beside it.
     """
     places = _places(verdict)
-    payload = verdict.payload
+    payload = stated_in(verdict)
     listed = payload if isinstance(payload, list) else None
     for place in places:
         several = place.get("categories")
@@ -56,5 +57,5 @@ def labels_of(verdict: Message) -> list[tuple[str, float | None]]:
 
 
 def _places(verdict: Message) -> list[Mapping[str, JSONValue]]:
-    payload = verdict.payload
-    return [verdict.metadata, *([payload] if isinstance(payload, dict) else [])]
+    payload = stated_in(verdict)
+    return [said_of_answer(verdict), *([payload] if isinstance(payload, dict) else [])]

@@ -7,14 +7,17 @@ writes it, `base` reads it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
 from aixgo.errors import AixgoError, partial_bytes, rebuild_error
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._facts import in_order
 
-__all__ = ["Account", "Entry", "described"]
+__all__ = ["Account", "Entry", "described", "fitting", "shortened"]
 
 MAX_ENTRIES = 64  # kept of a run: the last ones
 ALLOWANCES = (
@@ -61,10 +64,11 @@ class _Said:
 class Entry:
     """One call of a run, its attempts and those asked instead included."""
 
-    __slots__ = ("_said", "agent", "error", "retries", "served_by")
+    __slots__ = ("_said", "agent", "error", "key", "retries", "served_by")
 
-    def __init__(self, agent: str) -> None:
+    def __init__(self, agent: str, key: str = "") -> None:
         self.agent = agent
+        self.key = key
         self._said: _Said | None = None
         self.error: AixgoError | None = None
         """What it failed with, also if another answered in the end."""
@@ -97,21 +101,28 @@ class Entry:
         return found
 
 
+class _Told(NamedTuple):
+    """What is told of a call, and its key."""
+
+    key: str
+    told: JSONValue
+
+
 class Account:
     """The calls of one run."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
         self._answered: set[str] = set()
-        self._missing: dict[str, JSONValue] = {}
-        self._fallbacks: dict[str, JSONValue] = {}
+        self._missing: dict[str, _Told] = {}
+        self._fallbacks: dict[str, _Told] = {}
         self._retries = 0
         self._begun = 0
 
-    def begin(self, agent: str) -> Entry:
+    def begin(self, agent: str, key: str = "") -> Entry:
         """A call to `agent` begins; `end` it once, or it was stopped."""
         self._begun += 1
-        entry = Entry(agent)
+        entry = Entry(agent, key)
         self._entries.append(entry)
         return entry
 
@@ -122,10 +133,10 @@ class Account:
         if entry.answered:
             self._answered.add(entry.agent)
             if entry.served_by and error is not None:
-                told = described(error)
-                self._fallbacks[entry.agent] = {"served_by": entry.served_by, "error": told}
+                told: JSONValue = {"served_by": entry.served_by, "error": described(error)}
+                _tell(self._fallbacks, entry, told)
         elif error is not None:
-            self._missing[entry.agent] = described(error)
+            _tell(self._missing, entry, described(error))
 
     @property
     def answered(self) -> int:
@@ -136,7 +147,7 @@ class Account:
         """Who failed, and the class of its error."""
         return "; ".join(
             f"{agent}: {error['class']}"
-            for agent, error in self._missing.items()
+            for agent, error in _shown(self._missing).items()
             if isinstance(error, dict)
         )
 
@@ -146,23 +157,48 @@ class Account:
         if self._retries:
             found["retries"] = self._retries
         if self._fallbacks:
-            found["fallbacks"] = self._fallbacks
+            found["fallbacks"] = _shown(self._fallbacks)
         if self._missing:
-            found |= {"degraded": True, "missing": self._missing}
+            found |= {"degraded": True, "missing": _shown(self._missing)}
         return found
 
     def partial(self) -> list[JSONValue] | None:
         """The entries, as much of them as an error may carry; None of a run that called nobody."""
         if not self._entries:
             return None
-        found: list[JSONValue] = []
-        for most in ALLOWANCES:
-            found = [entry.shown(most) for entry in self._entries]
-            if len(found) == self._begun and partial_bytes(found):
-                return found
-        while found and not partial_bytes([{"left_out": self._begun}, *found]):
-            found.pop(0)
-        return [{"left_out": self._begun - len(found)}, *found]
+        return fitting(lambda most: [entry.shown(most) for entry in self._entries], self._begun)
+
+
+def fitting(shown: Callable[[int], list[JSONValue]], count: int) -> list[JSONValue]:
+    """`count` entries as `shown` gives them with so many characters of each text, as much as an error may carry."""
+    found: list[JSONValue] = []
+    for most in ALLOWANCES:
+        found = shown(most)
+        if len(found) == count and partial_bytes(found):
+            return found
+    while found and not partial_bytes([{"left_out": count}, *found]):
+        found.pop(0)
+    return [{"left_out": count - len(found)}, *found]
+
+
+def shortened(reply: Message, most: int) -> dict[str, JSONValue]:
+    """`reply`, or as much of its text as is allowed."""
+    return _Said.of(reply).shown(most)
+
+
+def _tell(found: dict[str, _Told], entry: Entry, told: JSONValue) -> None:
+    """Note what is told of a call: of several of an agent the one with the first key, whichever ended first."""
+    known = found.get(entry.agent)
+    if known is None or in_order(entry.key) <= in_order(known.key):
+        found[entry.agent] = _Told(entry.key, told)
+
+
+def _shown(found: Mapping[str, _Told]) -> dict[str, JSONValue]:
+    """What is told, by agent, in the order of keys."""
+    return {
+        agent: told.told
+        for agent, told in sorted(found.items(), key=lambda item: in_order(item[1].key))
+    }
 
 
 def described(error: AixgoError, most: int = MAX_TEXT) -> dict[str, JSONValue]:

@@ -14,7 +14,7 @@ from aixgo.domain import plain
 from aixgo.errors import InvalidMessage
 from aixgo.message import JSONValue, Message
 
-__all__ = ["json_payload", "number_of", "read_json"]
+__all__ = ["json_payload", "number_of", "read_json", "stated_in"]
 
 MOST = 1e9  # of a number that an agent states, such as how sure it is; sums of these stay finite
 FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
@@ -35,6 +35,18 @@ def number_of(value: JSONValue) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if -MOST <= value <= MOST else None
+
+
+def stated_in(reply: Message) -> JSONValue | bytes:
+    """The payload; of a text that is a JSON object or list, also in a code fence, that: models write it so."""
+    payload = reply.payload
+    if isinstance(payload, str) and payload.lstrip()[:1] in ("{", "[", "`"):
+        try:
+            found = read_json(payload)
+        except ValueError:
+            return payload
+        return found if isinstance(found, dict | list) else payload
+    return payload
 
 
 def read_json(text: str) -> JSONValue:

@@ -114,7 +114,7 @@ class PersistentCaller(PatternCaller):
             attempts.begun = True
             yield chunks
             if chunks.final is not None:
-                self._inner.hear(attempts.entry.served_by or target, chunks.final)
+                self._inner.hear(attempts.entry.served_by or target, chunks.final, key)
                 attempts.entry.answer(chunks.final)
 
     async def call_parallel(

@@ -1,4 +1,4 @@
-"""How agents come to share an answer: what they are shown of each other, what they say to it, and who stands for what.
+"""How agents come to share an answer: what they are shown of each other, and what they say to it.
 
 Answers are shown without names, as `agent1` and on, in an order shuffled by a seed, and those that say the same once.
 An agent replies with one JSON object, or with text that begins with the action:
@@ -9,26 +9,35 @@ An agent replies with one JSON object, or with text that begins with the action:
 
 and, under the vote protocol, `vote` in place of `support` and `new_answer` in place of `revise`.
 
-Below: `_deliberation`. Above: consensus.
+Below: `_deliberation`. Above: `_agreement`, `_settling`, `_presenting`.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration._deliberation import TOLERANCE, choice, fields_of
+from aixgo.orchestration._deliberation import choice, fields_of
 from aixgo.orchestration._payloads import json_payload
 
-__all__ = ["ACTIONS", "Answer", "Group", "Measure", "Move", "Shown", "groups_of", "normal"]
+__all__ = [
+    "ACTIONS",
+    "MAKES",
+    "NOVELTY",
+    "Answer",
+    "Level",
+    "Move",
+    "Shown",
+    "instructions",
+    "normal",
+    "spoken",
+]
 
-Measure: TypeAlias = Literal["vote", "exact", "similarity"]
+Level: TypeAlias = Literal["lenient", "balanced", "strict"]
 
 KEEP = '{"action": "keep"} if yours is the best'
 SUPPORT = '{"action": "support", "agent": "agent1", "reason": "…"} if another one is better'
@@ -43,6 +52,23 @@ ACTIONS: Mapping[str, Mapping[str, str]] = {
     "protocol": {"vote": VOTE, "new_answer": NEW},
 }
 """What an agent may say, by how support is measured; `protocol` is the vote protocol's."""
+
+MAKES = ("revise", "new_answer")
+"""The actions that give an answer."""
+
+SENSITIVITY: Mapping[Level, str] = {
+    "lenient": "Compare the answers.",
+    "balanced": "Compare the answers, and check each against the task. One is good enough if it is right and leaves "
+    "out nothing that matters; else improve on it.",
+    "strict": "Compare the answers, and hold them to a high standard. One is good enough only if all it says is right, "
+    "it is complete and clear, and you could not make it better; in doubt, improve on it.",
+}
+"""What models are told of when to stand for another's answer."""
+
+NOVELTY: Mapping[Level, float] = {"lenient": 1.0, "balanced": 0.7, "strict": 0.5}
+"""Of all the words of a new answer and one that is there, the part that both may have."""
+TO_CHOOSE = " You have given as many answers as you may; choose among these."
+TO_DIFFER = " A new answer has to be really another one, and no rewording."
 
 SPOKEN = re.compile(r"\s*(\w+)[:\s]*(.*)", re.DOTALL)
 NAMED = re.compile(r"(agent\d+)\b[:,.\s]*(.*)", re.DOTALL | re.IGNORECASE)
@@ -69,8 +95,20 @@ class Move(NamedTuple):
     answer: Message | None = None
     supports: str = ""
     reason: str = ""
+    action: str = "keep"
     wrong: str = ""
     """What is wrong with a reply that is none of these."""
+
+
+def instructions(actions: Mapping[str, str], sensitivity: Level, novelty: Level) -> str:
+    """What models are told to do with the answers."""
+    told = SENSITIVITY[sensitivity]
+    if not any(action in MAKES for action in actions):
+        told += TO_CHOOSE
+    elif novelty != "lenient":
+        told += TO_DIFFER
+    asked = "Reply with JSON, one of:" if len(actions) > 1 else "Reply with JSON:"
+    return f"{told} {asked} {'; '.join(actions.values())}."
 
 
 class Shown:
@@ -89,13 +127,16 @@ class Shown:
         }
         self._known = {found: self.ids[agents[0]] for found, agents in merged.items()}
 
-    def read(self, reply: Message, actions: Mapping[str, str]) -> Move:
-        """What `reply` says, of what it may say."""
+    def read(self, reply: Message, actions: Mapping[str, str], novelty: Level = "lenient") -> Move:
+        """What `reply` says, of the `actions` it may be."""
         fields = fields_of(reply)
         action = str(fields.get("action", "")).casefold()
         if not fields:
-            fields, action = _spoken(reply.text)
+            fields, action = _said(reply.text)
         if action not in actions:
+            if action in MAKES and not any(one in MAKES for one in actions):
+                may = " or ".join(actions)
+                return Move(wrong=f"you have given as many answers as you may; now {may}")
             return Move(wrong="it is none of the replies asked for")
         if "answer" in fields and "agent" in fields:
             return Move(wrong="it names an agent and gives an answer; do one of the two")
@@ -106,23 +147,44 @@ class Shown:
             named = str(fields.get("agent", "")).casefold()
             if named not in self.who:
                 return Move(wrong=f"{named!r} is nobody; there are {', '.join(self.who)}")
-            return Move(supports=self.who[named][0], reason=reason)
+            return Move(supports=self.who[named][0], reason=reason, action=action)
         answer = fields.get("answer")
         if answer is None or answer == "":
             return Move(wrong="it gives no answer")
         made = Message(answer)
-        same = self._known.get(normal(choice(made)))
-        if same is not None and action == "new_answer":
-            return Move(wrong=f"that answer is there already, as {same}; vote for it")
-        return Move(answer=made, reason=reason)
+        wrong = self._wrong(normal(choice(made)), action, novelty)
+        return Move(wrong=wrong) if wrong else Move(answer=made, reason=reason, action=action)
+
+    def _wrong(self, made: str, action: str, novelty: Level) -> str:
+        """What is wrong with a new answer: that it is there already, or nearly so."""
+        stand = "vote for it" if action == "new_answer" else "support it, or keep yours"
+        same = self._known.get(made)
+        if same is not None and (action == "new_answer" or novelty != "lenient"):
+            return f"that answer is there already, as {same}; {stand}"
+        for known, shown in self._known.items():
+            shared = _shared(made, known)
+            if shared > NOVELTY[novelty]:
+                return (
+                    f"it is too much like {shown}: {shared:.0%} of the words are the same, {NOVELTY[novelty]:.0%} may "
+                    f"be; give a really different answer, or {stand}"
+                )
+        return ""
 
 
-def _spoken(text: str) -> tuple[dict[str, JSONValue], str]:
-    """A reply that is text, as the fields it would have as JSON, and its action."""
+def spoken(text: str) -> tuple[str, str]:
+    """The first word of a text, folded, and what follows."""
     found = SPOKEN.fullmatch(text)
-    if found is None:
-        return {}, ""
-    action, rest = found[1].casefold(), found[2].strip()
+    return ("", "") if found is None else (found[1].casefold(), found[2].strip())
+
+
+def normal(text: str) -> str:
+    """What two answers that say the same have in common: case and blanks do not count."""
+    return " ".join(text.casefold().split())
+
+
+def _said(text: str) -> tuple[dict[str, JSONValue], str]:
+    """A reply that is text, as the fields it would have as JSON, and its action."""
+    action, rest = spoken(text)
     if action == "keep" and rest.strip(".!"):
         return {}, ""  # the beginning of a sentence
     if action in ("support", "vote"):
@@ -131,59 +193,7 @@ def _spoken(text: str) -> tuple[dict[str, JSONValue], str]:
     return ({"answer": rest} if rest else {}), action
 
 
-# -- who stands for what ---------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Group:
-    """Agents that stand for one answer."""
-
-    answer: Answer
-    backers: list[str]
-    weight: float
-
-
-def groups_of(
-    answers: Mapping[str, Answer], weights: Mapping[str, float], measure: Measure, cut: float
-) -> list[Group]:
-    """The groups, heaviest first; of equal ones that with fewer revisions, then that of the agent given first."""
-    found: list[list[str]] = []
-    for agent, answer in answers.items():
-        for members in found:
-            if all(_alike(answer.text, answers[one].text, measure, cut) for one in members):
-                members.append(agent)
-                break
-        else:
-            found.append([agent])
-    groups = []
-    for members in found:
-        shown = min((answers[agent] for agent in members), key=lambda answer: answer.revisions)
-        weight = sum(weights.get(agent, 1.0) for agent in members)
-        groups.append(Group(shown, members, weight))
-    order = {agent: place for place, agent in enumerate(answers)}
-    groups.sort(key=lambda g: (g.answer.revisions, order.get(g.answer.author, 0)))
-    heaviest = max(group.weight for group in groups)
-    groups.sort(key=lambda g: 0.0 if g.weight >= heaviest - TOLERANCE else heaviest - g.weight)
-    return groups
-
-
-def normal(text: str) -> str:
-    """What two answers that say the same have in common: case and blanks do not count."""
-    return " ".join(text.casefold().split())
-
-
-def _alike(one: str, other: str, measure: Measure, cut: float) -> bool:
-    if normal(one) == normal(other):
-        return True
-    return measure == "similarity" and _cosine(one, other) >= cut - TOLERANCE
-
-
-def _cosine(one: str, other: str) -> float:
-    """How alike the words of two texts are, by the angle between their counts."""
-    mine, yours = Counter(_words(one)), Counter(_words(other))
-    lengths = math.hypot(*mine.values()) * math.hypot(*yours.values())
-    return sum(count * yours[word] for word, count in mine.items()) / lengths if lengths else 0.0
-
-
-def _words(text: str) -> Sequence[str]:
-    return WORDS.findall(text.casefold())
+def _shared(one: str, other: str) -> float:
+    """Of the words of two texts, the part that is in both (Jaccard)."""
+    mine, yours = set(WORDS.findall(one)), set(WORDS.findall(other))
+    return len(mine & yours) / len(mine | yours) if mine and yours else 0.0

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._facts import said_of_answer
+from aixgo.orchestration._payloads import stated_in
 
 __all__ = ["NAMES", "score_of"]
 
@@ -33,15 +35,15 @@ def score_of(reply: Message) -> float:
     Raises:
         ValueError: there is none, or it lies outside its scale; the text says which.
     """
-    payload = reply.payload
-    places: list[dict[str, JSONValue]] = [reply.metadata]
+    payload = stated_in(reply)
+    places: list[dict[str, JSONValue]] = [said_of_answer(reply)]
     if isinstance(payload, dict):
         places.append(payload)
     for place in places:
         for name in NAMES:
             if (value := place.get(name)) is not None:
                 return _of_value(value)
-    if isinstance(payload, dict):
+    if isinstance(reply.payload, dict):
         raise ValueError(f"no {', '.join(NAMES)} in its object")  # noqa: TRY004 - it is of the right type
     if isinstance(payload, (int, float)) and not isinstance(payload, bool):
         return _of_value(payload)

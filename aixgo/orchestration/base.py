@@ -295,7 +295,8 @@ class Orchestrator(ABC):
             left = True
             raise
         except AixgoError as exc:
-            exc.partial = account.partial()
+            if exc.partial is None or exc.error_id:  # an agent's, not the pattern's own
+                exc.partial = account.partial()
             raise
         finally:
             await plan.close(wait=not left)

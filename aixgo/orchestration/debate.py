@@ -32,6 +32,7 @@ from aixgo.orchestration._deliberation import (
     reaches,
     votes_of,
 )
+from aixgo.orchestration._facts import said_of_answer
 from aixgo.orchestration._named import meant
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
@@ -291,7 +292,7 @@ class Debate(Orchestrator):
         )
         fields = fields_of(reply)
         reason = str(fields.get("reason", ""))
-        for named in (fields.get("winner"), reply.metadata.get("winner"), reply.text):
+        for named in (fields.get("winner"), said_of_answer(reply).get("winner"), reply.text):
             if isinstance(named, str) and (winner := meant(MARKER.sub("", named), self._agents)):
                 return _Judgement(winner=winner, reason=reason)
         return _Judgement(answer=fields.get("answer"), reason=reason, said=reply.text)

@@ -27,7 +27,7 @@ from aixgo.keys import Key, check_given
 from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
-from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration._payloads import json_payload, stated_in
 from aixgo.orchestration.base import (
     END,
     START,
@@ -214,7 +214,7 @@ class MapReduce(Orchestrator):
     async def _chunks(self, message: Message, caller: Caller) -> list[JSONValue]:
         if self._splitter:
             reply = await caller.call(self._splitter, message)
-            chunks = reply.payload
+            chunks = stated_in(reply)
             if not isinstance(chunks, list):
                 raise AgentRefused(
                     f"the splitter {self._splitter!r} of {self.name!r} gave {type(chunks).__name__}, not a list"
@@ -260,17 +260,26 @@ class MapReduce(Orchestrator):
         todo = enumerate(zip(chunks, keys, context.shares(len(chunks)), strict=True))
         together = bool(self._reducer) or self.reduce != "sum"  # all answers go into one message
         size = 0
+        failed = False
 
         async def work() -> None:
-            nonlocal size
-            for i, (chunk, key, share) in todo:
-                target = self._mappers[i % len(self._mappers)]
-                part = Message(chunk, type="chunk", metadata={**metadata, "chunk": i})
-                reply = found[i] = await self._asked(target, part, caller, key, share)
-                if together and isinstance(reply, Message):
-                    size += len(reply.encoded)
-                    if size > MAX_MESSAGE_BYTES:  # nothing is kept that could not be given
-                        raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
+            nonlocal size, failed
+            try:
+                for i, (chunk, key, share) in todo:
+                    if (
+                        failed
+                    ):  # whoever was at work has been cancelled, and may have answered all the same
+                        return
+                    target = self._mappers[i % len(self._mappers)]
+                    part = Message(chunk, type="chunk", metadata={**metadata, "chunk": i})
+                    reply = found[i] = await self._asked(target, part, caller, key, share)
+                    if together and isinstance(reply, Message):
+                        size += len(reply.encoded)
+                        if size > MAX_MESSAGE_BYTES:  # nothing is kept that could not be given
+                            raise MessageTooLarge(size, MAX_MESSAGE_BYTES)
+            except AixgoError:
+                failed = True
+                raise
 
         await all_or_first_failure([work] * min(self.max_parallel, len(chunks)))
         return found

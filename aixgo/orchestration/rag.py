@@ -22,6 +22,7 @@ from aixgo.orchestration._found import (
 )
 from aixgo.orchestration._graph import END, START, Edge, Place
 from aixgo.orchestration._partial import described
+from aixgo.orchestration._payloads import stated_in
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Fact,
@@ -246,8 +247,9 @@ class RAG(Orchestrator):
         if not self._expander:
             return [question]
         reply = await caller.call(self._expander, Message(question, type="expand"))
-        given = reply.payload if isinstance(reply.payload, list) else reply.text.splitlines()
-        if isinstance(reply.payload, dict) or not all(isinstance(query, str) for query in given):
+        stated = stated_in(reply)
+        given = stated if isinstance(stated, list) else reply.text.splitlines()
+        if isinstance(stated, dict) or not all(isinstance(query, str) for query in given):
             raise AgentRefused(
                 f"the expander {self._expander!r} of {self.name!r} gave no queries: it gives a list of text"
             )

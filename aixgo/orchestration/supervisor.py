@@ -11,8 +11,9 @@ from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._facts import said_of_answer
 from aixgo.orchestration._named import meant
-from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration._payloads import json_payload, stated_in
 from aixgo.orchestration.base import (
     END,
     START,
@@ -247,9 +248,8 @@ class Supervisor(Orchestrator):
 
 def _stated(reply: Message, name: str) -> JSONValue:
     """What `reply` states under `name`: in its metadata, else in its JSON object."""
-    payload = reply.payload
-    found = reply.metadata.get(name)
-    if found is None and isinstance(payload, dict):
+    found = said_of_answer(reply).get(name)
+    if found is None and isinstance(payload := stated_in(reply), dict):
         found = payload.get(name)
     return found
 

@@ -12,7 +12,7 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._named import meant
-from aixgo.orchestration._payloads import json_payload
+from aixgo.orchestration._payloads import json_payload, stated_in
 from aixgo.orchestration.base import (
     END,
     START,
@@ -186,7 +186,8 @@ class Swarm(Orchestrator):
     def _handoff(self, agent: str, reply: Message) -> tuple[str, Message]:
         """To whom `agent` hands over, if to anybody, and its reply without the marker."""
         payload = reply.payload
-        for place in (reply.metadata, payload if isinstance(payload, dict) else {}):
+        stated = stated_in(reply)
+        for place in (reply.metadata, stated if isinstance(stated, dict) else {}):
             if (named := place.get("handoff_to")) not in (None, ""):
                 return self._target(agent, named), reply
         if isinstance(payload, str):

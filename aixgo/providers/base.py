@@ -18,7 +18,7 @@ import msgspec
 
 from aixgo.errors import OutputInvalid
 from aixgo.ledger import Usage
-from aixgo.message import JSONValue
+from aixgo.message import NOT_JSON, JSONValue
 
 __all__ = [
     "ChatMessage",
@@ -64,7 +64,7 @@ class ToolCall:
         """
         try:
             return msgspec.json.decode(self.arguments or "{}", type=dict[str, JSONValue])
-        except (msgspec.MsgspecError, RecursionError) as exc:
+        except NOT_JSON as exc:
             raise OutputInvalid(f"the arguments of {self.name!r} are not a JSON object") from exc
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Literal, Self, TypeAlias, get_args
 
 from aixgo.errors import ConfigError
+from aixgo.message import JSONValue
 from aixgo.providers import Embedder
 from aixgo.retrieval.chunking import OVERLAP, SIZE, Chunk, check_sizes, chunked
 from aixgo.retrieval.documents import Document
@@ -23,6 +24,7 @@ __all__ = ["MODES", "Index", "Mode"]
 
 Mode: TypeAlias = Literal["semantic", "keyword", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+BATCH = 256  # chunks looked up at once: each comes with its vector
 WIDER = 4  # times as many hits of each search as are wanted of both together
 MADE_BY = "embedder"  # the note that says which vectors are in the store
 DIGEST = "digest"  # in the metadata of a chunk: what its document was when it was cut
@@ -84,8 +86,8 @@ class Index:
         """
         chunks = chunked(document, self.chunk_size, self.chunk_overlap)
         digest = self._digest(document)
-        known = await self.store.ids({"document": document.id})
-        if len(known) == len(chunks) and await self.has(document):
+        known = await self._known(document.id, len(chunks))
+        if len(known) == len(chunks) and all(found == digest for found in known.values()):
             return len(known)
         await self.store.note(MADE_BY, self.embedder.name)
         vectors = await self.embedder.embed([_searched(chunk) for chunk in chunks])
@@ -93,16 +95,29 @@ class Index:
             Record(chunk.id, chunk.text, vector, {**chunk.metadata, DIGEST: digest})
             for chunk, vector in zip(chunks, vectors, strict=True)
         )
-        await self.store.delete(set(known) - {chunk.id for chunk in chunks})
+        await self.store.delete(known.keys() - {chunk.id for chunk in chunks})
         return len(chunks)
 
     async def has(self, document: Document) -> bool:
-        """Whether the document is in, as it is now and cut in the same way; one without text always is."""
-        known = await self.store.ids({"document": document.id})
-        same = {"document": document.id, DIGEST: self._digest(document)}
-        if not known:
-            return not document.text.strip()
-        return await self.store.ids(same) == known
+        """Whether the document is in, as it is now and cut in the same way, or has nothing to be in with."""
+        chunks = chunked(document, self.chunk_size, self.chunk_overlap)
+        known, digest = await self._known(document.id, len(chunks)), self._digest(document)
+        return len(known) == len(chunks) and all(found == digest for found in known.values())
+
+    async def _known(self, document: str, likely: int) -> dict[str, JSONValue]:
+        """The chunks there are of a document, and the digest of each.
+
+        They are numbered without gaps, so nobody has to look through all of the store.
+        """
+        found: dict[str, JSONValue] = {}
+        begin, count = 0, min(likely + 1, BATCH)
+        while True:
+            ids = [f"{document}#{i}" for i in range(begin, begin + count)]
+            there = await self.store.get(ids)
+            found |= {record.id: record.metadata.get(DIGEST) for record in there}
+            if len(there) < count:
+                return found
+            begin, count = begin + count, BATCH
 
     async def remove(self, document_id: str) -> int:
         """Take a document out; how many chunks it had."""

@@ -30,6 +30,7 @@ from aixgo.errors import (
 )
 from aixgo.ledger import NANOS_PER_USD, Budget, Usage
 from aixgo.message import (
+    NOT_JSON,
     JSONValue,
     Message,
     StreamChunk,
@@ -180,7 +181,7 @@ def read_chunk(proto: pb.StreamChunk) -> StreamChunk:
 def _read_list(encoded: bytes) -> list[JSONValue]:
     try:
         return msgspec.json.decode(encoded, type=list)
-    except (msgspec.MsgspecError, RecursionError) as exc:
+    except NOT_JSON as exc:
         raise InvalidMessage("is not a JSON array", "chunk.tool_calls") from exc
 
 
@@ -302,10 +303,7 @@ def read_error(detail: pb.ErrorDetail) -> AixgoError:
     if detail.fields:
         try:
             fields = msgspec.json.decode(detail.fields, type=dict[str, FieldValue])
-        except (
-            msgspec.MsgspecError,
-            RecursionError,
-        ):  # a foreign peer's; the kind alone still helps
+        except NOT_JSON:  # a foreign peer's; the kind alone still helps
             fields = {}
     return rebuild_error(
         detail.kind,

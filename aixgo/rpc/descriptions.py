@@ -12,7 +12,7 @@ import msgspec
 
 from aixgo.contract import AgentDescription
 from aixgo.errors import InvalidMessage
-from aixgo.message import JSONValue, to_json_bytes
+from aixgo.message import NOT_JSON, JSONValue, to_json_bytes
 from aixgo.rpc.base import WIRE_VERSION, Host, PeerInfo
 from aixgo.v1 import agent_service_pb2 as pb
 
@@ -95,5 +95,5 @@ def _read_schema(encoded: bytes, name: str) -> Mapping[str, JSONValue] | None:
         return None
     try:
         return msgspec.json.decode(encoded, type=dict)
-    except (msgspec.MsgspecError, RecursionError) as exc:
+    except NOT_JSON as exc:
         raise InvalidMessage("is no JSON object", f"a schema of {name!r}") from exc

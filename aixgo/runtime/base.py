@@ -289,8 +289,12 @@ class Runtime(Delivery):
     async def _drained(self) -> None:
         while True:  # what one agent passes on another has to work on
             await self._in_flight.wait_idle()
-            working = [item for item in self._registry.hosted.values() if item.working]
-            if not working:
-                return
+            every = list(self._registry.hosted.values())
+            working = [item for item in every if item.working]
             for hosted in working:
                 await hosted.drained()
+            if not working:
+                holding = next((item for item in every if item.holding), None)
+                if holding is None:
+                    return
+                await holding.hand_on()  # nobody is left who could add to it

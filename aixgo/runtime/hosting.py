@@ -12,20 +12,20 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from aixgo import telemetry
 from aixgo.context import CallContext, Clock, Hop, _current
 from aixgo.contract import Agent, AgentDescription, Caller, describe
-from aixgo.errors import AgentNotReady, AixgoError, ConfigError, MailboxFull, RuntimeClosed
+from aixgo.errors import AgentNotReady, AixgoError, ConfigError, MailboxFull
 from aixgo.mailboxes.base import Posted
 from aixgo.mailboxes.memory import MemoryMailbox
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.runtime.admission import Slots
 from aixgo.runtime.boundary import being_cancelled, leaving, streamed
+from aixgo.runtime.consuming import Consumer, DeadLetter
 from aixgo.runtime.contexts import RECEIVED
 from aixgo.runtime.hosted_stream import HostedStream
 from aixgo.runtime.idempotency import OncePerKey
@@ -33,8 +33,6 @@ from aixgo.runtime.idempotency import OncePerKey
 __all__ = ["HOST_CODES", "DeadLetter", "Hosted", "Hosting", "Wire"]
 
 log = logging.getLogger("aixgo.runtime")
-
-CLOSE_TIMEOUT = 2.0  # seconds an agent may take to clean up after the message it was stopped at
 
 
 class Wire(Protocol):
@@ -45,15 +43,6 @@ class Wire(Protocol):
     def error(self, error: AixgoError) -> AixgoError: ...
 
     def chunk(self, chunk: StreamChunk) -> StreamChunk: ...
-
-
-@dataclass(slots=True, frozen=True)
-class DeadLetter:
-    """A sent message that could not be executed or passed on, and why."""
-
-    target: str
-    message: Message
-    error: AixgoError
 
 
 @dataclass(slots=True)
@@ -108,9 +97,7 @@ class Hosted:
         self._streams = callable(getattr(agent, "stream", None))
         self.mailbox = MemoryMailbox(name, hosting.mailbox_capacity)
         self.reads_mailbox = bool(getattr(agent, "mailbox", False))
-        self._consumer: asyncio.Task[None] | None = None
-        self._quiet = asyncio.Event()  # set while the consumer has nothing to do
-        self._quiet.set()
+        self._consumer = Consumer(self, hosting)
         self.started = asyncio.Event()
         """Set by whoever starts the agent: sent messages wait for it."""
         self.brought_along = False
@@ -130,9 +117,8 @@ class Hosted:
 
     @property
     def pending(self) -> int:
-        """Messages waiting or being worked on, and one while the agent produces by itself."""
-        waiting = 0 if self._quiet.is_set() else len(self.mailbox) + 1
-        return waiting + int(bool(getattr(self.agent, "producing", False)))
+        """Messages waiting, being worked on or gathered, and one while the agent produces by itself."""
+        return self._consumer.pending + int(bool(getattr(self.agent, "producing", False)))
 
     def description(self) -> AgentDescription:
         return replace(describe(self.agent, self.name), ready=self.ready, pending=self.pending)
@@ -336,13 +322,7 @@ class Hosted:
             raise
         if self.reads_mailbox:
             return
-        self._quiet.clear()
-        if self._consumer is None:
-            self._consumer = asyncio.create_task(
-                self._consume(),
-                name=f"aixgo-mailbox-{self.name}",
-                context=Context(),  # not that of the call which sent first
-            )
+        self._consumer.arrived()
 
     async def recv(self, timeout: float | None) -> Message:
         """Take the next message of a mailbox that the agent, and not the runtime, reads."""
@@ -357,65 +337,27 @@ class Hosted:
         self._shared.taken(posted, self.name)
         return posted.message
 
-    async def _consume(self) -> None:
-        await self.started.wait()
-        while True:
-            try:
-                posted = await self.mailbox.get()
-            except RuntimeClosed:
-                return
-            await self._consume_one(posted)
-            if not len(self.mailbox):
-                self._quiet.set()
-
-    async def _consume_one(self, posted: Posted) -> None:
-        context = self._shared.take(posted, self.name)
-        try:
-            reply = await self._shared.run(self, posted.message, context)
-        except AixgoError as exc:
-            self._bury(self.name, posted.message, exc)
-        except asyncio.CancelledError:  # by `close`
-            self._bury(self.name, posted.message, RuntimeClosed("stopped"))
-            raise
-        else:
-            await self._pass_on(reply, context)
-
-    async def _pass_on(self, reply: Message, context: CallContext) -> None:
-        assert self.caller is not None
-        for target in self.outputs:
-            context.ended = False  # the reply travels on the path of the message that caused it
-            token = _current.set(context)
-            try:
-                await self.caller.send(target, reply)
-            except AixgoError as exc:
-                self._bury(target, reply, exc)
-            finally:
-                _current.reset(token)
-                context.ended = True
-
-    def _bury(self, target: str, message: Message, error: AixgoError) -> None:
-        self._shared.buried += 1
-        self._shared.dead_letters.append(DeadLetter(target, message, error))
-        log.warning("a message to %r became a dead letter: %s", target, error)
-
     @property
     def working(self) -> bool:
-        """Whether an accepted message is not worked on yet."""
-        return self._consumer is not None and not self._quiet.is_set()
+        """Whether an accepted message is neither worked on nor gathered yet."""
+        return self._consumer.working
+
+    @property
+    def holding(self) -> bool:
+        """Whether it gathers messages, and has some."""
+        return self._consumer.held > 0
 
     async def drained(self) -> None:
-        """Return when every accepted message was worked on. The caller bounds the wait."""
-        if self._consumer is not None:
-            await self._quiet.wait()
+        """Return when every accepted message was worked on or gathered. The caller bounds the wait."""
+        await self._consumer.drained()
+
+    async def hand_on(self) -> None:
+        """Work on what is gathered, without waiting for more."""
+        await self._consumer.hand_on()
 
     async def close(self, stopper: asyncio.Task[object] | None) -> None:
-        """Stop consuming, unless it is what stops us; what was not taken becomes dead letters."""
-        for posted in self.mailbox.close():
-            self._bury(self.name, posted.message, RuntimeClosed("stopped"))
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None and consumer is not stopper:
-            consumer.cancel()
-            await asyncio.wait((consumer,), timeout=CLOSE_TIMEOUT)
+        """Stop consuming, unless it is what stops us; what was not worked on becomes dead letters."""
+        await self._consumer.close(stopper)
 
 
 # The frames by which the loop watch finds out whose code blocks: each has a Hosted as its `self`.

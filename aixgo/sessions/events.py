@@ -17,7 +17,7 @@ from typing import Self, TypeAlias
 import msgspec
 
 from aixgo.ledger import Usage
-from aixgo.message import new_id
+from aixgo.message import NOT_JSON, new_id
 
 __all__ = [
     "ErrorRaised",
@@ -259,10 +259,10 @@ def decode_event(line: bytes) -> Event | None:
     """
     try:
         event: Event = _decoder.decode(line)
-    except (msgspec.MsgspecError, RecursionError) as exc:
+    except NOT_JSON as exc:
         try:
             kind = _any.decode(line).get("type")
-        except (msgspec.MsgspecError, RecursionError):
+        except NOT_JSON:
             kind = None
         if isinstance(kind, str) and kind not in _KNOWN:
             return None

@@ -28,6 +28,7 @@ import msgspec
 
 from aixgo import __version__
 from aixgo.errors import ConfigError
+from aixgo.message import NOT_JSON
 from aixgo.sessions.events import Event, EventsDropped, as_time, decode_event, encode_event
 
 __all__ = [
@@ -301,7 +302,7 @@ def _header(path: Path, line: bytes) -> Header:
     try:
         raw = msgspec.json.decode(line, type=dict[str, object])
         version = raw.get("aixgo_events")
-    except (msgspec.MsgspecError, RecursionError):
+    except NOT_JSON:
         version = None
     if not isinstance(version, int) or version < 1:
         raise ConfigError(
@@ -314,7 +315,7 @@ def _header(path: Path, line: bytes) -> Header:
         )
     try:
         return msgspec.json.decode(line, type=Header)
-    except msgspec.MsgspecError as exc:
+    except NOT_JSON as exc:
         raise ConfigError(f"{path}:1: not a header: {exc}") from exc
 
 

@@ -21,7 +21,7 @@ from aixgo import telemetry
 from aixgo.context import CallContext
 from aixgo.domain import JSONValue
 from aixgo.errors import ConfigError, nearest
-from aixgo.message import Message
+from aixgo.message import NOT_JSON, Message
 from aixgo.tools.base import ArgumentsInvalid, Tool, as_tool
 
 __all__ = ["MAX_RESULT", "ToolResult", "Toolbox"]
@@ -133,10 +133,10 @@ def _parse(arguments: str) -> Mapping[str, JSONValue] | str:
     """The arguments as an object, or what is wrong with them."""
     try:
         parsed = cast("object", msgspec.json.decode(arguments.strip() or "{}"))
-    except (msgspec.MsgspecError, RecursionError) as exc:
-        return f"the arguments are not JSON ({exc}); write one JSON object"
-    except UnicodeEncodeError:
+    except UnicodeError:
         return "the arguments are not valid Unicode; write one JSON object"
+    except NOT_JSON as exc:
+        return f"the arguments are not JSON ({exc}); write one JSON object"
     if not isinstance(parsed, dict):
         return "the arguments must be a JSON object"
     return cast("dict[str, JSONValue]", parsed)

@@ -26,7 +26,7 @@ from aixgo import (
 from aixgo.errors import ProviderUnavailable
 from aixgo.message import StreamChunk
 from tests.conformance.gates import count_line, pass_gate, pass_gate_blocking, tell, write_line
-from tests.conformance.mail_agents import Reader, announces, notes, tells_left, tells_right
+from tests.conformance.mail_agents import LEFT_MAIL, RIGHT_MAIL
 from tests.conformance.samples import OwnRefusal, failing
 from tests.conformance.teams import LEFT_TEAMS, RIGHT_TEAMS
 
@@ -369,15 +369,13 @@ LEFT: tuple[Agent, ...] = (
     spend_stream,
     forgives,
     narrows,
-    notes,
-    Reader(),
     Unready(),
     agent(name="ping")(recurse),
     agent(name="a")(travel),
     agent(name="c")(travel),
     agent(name="e")(travel),
     agent(name="carry_left")(carry),
-    tells_left,
+    *LEFT_MAIL,
     *LEFT_TEAMS,
 )
 RIGHT: tuple[Agent, ...] = (
@@ -386,12 +384,11 @@ RIGHT: tuple[Agent, ...] = (
     spend,
     blocks,
     large,
-    announces,
     ends_with_message,
     agent(name="pong")(recurse),
     agent(name="b")(travel),
     agent(name="d")(travel),
     agent(name="carry_right")(carry),
-    tells_right,
+    *RIGHT_MAIL,
     *RIGHT_TEAMS,
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
-from aixgo import AgentRefused, Caller, Message, agent
+from aixgo import Agent, AgentRefused, Caller, Message, agent
+from aixgo.contract import Gathers
 from tests.conformance.gates import pass_gate, write_line
 
-__all__ = ["Reader", "announces", "notes", "tells_left", "tells_right"]
+__all__ = ["LEFT_MAIL", "RIGHT_MAIL"]
 
 
 @agent
@@ -52,6 +54,27 @@ class Reader:
         return message.reply("reading")
 
 
+class Gatherer:
+    """Has what `tells_left` and `tells_right` send it in one message, and writes a line for it."""
+
+    name = "gatherer"
+    role = "agent"
+    gathers = Gathers(60, ("tells_left", "tells_right"))
+
+    def gather(self, messages: Sequence[Message]) -> Message:
+        notes = {message.source: message.payload for message in messages}
+        return Message(notes, type="gathered")
+
+    async def execute(self, message: Message) -> Message:
+        notes = message.payload
+        assert isinstance(notes, dict)
+        tasks = [task for task in notes.values() if isinstance(task, dict)]
+        said = " ".join(f"{name}={notes[name]['note']}" for name in sorted(notes))  # type: ignore[index,call-overload]
+        write_line(str(tasks[0]["file"]), f"{message.type} {said}")
+        await pass_gate(str(tasks[0]["gates"]), "gatherer")
+        return message
+
+
 async def tells(task: dict[str, object], caller: Caller) -> str:
     """Sends its payloads to a mailbox, in order."""
     payloads = task["payloads"]
@@ -71,3 +94,5 @@ async def announces(task: dict[str, object], caller: Caller) -> list[str]:
 
 
 tells_left, tells_right = (agent(name=f"tells_{side}")(tells) for side in ("left", "right"))
+LEFT_MAIL: tuple[Agent, ...] = (notes, Reader(), Gatherer(), tells_left)
+RIGHT_MAIL: tuple[Agent, ...] = (announces, tells_right)

@@ -70,6 +70,18 @@ async def test_an_agent_reads_its_own_mailbox(world: World, gates: Gates, writte
 
 
 @everywhere
+async def test_an_agent_has_the_newest_message_of_each_source_as_one(
+    world: World, gates: Gates, written: Path
+) -> None:
+    task = {"file": str(written), "gates": gates.path}
+    for side, notes in (("left", ["old", "new"]), ("right", ["only"])):
+        payloads = [{**task, "note": note} for note in notes]
+        await world.rt.call(f"tells_{side}", {"to": "gatherer", "payloads": payloads})
+    (await gates.arrival("gatherer")).open()
+    assert lines(written) == ["gathered tells_left=new tells_right=only"]
+
+
+@everywhere
 async def test_sending_to_an_unknown_agent_fails(world: World) -> None:
     with pytest.raises(AgentNotFound):
         await world.rt.send("nobody", "hello")

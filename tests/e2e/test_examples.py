@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,10 @@ def test_the_section_of_a_pattern_names_an_example_of_it(pattern: str) -> None:
     named = [folder for folder in EXAMPLES if f"(../examples/{folder.name})" in section]
     configs = [(folder / "config.yaml").read_text(encoding="utf-8") for folder in named]
     assert any(f"pattern: {pattern}\n" in config for config in configs)
+
+
+def test_every_example_is_listed() -> None:
+    listed = re.findall(
+        r"^\| \[(.+)\]\(\1\)", (ROOT / "examples/README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(path.parent.name for path in ROOT.glob("examples/*/README.md"))

@@ -24,6 +24,7 @@ WALKED = ["getting-started.md", "coming-from-aixgo-go.md"]
 DOCUMENTS = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "examples/README.md",
     *sorted(ROOT.glob("examples/*/README.md")),
 ]
 

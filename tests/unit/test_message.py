@@ -215,13 +215,14 @@ def test_a_message_from_the_wire_obeys_the_same_limit() -> None:
 
 def test_bytes_from_the_wire_that_are_no_json_are_refused_when_read() -> None:
     parts = to_wire(Message([1]))
-    for broken in (b"[1", b"[" * 100_000):
+    for broken in (b"[1", b"[" * 100_000, b'["\xff"]'):
         parts.body = broken
         with pytest.raises(InvalidMessage, match="payload is not valid JSON"):
             from_wire(parts, id="1", type="t", source="").payload  # noqa: B018
-    parts.metadata = b"[]"
-    with pytest.raises(InvalidMessage, match="metadata is not a JSON object"):
-        from_wire(parts, id="1", type="t", source="").metadata  # noqa: B018
+    for broken in (b"[]", b'{"a": "\xff"}'):
+        parts.metadata = broken
+        with pytest.raises(InvalidMessage, match="metadata is not a JSON object"):
+            from_wire(parts, id="1", type="t", source="").metadata  # noqa: B018
 
 
 def test_ids_are_unique_hex_and_ordered_by_time() -> None:

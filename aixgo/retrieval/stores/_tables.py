@@ -38,7 +38,8 @@ PUT = """
     RETURNING number
 """
 PUT_NOTE = (
-    "INSERT INTO {notes} VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
+    "INSERT INTO {notes} VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value "
+    "WHERE value <> excluded.value"  # one that stays is not written
 )
 
 

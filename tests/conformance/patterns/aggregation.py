@@ -27,6 +27,12 @@ def brevity(asked: JSONValue) -> JSONValue:
     return {"score": 1 - len(str(asked["answer"])) / 10}
 
 
+def picky(asked: JSONValue) -> JSONValue:
+    """Gives a short answer no score."""
+    assert isinstance(asked, dict)
+    return {"score": 0.5} if len(str(asked["answer"])) > 2 else "too short"
+
+
 def joined(answers: JSONValue) -> JSONValue:
     assert isinstance(answers, dict)
     return " or ".join(str(answer) for answer in answers.values())
@@ -88,5 +94,38 @@ CASES = [
         ],
         flips={"agg.joined": (lambda _: "neither", "neither")},
         survives={"agg.short": "IT RAINS", "agg.long": "it"},
+    ),
+    Case(
+        name="voted",
+        build=lambda: Aggregation("voted", ["agg.short", "agg.long", "agg.loud"], strategy="vote"),
+        config="{name: voted, pattern: aggregation, agents: [agg.short, agg.long, agg.loud], "
+        "config: {strategy: vote}}",
+        agents={**TWO, "agg.loud": long},
+        given="it rains",
+        gives="IT RAINS",
+        calls=[("agg.short", "it rains"), ("agg.long", "it rains"), ("agg.loud", "it rains")],
+        metadata={"winner": "agg.long", "votes": {"it": 1, "it rains": 2}, "success_count": 3},
+        flips={"agg.loud": (short, "it")},
+        survives={"agg.short": "IT RAINS", "agg.long": "it", "agg.loud": "it"},
+    ),
+    Case(
+        name="best that has a score",
+        build=lambda: Aggregation(
+            "best that has a score", ["agg.short", "agg.long"], strategy="best", scorer="agg.picky"
+        ),
+        config="{name: best that has a score, pattern: aggregation, agents: [agg.short, agg.long], "
+        "config: {strategy: best, scorer: agg.picky}}",
+        agents={**TWO, "agg.picky": picky},
+        given="it rains",
+        gives="IT RAINS",
+        calls=[
+            ("agg.short", "it rains"),
+            ("agg.long", "it rains"),
+            ("agg.picky", {"task": "it rains", "answer": "it"}),
+            ("agg.picky", {"task": "it rains", "answer": "IT RAINS"}),
+        ],
+        metadata={"winner": "agg.long", "scores": {"agg.long": 0.5}},
+        flips={"agg.picky": (brevity, "it"), "agg.long": (lambda _: "no rain", "no rain")},
+        survives={"agg.short": "IT RAINS"},
     ),
 ]

@@ -114,7 +114,7 @@ class Actor:
         self, name: str, rule: Rule, *, steps: Callable[[], int] = lambda: 0, hangs: bool = False
     ) -> None:
         self.name = name
-        self._rule = rule
+        self.rule = rule
         self._steps = steps
         self._hangs = hangs
         self.begun = asyncio.Semaphore(0)
@@ -134,7 +134,7 @@ class Actor:
                 self.open -= 1
         for _ in range(self._steps()):
             await asyncio.sleep(0)
-        return Message.of(self._rule(message.payload))  # type: ignore[arg-type]  # rules answer to text and JSON
+        return Message.of(self.rule(message.payload))  # type: ignore[arg-type]  # rules answer to text and JSON
 
 
 @dataclass

@@ -59,7 +59,7 @@ def judging(rounds: int, final: bool) -> Call:
     )
 
 
-BOTH: JSONValue = {"talk.firm": "left", "talk.yields": "right"}
+BOTH: dict[str, JSONValue] = {"talk.firm": "left", "talk.yields": "right"}
 APART: JSONValue = {"talk.firm": "left", "talk.stubborn": "right"}
 
 CASES = [
@@ -113,5 +113,21 @@ CASES = [
             "talk.judge": (lambda _: "talk.stubborn", "right"),
             "talk.firm": (lambda _: "up", "up"),
         },
+    ),
+    Case(
+        name="talk of three",
+        build=lambda: Debate("talk of three", ["talk.firm", "talk.yields", "talk.agrees"]),
+        config="{name: talk of three, pattern: debate, "
+        "agents: [talk.firm, talk.yields, talk.agrees]}",
+        agents={"talk.firm": firm, "talk.yields": yields, "talk.agrees": firm},
+        given="which way?",
+        gives="left",
+        calls=[
+            *(speaking(name, 1, 3, {}) for name in (*BOTH, "talk.agrees")),
+            *(speaking(n, 2, 3, {**BOTH, "talk.agrees": "left"}) for n in (*BOTH, "talk.agrees")),
+        ],
+        metadata={"rounds": 2, "votes": {"left": 3}},
+        flips={"talk.firm": (lambda _: "up", "up")},
+        survives={"talk.firm": "right", "talk.yields": "left", "talk.agrees": "left"},
     ),
 ]

@@ -35,6 +35,14 @@ def around(text: JSONValue) -> JSONValue:
     ]
 
 
+def stubborn(text: JSONValue) -> JSONValue:
+    """Plans the same way again."""
+    return [
+        {"id": "first", "agent": "plan.strip"},
+        {"id": "second", "agent": "plan.refuses", "input": "{first}"},
+    ]
+
+
 def strip(text: JSONValue) -> JSONValue:
     return str(text).strip()
 
@@ -135,5 +143,42 @@ CASES = [
             ("plan.summary", {"task": "rain", "results": {"only": "RAIN"}}),
         ],
         flips={"plan.summary": (lambda asked: asked["results"], {"only": "RAIN"})},  # type: ignore[index,call-overload]
+    ),
+    Case(
+        name="as far as it goes",
+        build=lambda: Planning(
+            "as far as it goes",
+            "plan.stubborn",
+            ["plan.strip", "plan.refuses"],
+            max_replans=1,
+            error_strategy="continue",
+        ),
+        config="{name: as far as it goes, pattern: planning, agents: [plan.strip, plan.refuses], "
+        "config: {planner: plan.stubborn, max_replans: 1, error_strategy: continue}}",
+        agents={"plan.stubborn": stubborn, "plan.strip": strip, "plan.refuses": refuses},
+        given=" rain ",
+        gives="rain",
+        calls=[
+            ("plan.stubborn", " rain "),
+            ("plan.strip", " rain "),
+            ("plan.refuses", "rain"),
+            (
+                "plan.stubborn",
+                {
+                    "task": " rain ",
+                    "error": {"step": "second", "class": "AgentRefused", "text": "no"},
+                    "done": {"first": "rain"},
+                },
+            ),
+            ("plan.refuses", "rain"),
+        ],
+        metadata={
+            "replans": 1,
+            "degraded": True,
+            "stopped_by": "failures",
+            "errors": {"second": {"class": "AgentRefused", "text": "no"}},
+        },
+        flips={"plan.refuses": (lambda text: f"{text} after all", "rain after all")},
+        survives={"plan.refuses": "rain"},
     ),
 ]

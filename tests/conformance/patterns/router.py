@@ -13,6 +13,14 @@ def kind(text: JSONValue) -> JSONValue:
     return "number" if str(text).isdigit() else "text"
 
 
+def surely(text: JSONValue) -> JSONValue:
+    return {"category": kind(text), "confidence": 0.9}
+
+
+def unsure(text: JSONValue) -> JSONValue:
+    return {"category": kind(text), "confidence": 0.4}
+
+
 def double(text: JSONValue) -> JSONValue:
     return 2 * int(str(text))
 
@@ -93,5 +101,19 @@ CASES = [
         calls=[("by.sums", "hello")],
         metadata={"routed_to": "by.sums", "strategy": "load", "outstanding": 0},
         flips={"by.sums": (lambda _: "no", "no")},
+    ),
+    Case(
+        name="if sure",
+        build=lambda: Router(
+            "if sure", "sure.kind", {"number": "double"}, fallback="shout", min_confidence=0.5
+        ),
+        config="{name: if sure, pattern: router, config: {classifier: sure.kind, "
+        "routes: {number: double}, fallback: shout, min_confidence: 0.5}}",
+        agents={"sure.kind": surely, "double": double, "shout": shout},
+        given="21",
+        gives=42,
+        calls=[("sure.kind", "21"), ("double", "21")],
+        metadata={"confidence": 0.9, "used_fallback": False},
+        flips={"sure.kind": (unsure, "21")},
     ),
 ]

@@ -18,6 +18,11 @@ def clerk(_: JSONValue) -> JSONValue:
     return {"form": 7}
 
 
+def forms(_: JSONValue) -> JSONValue:
+    """Has work for others."""
+    return {"done": False}
+
+
 def boss(asked: JSONValue) -> JSONValue:
     assert isinstance(asked, dict)
     return {"signed": asked["history"], "done": True}
@@ -81,5 +86,22 @@ CASES = [
         calls=[("hand.b", "rain")],
         metadata={"routed_to": "hand.b"},
         flips={"hand.b": (lambda _: "no", "no")},
+    ),
+    Case(
+        name="short hours",
+        build=lambda: Supervisor(
+            "short hours",
+            ["office.forms", "office.clerk"],
+            routing_strategy="round_robin",
+            max_rounds=1,
+        ),
+        config="{name: short hours, pattern: supervisor, agents: [office.forms, office.clerk], "
+        "config: {routing_strategy: round_robin, max_rounds: 1}}",
+        agents={"office.forms": forms, "office.clerk": clerk},
+        given="a permit",
+        gives={"done": False},
+        calls=[("office.forms", "a permit")],
+        metadata={"ended_by": "max_rounds", "stopped_by": "max_rounds", "rounds": 1},
+        flips={"office.forms": (lambda _: "here", "here")},
     ),
 ]

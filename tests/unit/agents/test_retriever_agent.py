@@ -51,6 +51,8 @@ async def test_each_mode_finds_the_heading_of_its_passage(folder: Path, mode: An
 async def test_who_asks_may_say_how_many(folder: Path) -> None:
     agent = RetrieverAgent("r", documents=[folder], mode="semantic")
     assert (await found(agent, "dry", top_k=2)).metadata["document_count"] == 2
+    assert (await found(agent, "dry", top_k=10**30)).metadata["document_count"] == 3
+    assert (await found(agent, "dry", top_k=True)).metadata["document_count"] == 3
 
 
 async def test_a_filter_of_the_agent_holds_for_every_question(folder: Path) -> None:

@@ -165,6 +165,34 @@ async def stays(asked: Asked) -> Asked:
 
 
 @agent
+async def lenient(asked: Asked) -> Any:
+    """Supports the others, unless it is told to be strict."""
+    if not isinstance(asked, dict):
+        return "no"
+    if "high standard" in asked["instructions"]:
+        return {"action": "keep"}
+    other = next(name for name in asked["answers"] if name != asked["yours"])
+    return {"action": "support", "agent": other}
+
+
+@agent
+async def copies(asked: Asked) -> Any:
+    """Begins with something else, and then says what is there."""
+    if not isinstance(asked, dict):
+        return "no"
+    other = next(name for name in asked["answers"] if name != asked["yours"])
+    return {"action": "revise", "answer": asked["answers"][other]}
+
+
+@agent
+async def doubts(asked: Asked) -> Any:
+    """Wants all to begin again, and then says something else."""
+    if isinstance(asked, dict):
+        return {"action": "restart", "instructions": "not that"}
+    return "no" if "not that" in asked else "yes"
+
+
+@agent
 async def presents(asked: dict[str, Any]) -> str:
     return f"so {asked['chosen'] is not None}"
 

@@ -3,58 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from aixgo import Budget, CallContext, Message, Usage, agent
 from aixgo.agents import ChatAgent
 from aixgo.errors import AgentRefused, ConfigError
-from aixgo.message import JSONValue
 from aixgo.orchestration import Consensus, ErrorStrategy, Limits, Sequential
 from aixgo.runtime.local import LocalRuntime
 from aixgo.testing import RecordingAgent, ScriptedProvider
-
-KEEP: JSONValue = {"action": "keep"}
-
-
-def says(name: str, *replies: object) -> RecordingAgent:
-    """Answers with `replies`, then keeps its answer."""
-    return RecordingAgent(name, [*replies, *[KEEP] * 9])  # type: ignore[list-item]  # text, objects, messages and errors
-
-
-def supports(
-    text: str, action: str = "support", reason: str = "why"
-) -> Callable[[Message], Message]:
-    """A reply that supports whoever is shown with the answer `text`."""
-
-    def reply(asked: Message) -> Message:
-        shown = dict(asked.payload["answers"])  # type: ignore[arg-type,index,call-overload]  # an object
-        named = next(name for name, answer in shown.items() if answer == text)
-        return Message({"action": action, "agent": named, "reason": reason})
-
-    return reply
-
-
-def revises(text: str, action: str = "revise") -> JSONValue:
-    return {"action": action, "answer": text}
-
-
-def plain(name: str, agents: list[RecordingAgent], **options: object) -> Consensus:
-    """A consensus that gives the answer as it is."""
-    return Consensus(name, agents, **{"presenter": "verbatim", **options})  # type: ignore[arg-type]  # options of its own
-
-
-async def result(consensus: Consensus) -> Message:
-    async with LocalRuntime(consensus) as rt:
-        return await rt.call(consensus.name, "how many?")
-
-
-def asked(agent: RecordingAgent, number: int) -> dict[str, JSONValue]:
-    payload = agent.messages[number].payload
-    assert isinstance(payload, dict)
-    return payload
-
+from tests.unit.orchestration.consenting import KEEP, asked, plain, result, revises, says, supports
 
 # -- the rounds ------------------------------------------------------------------------------------------
 

@@ -151,6 +151,30 @@ async def test_a_failing_chunk_fails_the_run_and_stops_the_others() -> None:
     assert stuck.cancelled == 1
 
 
+async def test_no_chunk_is_begun_after_one_failed_even_by_who_ignores_being_stopped() -> None:
+    began: list[str] = []
+    both = asyncio.Event()
+
+    @agent
+    async def stubborn(text: str) -> str:
+        began.append(text)
+        if len(began) == 2:
+            both.set()
+        try:
+            await both.wait()
+            if text == "a":
+                raise AgentRefused("no a")
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return text
+        return text
+
+    async with asyncio.timeout(5):
+        with pytest.raises(AgentRefused, match="no a"):
+            await answer(MapReduce("p", stubborn, max_parallel=2), "a\nb\nc\nd")
+    assert began == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("on_error", "payload"), [("drop", ["a", "c"]), ("keep", ["a", None, "c"])]
 )

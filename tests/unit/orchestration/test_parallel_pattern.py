@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
@@ -11,6 +11,7 @@ import pytest
 
 from aixgo import Budget, Message, agent
 from aixgo.agents import ChatAgent
+from aixgo.decorator import AgentFunction
 from aixgo.errors import (
     AgentFailed,
     AgentRefused,
@@ -135,6 +136,36 @@ async def test_fail_fast_stops_the_others(streaming: bool) -> None:
         with pytest.raises(AgentRefused, match="hi"):
             await run
         assert stuck.cancelled == 1
+
+
+async def test_an_agent_that_is_stopped_cleans_up_however_soon_the_others_are_done() -> None:
+    cleaned: list[str] = []
+    began = asyncio.Event()
+
+    def tidy(name: str, turns: int) -> AgentFunction[[str], Awaitable[str]]:
+        @agent(name=name)
+        async def tidies(text: str) -> str:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                cleaned.append(name)
+            return text
+
+        return tidies
+
+    @agent
+    async def fails(text: str) -> str:
+        await began.wait()
+        raise AgentRefused(text)
+
+    team = [tidy("quick", 1), tidy("slow", 20), fails]
+    async with asyncio.timeout(5), LocalRuntime(Parallel("p", team, fail_fast=True)) as rt:
+        with pytest.raises(AgentRefused, match="hi"):
+            await rt.call("p", "hi")
+        assert cleaned == ["quick", "slow"]
 
 
 async def test_when_all_fail_the_error_names_them() -> None:

@@ -9,6 +9,7 @@ import pytest
 from aixgo import Message
 from aixgo.config import Config, json_schema, load_config, open_runtime
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.orchestration.base import STRATEGY_KEYS
 
 PARTS = """
 from aixgo import agent
@@ -189,14 +190,9 @@ async def test_a_pattern_that_takes_no_strategy_says_so(
         await answer(tmp_path, text)
 
 
-def test_the_schema_has_the_keys() -> None:
-    (entry, _) = json_schema()["properties"]["orchestration"]["anyOf"]  # type: ignore[index,call-overload]
-    config = entry["properties"]["config"]["properties"]  # type: ignore[index,call-overload]
-    assert set(config) == {
-        "error_strategy",
-        "max_retries",
-        "retry_delay",
-        "min_successes",
-        "fallbacks",
-    }
-    assert config["error_strategy"]["enum"] == ["continue", "fail_fast", "retry"]  # type: ignore[index,call-overload]
+def test_the_schema_has_the_keys_for_every_pattern() -> None:
+    rules = json_schema()["$defs"]["orchestration"]["allOf"]  # type: ignore[index,call-overload]
+    for rule in rules:  # type: ignore[union-attr]
+        config = rule["then"]["properties"]["config"]["properties"]  # type: ignore[index,call-overload]
+        assert STRATEGY_KEYS.keys() <= config.keys()  # type: ignore[union-attr]
+        assert config["error_strategy"]["enum"] == ["continue", "fail_fast", "retry"]  # type: ignore[index,call-overload]

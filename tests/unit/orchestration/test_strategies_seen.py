@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from aixgo import Budget, LocalRuntime, telemetry
+from aixgo.message import JSONValue
 from aixgo.observability.patterns import pattern_attributes
-from aixgo.orchestration import ErrorStrategy, Router, Sequential
+from aixgo.orchestration import Classification, Debate, ErrorStrategy, Router, Sequential
 from aixgo.sessions.events import Event, RunStarted
 from aixgo.sessions.recorder import Recorder
+from aixgo.testing import RecordingAgent
 from tests.unit.orchestration.failing import Fails, answer, down
 
 
@@ -91,6 +93,32 @@ async def test_a_routers_times_are_those_of_its_steps_with_all_attempts(watch: W
     found = pattern_attributes(work)
     assert found["aixgo.orchestration.classify_seconds"] == first + again
     assert found["aixgo.orchestration.route_seconds"] == route
+
+
+async def test_a_classification_is_timed_like_a_router_by_the_slowest_of_its_agents(
+    watch: Watch,
+) -> None:
+    labels: JSONValue = ["a", "b"]
+    kind = RecordingAgent("kind", [labels])
+    routes = {name: Fails(name) for name in ("a", "b")}
+    async with LocalRuntime(Classification("p", kind, routes, multi_label=True)) as rt:
+        await answer(rt, "p", "x")
+    (work,) = watch.ended
+    first, *others = (call.seconds for call in work.calls)
+    found = pattern_attributes(work)
+    assert found["aixgo.orchestration.classify_seconds"] == first
+    assert found["aixgo.orchestration.route_seconds"] == max(others)
+
+
+async def test_a_span_has_a_patterns_facts_and_not_what_somebody_said(watch: Watch) -> None:
+    judge = RecordingAgent("judge", [{"winner": "a", "reason": "the secret"}])
+    talk = Debate("p", [Fails("a"), Fails("b")], judge=judge, rounds=1)
+    async with LocalRuntime(talk) as rt:
+        reply = await answer(rt, "p", "x")
+    assert reply.metadata["reason"] == "the secret"
+    found = pattern_attributes(watch.ended[0])
+    assert found["aixgo.orchestration.winner"] == "a"
+    assert "the secret" not in found.values()
 
 
 @pytest.mark.parametrize("budget", [None, Budget(calls=9)], ids=["free", "budget"])

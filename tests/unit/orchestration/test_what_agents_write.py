@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +13,8 @@ from aixgo.errors import AgentRefused, MessageTooLarge
 from aixgo.message import JSONValue
 from aixgo.orchestration import (
     RAG,
+    Aggregation,
+    Classification,
     Debate,
     Ensemble,
     Hierarchical,
@@ -30,7 +33,9 @@ DEEP = "[" * 5_000
 PLAN = '{"steps": [{"id": "a", "input": "hi"}]}'
 
 
-def says(name: str, *replies: JSONValue | Message) -> RecordingAgent:
+def says(
+    name: str, *replies: JSONValue | Message | Callable[[Message], JSONValue]
+) -> RecordingAgent:
     return RecordingAgent(name, replies)
 
 
@@ -86,6 +91,76 @@ async def test_a_plan_that_names_a_large_result_often_is_stopped_before_it_is_wr
     with pytest.raises(MessageTooLarge):
         await answer(Planning("p", says("planner", steps), [big, last]))
     assert last.messages == []
+
+
+OBJECT = (
+    '{"agent": "b", "category": "b", "handoff_to": "b", "score": 0.25, "why": "not a score: 9/10"}'
+)
+LIST = '["a", "b"]'
+
+
+def pair() -> list[RecordingAgent]:
+    return [says("a", "from a"), says("b", "from b")]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda text: Supervisor("p", pair(), manager=says("m", text)),
+        lambda text: Router("p", says("m", text), {agent.name: agent for agent in pair()}),
+        lambda text: Swarm("p", [says("m", text), *pair()]),
+    ],
+)
+@pytest.mark.parametrize("text", [OBJECT, f"```json\n{OBJECT}\n```"])
+async def test_who_is_asked_may_be_said_by_a_text_that_is_an_object(
+    make: Callable[[str], Orchestrator], text: str
+) -> None:
+    assert (await answer(make(text))).payload == "from b"
+
+
+async def test_a_score_in_a_text_that_is_an_object_is_that_of_the_object() -> None:
+    pattern = Reflection("r", says("g", "draft"), says("c", OBJECT), max_iterations=1)
+    assert (await answer(pattern)).metadata["score"] == 0.25
+
+
+async def test_votes_in_texts_that_are_objects_are_told_by_their_categories() -> None:
+    voters = [says("x", OBJECT), says("y", '{"category": "B", "why": "another"}')]
+    assert (await answer(Ensemble("e", voters, threshold=1))).metadata["votes"] == {"b": 2}
+
+
+@pytest.mark.parametrize(
+    ("make", "gives"),
+    [
+        (
+            lambda: Classification(
+                "p", says("m", LIST), {agent.name: agent for agent in pair()}, multi_label=True
+            ),
+            {"a": "from a", "b": "from b"},
+        ),
+        (lambda: MapReduce("p", says("w"), splitter=says("m", LIST)), ["a", "b"]),
+        (
+            lambda: RAG(
+                "p", says("f", *[["one"]] * 3), says("g", "told"), expander=says("m", LIST)
+            ),
+            "told",
+        ),
+        (
+            lambda: RAG(
+                "p",
+                says("f", [{"id": name, "content": name} for name in "ab"]),
+                says("g", lambda message: [d["id"] for d in message.payload["documents"]]),
+                reranker=says("m", '["b", "a"]'),
+            ),
+            ["b", "a"],
+        ),
+    ],
+)
+async def test_a_list_may_be_written_as_text(
+    make: Callable[[], Orchestrator], gives: JSONValue
+) -> None:
+    reply = await answer(make())
+    assert reply.payload == gives
+    assert reply.metadata.get("queries", ["x", "a", "b"]) in (["x", "a", "b"], ["x"])
 
 
 # -- names -----------------------------------------------------------------------------------------------
@@ -170,3 +245,32 @@ async def test_documents_without_ids_are_told_apart_by_what_they_say(name: str |
 async def test_a_text_of_nothing_but_blank_lines_is_split_into_documents_at_once() -> None:
     pattern = RAG("r", says("finds", "\n" * 300_000 + "x\n ---\t\ny"), says("tells"))
     assert (await answer(pattern)).metadata["sources"] == ["x", "y"]
+
+
+# -- what a pattern inside says of its run, not of its answer --------------------------------------------
+
+
+def routed(name: str, answer: str) -> Router:
+    return Router(name, says(f"{name}.c", "k"), {"k": says(f"{name}.w", answer)})
+
+
+async def test_answers_that_routers_give_are_not_the_same_because_their_routes_are() -> None:
+    voters = [routed("x", "yes"), routed("y", "no")]
+    found = (await answer(Ensemble("e", voters))).metadata
+    assert found["votes"] == {"yes": 1, "no": 1}
+    debaters = [routed("x", "yes"), routed("y", "no")]
+    assert not (await answer(Debate("d", debaters, rounds=1))).metadata["converged"]
+
+
+async def test_the_score_of_a_critique_is_not_the_score_it_gives() -> None:
+    critics = [says("strict", "Score: 2/10"), says("mild", "Score: 3/10")]
+    best = Aggregation("critic", critics, strategy="best", scorer=says("judge", "0.4", "0.99"))
+    pattern = Reflection("r", says("g", "draft"), best, max_iterations=1)
+    assert (await answer(pattern)).metadata["score"] in (0.2, 0.3)
+
+
+async def test_a_judge_that_votes_does_not_name_its_own_winner() -> None:
+    both = says("a", "yes", "neither", "neither")  # debates, and votes as a part of the judge
+    judge = Ensemble("judge", [both, says("c", "neither", "neither")])
+    with pytest.raises(AgentRefused, match="never decided"):
+        await answer(Debate("d", [both, says("b", "no")], judge=judge, rounds=1))

@@ -17,6 +17,7 @@ from aixgo.retrieval import (
     embedder_of,
     fused,
 )
+from aixgo.retrieval.filters import Where
 
 GARDEN = Document("garden.md", "# Watering\n\nRoses drink a lot.\n\n# Soil\n\nDark earth is best.")
 CARS = Document("cars.txt", "Engines need oil and a driver.", {"topic": "cars"})
@@ -165,3 +166,25 @@ def test_ties_of_a_fusion_are_in_the_order_they_were_met() -> None:
 
 def test_an_id_counts_once_a_ranking() -> None:
     assert fused([["a", "a", "b"]]) == [("a", round(1 / 61, 9)), ("b", round(1 / 62, 9))]
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 257, 600])
+async def test_a_document_of_many_chunks_takes_its_own_place_without_a_look_at_the_others(
+    count: int,
+) -> None:
+    class Seen(MemoryStore):
+        async def ids(self, where: Where | None = None) -> list[str]:
+            assert where is None, "who adds a document looks through all of the store"
+            return await super().ids()
+
+    def words(number: int) -> Document:
+        return Document("a.txt", " ".join(f"w{i:06}" for i in range(number)))
+
+    embedder = Counting()
+    async with Index(Seen(), embedder, chunk_size=8, chunk_overlap=0) as index:
+        await index.add(Document("a", "not a.txt"))
+        more = await index.size()
+        assert await index.add(words(count)) == await index.add(words(count)) == count
+        assert len(embedder.texts) == count + more
+        assert await index.add(words(3)) == 3
+        assert await index.size() == 3 + more

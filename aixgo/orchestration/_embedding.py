@@ -1,0 +1,98 @@
+"""Answers as vectors: an agent that embeds texts, and how alike texts are by what it gave.
+
+A pattern reaches the embedder like any agent, by name through its caller: so it has a key, a deadline and a part of the
+budget, and what it costs is in the ledger.
+
+Below: retrieval, for its embedders. Above: consensus.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from aixgo.context import CallContext
+from aixgo.contract import Caller
+from aixgo.errors import AgentRefused
+from aixgo.message import JSONValue, Message
+from aixgo.names import check_name
+from aixgo.providers import Embedder
+
+__all__ = ["Embedding", "Vectors"]
+
+MOST = 8_000  # characters of a text that are embedded: models take about as many tokens
+
+
+class Embedding:
+    """An agent that gives vectors: for `{"texts": […]}` `{"vectors": [[…], …]}`, in their order."""
+
+    role = "embedder"
+
+    def __init__(self, name: str, embedder: Embedder) -> None:
+        self.name = check_name(name)
+        self.description = f"embeds texts with {embedder.name}"
+        self._embedder = embedder
+
+    async def execute(self, message: Message) -> Message:
+        """The vectors of the texts in `message`.
+
+        Raises:
+            AgentRefused: it has none.
+        """
+        payload = message.payload
+        texts = payload.get("texts") if isinstance(payload, dict) else None
+        if not isinstance(texts, list):
+            raise AgentRefused(f"embedder {self.name!r} takes an object with the list `texts`")
+        vectors = await self._embedder.embed([str(text) for text in texts])
+        given: list[JSONValue] = [list(vector) for vector in vectors]
+        return Message({"vectors": given}, type="embedded")
+
+
+class Vectors:
+    """What is known of the texts of one run; those never learnt, and blank ones, are like nothing."""
+
+    def __init__(self, target: str, caller: Caller) -> None:
+        self.target = target
+        self._caller = caller
+        self._known: dict[str, Sequence[float]] = {}
+
+    async def learn(self, texts: Iterable[str], step: str, timeout: float) -> None:
+        """Have those embedded that are not known yet; no call if there are none.
+
+        Raises:
+            AgentRefused: the embedder gave something else than a vector for each.
+        """
+        new = [text for text in dict.fromkeys(texts) if text.strip() and text not in self._known]
+        if not new:
+            return
+        key = CallContext.current().child_key(f"{step}/{self.target}")
+        asked: list[JSONValue] = [text[:MOST] for text in new]
+        given = Message({"texts": asked}, type="embed")
+        reply = await self._caller.call(self.target, given, timeout=timeout, key=key)
+        payload = reply.payload
+        found = _vectors(payload.get("vectors") if isinstance(payload, dict) else None)
+        sizes = {len(vector) for vector in (*found, *self._known.values())}
+        if len(found) != len(new) or len(sizes) > 1:
+            raise AgentRefused(
+                f"the embedder {self.target!r} did not give one vector of one size for each text"
+            )
+        self._known.update(zip(new, found, strict=True))
+
+    def alike(self, one: str, other: str) -> float:
+        """The cosine of their vectors, where it is above 0."""
+        mine, yours = self._known.get(one), self._known.get(other)
+        if mine is None or yours is None:
+            return 0.0
+        lengths = math.hypot(*mine) * math.hypot(*yours)
+        product = math.fsum(x * y for x, y in zip(mine, yours, strict=True))
+        return min(1.0, max(0.0, product / lengths)) if lengths else 0.0
+
+
+def _vectors(given: JSONValue) -> list[list[float]]:
+    if not isinstance(given, list):
+        return []
+    return [
+        [float(x) for x in vector if isinstance(x, (int, float))]
+        for vector in given
+        if isinstance(vector, list)
+    ]

@@ -1,0 +1,95 @@
+"""Agents that gather what is sent to them; the aggregator's own tests show the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from aixgo import LocalRuntime, Message
+from aixgo.contract import Gathers
+from aixgo.errors import AgentFailed, RuntimeClosed
+from aixgo.runtime import gathering
+from aixgo.testing import FakeClock
+
+
+class Digest:
+    """Puts messages together, or fails to."""
+
+    name = "digest"
+    role = "digest"
+
+    def __init__(self, *, failing: bool = False, seconds: float = 60) -> None:
+        self.gathers = Gathers(seconds)
+        self.failing = failing
+
+    def gather(self, messages: Sequence[Message]) -> Message:
+        if self.failing:
+            raise KeyError("lost")
+        return Message([message.text for message in messages])
+
+    async def execute(self, message: Message) -> Message:
+        return message
+
+
+async def runtime_with(agent: Digest, clock: FakeClock | None = None) -> LocalRuntime:
+    rt = LocalRuntime(clock=clock or FakeClock())
+    await rt.register(agent, outputs=["out"])
+    return rt
+
+
+async def test_what_cannot_be_put_together_becomes_dead_letters_one_by_one() -> None:
+    clock = FakeClock()
+    async with asyncio.timeout(5), await runtime_with(Digest(failing=True), clock) as rt:
+        for text in ("one", "two"):
+            await rt.send("digest", text)
+        while await rt.pending() != 2:
+            await asyncio.sleep(0)
+        await clock.advance(60)
+        while await rt.pending():
+            await asyncio.sleep(0)
+        assert [letter.message.text for letter in rt.dead_letters] == ["one", "two"]
+        assert {type(letter.error) for letter in rt.dead_letters} == {AgentFailed}
+
+
+async def test_a_gathering_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "MOST", 3)
+    async with asyncio.timeout(5), await runtime_with(Digest()) as rt:
+        for text in "abcd":
+            await rt.send("digest", text)
+        assert (await rt.recv("out")).payload == ["a", "b", "c"]
+        while await rt.pending() != 1:
+            await asyncio.sleep(0)
+
+
+async def test_what_an_agent_gathered_is_not_lost_silently_when_it_leaves() -> None:
+    async with asyncio.timeout(5), await runtime_with(Digest()) as rt:
+        await rt.send("digest", "one")
+        while await rt.pending() != 1:
+            await asyncio.sleep(0)
+        await rt.unregister("digest")
+        [letter] = rt.dead_letters
+        assert (letter.message.text, type(letter.error)) == ("one", RuntimeClosed)
+
+
+async def test_a_chain_of_gatherings_is_handed_on_to_its_end_when_the_runtime_stops() -> None:
+    first, second = Digest(), Digest()
+    second.name = "second"
+    seen: list[object] = []
+
+    class Last:
+        name = role = "last"
+
+        async def execute(self, message: Message) -> Message:
+            seen.append(message.payload)
+            return message
+
+    rt = LocalRuntime(clock=FakeClock())
+    await rt.register(first, outputs=["second"])
+    await rt.register(second, outputs=["last"])
+    await rt.register(Last())
+    async with asyncio.timeout(5):
+        async with rt:
+            await rt.send("digest", "one")
+        assert seen == [['["one"]']]
