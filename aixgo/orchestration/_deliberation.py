@@ -272,6 +272,13 @@ class Panel:
         most = MOST * CallContext.current().remaining
         return most if self._timeout is None else min(self._timeout, most)
 
+    async def beside(
+        self, agent: str, message: Message, key: str, *, extra: bool = False
+    ) -> Message:
+        """The reply of an agent that is asked beside the turns."""
+        timeout = self.spare if extra else self._timeout
+        return await self._caller.call(agent, message, timeout=timeout, key=key)
+
     def forgive(self, agent: str, error: AixgoError) -> None:
         """Note why `agent`, asked beside the turns, added nothing to the result.
 
