@@ -281,11 +281,16 @@ class Panel:
         self.errors[agent] = described(error)
 
     def check(self, name: str, count: int, needed: int) -> None:
-        """Raise unless `needed` of the agents answered.
+        """Raise unless `needed` of the agents answered, and none met what ends the run whoever else answered.
 
         Raises:
             AgentRefused: too few did; the text names those that failed.
+            LimitExceeded: one met a limit or the run's budget: who could be paid for decides nothing alone.
+            DeadlineExceeded: the run's time is up.
         """
+        if self.ended is not None:
+            CallContext.current().check_deadline()
+            raise self.ended
         if count >= needed:
             return
         CallContext.current().check_deadline()  # when it passed, that is why they failed
@@ -294,8 +299,6 @@ class Panel:
             for agent, error in self.errors.items()
             if isinstance(error, dict)
         )
-        if self.ended is not None:
-            raise self.ended
         text = (
             f"all {self.asked} agents of {name!r} failed: {causes}"
             if not count

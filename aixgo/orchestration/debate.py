@@ -247,10 +247,11 @@ class Debate(Orchestrator):
             "arguments": arguments,
             "instructions": TO_DEBATERS,
         }
-        return {
-            agent: Message({**shared, "stance": self.stances.get(agent, "")}, type="debate")
-            for agent in agents
+        stances = dict.fromkeys(self.stances.get(agent, "") for agent in agents)
+        asked = {  # one message for all who argue the same: it holds what everybody said
+            stance: Message({**shared, "stance": stance}, type="debate") for stance in stances
         }
+        return {agent: asked[self.stances.get(agent, "")] for agent in agents}
 
     # -- deciding -----------------------------------------------------------------------------------------
 
