@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, cast
 
 from aixgo.context import CallContext
@@ -14,9 +12,17 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._found import (
+    Found,
+    as_one,
+    by_words,
+    documents_of,
+    ordered,
+    relevant,
+)
 from aixgo.orchestration._graph import END, START, Edge, Place
 from aixgo.orchestration._partial import described
-from aixgo.orchestration._payloads import number_of, stated_in
+from aixgo.orchestration._payloads import stated_in
 from aixgo.orchestration.base import (
     ErrorStrategy,
     Fact,
@@ -28,29 +34,13 @@ from aixgo.orchestration.base import (
     slot_name,
 )
 from aixgo.purse import Share
-from aixgo.retrieval.fusion import fused
 
 __all__ = ["PATTERN", "RAG"]
 
-WIDER = 3  # times as many documents are asked for when a reranker picks among them
+WIDER = 3  # times as many documents are asked for when somebody picks among them
 MAX_SESSIONS = 1_000  # whose turns are kept; the one used longest ago is forgotten
 MAX_TURN = 4_000  # characters kept of a question and of an answer
 MOST_QUERIES = 16
-RULE = re.compile(r"^[ \t]*---+[ \t]*\r?$", re.MULTILINE)
-
-
-@dataclass(slots=True, frozen=True)
-class _Found:
-    """A document as a retriever gave it; `key` says which are the same."""
-
-    key: str
-    content: str
-    source: str
-    score: float | None
-
-    def shown(self) -> dict[str, JSONValue]:
-        found: dict[str, JSONValue] = {"id": self.key, "content": self.content}
-        return {**found, "source": self.source} if self.source else found
 
 
 class RAG(Orchestrator):
@@ -60,11 +50,12 @@ class RAG(Orchestrator):
     an object, or text with a line `---` between them. One is text, or an object with `content` (or `text`) and maybe
     `id`, `source` and `score`. Of several rankings, of retrievers or of queries, one is made by reciprocal ranks;
     ties go by order of retrievers and queries. An `expander` gets the question and gives further queries, a list or
-    a line each. A `reranker` gets `{"question", "documents"}` and gives the ids in a better order, or objects with
-    `id`, or a score for each; what it leaves out is dropped. The generator gets `{"question", "documents"}` (type
-    `rag_augmented`), and `history` when the run is `conversational`: the last turns of the call's session and
-    principal, kept here; a call without a session has none. A search that fails is done without while another
-    succeeded.
+    a line each. A `relevance_filter` gets `{"question", "documents"}` and gives the ids of those to keep, objects
+    with `id`, or true or false for each; what it keeps stays in its order. A `reranker` then gets the same and gives
+    the ids in a better order, or objects with `id`, or a score for each; what it leaves out is dropped. Both may
+    write their list as JSON in text. The generator gets `{"question", "documents"}` (type `rag_augmented`), and
+    `history` when the run is `conversational`: the last turns of the call's session and principal, kept here; a call
+    without a session has none. A search that fails is done without while another succeeded.
     """
 
     pattern = "rag"
@@ -77,6 +68,7 @@ class RAG(Orchestrator):
         "max_queries": Key(
             "integer", "queries, the question included", minimum=1, maximum=MOST_QUERIES, default=4
         ),
+        "relevance_filter": Key("slot", "an agent that says which of what was found is relevant"),
         "reranker": Key("slot", "an agent that picks and orders what was found"),
         "rerank": Key("boolean", "without a reranker: by the question's words", default=False),
         "min_score": Key("number", "leave out what a retriever scores lower"),
@@ -94,6 +86,7 @@ class RAG(Orchestrator):
         "document_count": Fact("how many these were"),
         "queries": Fact("what was searched for"),
         "query_count": Fact("how many these were"),
+        "filtered_count": Fact("documents that the relevance filter dropped"),
         "errors": Fact("search that failed → class and text"),
     }
 
@@ -106,6 +99,7 @@ class RAG(Orchestrator):
         top_k: int = 5,
         expander: Slot | None = None,
         max_queries: int = 4,
+        relevance_filter: Slot | None = None,
         reranker: Slot | None = None,
         rerank: bool = False,
         min_score: float | None = None,
@@ -121,7 +115,9 @@ class RAG(Orchestrator):
         found = list(cast("Sequence[Slot]", retrievers) if several else [cast("Slot", retrievers)])
         if not found:
             raise ConfigError(f"{where} needs a retriever")
-        others = [slot for slot in (expander, reranker, generator) if slot is not None]
+        others = [
+            slot for slot in (expander, relevance_filter, reranker, generator) if slot is not None
+        ]
         super().__init__(
             name,
             [*found, *others],
@@ -135,6 +131,7 @@ class RAG(Orchestrator):
             raise ConfigError(f"{where}: the retriever {twice[0]!r} is given twice")
         self._generator = slot_name(generator, where)
         self._expander = "" if expander is None else slot_name(expander, where)
+        self._filter = "" if relevance_filter is None else slot_name(relevance_filter, where)
         self._reranker = "" if reranker is None else slot_name(reranker, where)
         check_given(
             self.config_keys,
@@ -165,7 +162,8 @@ class RAG(Orchestrator):
         if one is not None and several is not None:
             raise ConfigError(f"{where}: give retriever or retrievers, not both")
         chosen = [one] if one is not None else several
-        others = (settings.get("expander"), settings.get("reranker"), generator)
+        optional = ("expander", "relevance_filter", "reranker")
+        others = (*(settings.get(key) for key in optional), generator)
         taken = [*(chosen or ()), *(cast("Slot", slot) for slot in others if slot is not None)]
         placed = {slot_name(slot, where) for slot in taken}
         free = [slot for slot in agents if slot_name(slot, where) not in placed]
@@ -188,9 +186,12 @@ class RAG(Orchestrator):
             yield Edge(START, self._expander)
             begin = self._expander
         picks = self._reranker or self._generator
+        first = self._filter or picks
         for retriever in self._retrievers:
             yield Edge(begin, retriever, "queries" if self._expander else "")
-            yield Edge(retriever, picks, "documents")
+            yield Edge(retriever, first, "documents")
+        if self._filter:
+            yield Edge(self._filter, picks, "what is relevant")
         if self._reranker:
             yield Edge(self._reranker, self._generator, f"the best {self.top_k}")
         yield Edge(self._generator, END)
@@ -205,6 +206,7 @@ class RAG(Orchestrator):
             asked = f"{cast('dict[str, str]', history[-1])['question']}\n{question}"
         queries = await self._queries(asked, caller)
         documents, errors = await self._retrieved(queries, caller)
+        documents, dropped = await self._kept(question, documents, caller)
         documents = (await self._picked(question, documents, caller))[: self.top_k]
         if not documents and self.on_empty == "refuse":
             raise AgentRefused(f"rag {self.name!r} found no documents about {question[:80]!r}")
@@ -225,6 +227,7 @@ class RAG(Orchestrator):
             document_count=len(documents),
             queries=[*queries],
             query_count=len(queries),
+            filtered_count=dropped,
             errors=errors or None,
         )
 
@@ -255,21 +258,23 @@ class RAG(Orchestrator):
 
     async def _retrieved(
         self, queries: Sequence[str], caller: Caller
-    ) -> tuple[list[_Found], dict[str, JSONValue]]:
+    ) -> tuple[list[Found], dict[str, JSONValue]]:
         """What all searches found, as one ranking, and why some failed."""
         context = CallContext.current()
         searches = [(who, i, query) for i, query in enumerate(queries) for who in self._retrievers]
         labels = [who if len(queries) == 1 else f"{who}[{i}]" for who, i, _ in searches]
         keys = [context.child_key(label) for label in labels]
         shares = context.shares(len(searches))
-        count = self.top_k * (WIDER if self._reranker or self.rerank else 1)
+        picks = self._filter or self._reranker or self.rerank
+        count = self.top_k * (WIDER if picks else 1)
 
-        async def search(at: int, share: Share) -> list[_Found] | AixgoError:
+        async def search(at: int, share: Share) -> list[Found] | AixgoError:
             who, _, query = searches[at]
             request = Message(query, type="retrieve", metadata={"top_k": count})
             try:
                 reply = await caller.call(who, request, key=keys[at], share=share)
-                return self._read(reply, who)[:count]
+                found = documents_of(reply, f"{who!r} of {self.name!r}")
+                return [document for document in found if self._scores(document)][:count]
             except AixgoError as exc:
                 goes_on = self.error_strategy is None or self.error_strategy.goes_on
                 if not goes_on or len(searches) == 1 or ends_run(exc, context):
@@ -290,62 +295,36 @@ class RAG(Orchestrator):
             raise failed[0][1]
         rankings = [ranking for ranking in found if not isinstance(ranking, AixgoError)]
         errors: dict[str, JSONValue] = {label: described(error) for label, error in failed}
-        return _as_one(rankings), errors
+        return as_one(rankings), errors
 
-    def _read(self, reply: Message, who: str) -> list[_Found]:
-        payload = reply.payload
-        given = payload.get("documents") if isinstance(payload, dict) else payload
-        if isinstance(given, (str, bytes)):
-            given = [part.strip() for part in RULE.split(reply.text) if part.strip()]
-        if not isinstance(given, list):
-            raise AgentRefused(
-                f"the retriever {who!r} of {self.name!r} gave no documents: it gives a list, "
-                "or an object with the list `documents`"
-            )
-        documents = [self._document(item, who) for item in given]
-        least = self.min_score
-        return [d for d in documents if least is None or d.score is None or d.score >= least]
+    async def _kept(
+        self, question: str, documents: list[Found], caller: Caller
+    ) -> tuple[list[Found], int | None]:
+        """The documents that are relevant, and how many were not; None if nobody was asked."""
+        if not self._filter:
+            return documents, None
+        if not documents:
+            return [], 0
+        shown: list[JSONValue] = [document.shown() for document in documents]
+        request = Message({"question": question, "documents": shown}, type="filter")
+        reply = await caller.call(self._filter, request)
+        kept = relevant(reply, documents, f"{self._filter!r} of {self.name!r}")
+        return kept, len(documents) - len(kept)
 
-    def _document(self, item: JSONValue, who: str) -> _Found:
-        facts = {"content": item} if isinstance(item, str) else item
-        content = facts.get("content", facts.get("text")) if isinstance(facts, dict) else None
-        if not isinstance(facts, dict) or not isinstance(content, str):
-            raise AgentRefused(
-                f"the retriever {who!r} of {self.name!r} gave a document without `content`: {str(item)[:80]}"
-            )
-        source, score = facts.get("source"), facts.get("score")
-        name = facts.get("id")
-        return _Found(
-            content if name in (None, "") else str(name),
-            content,
-            source if isinstance(source, str) else "",
-            number_of(score),
-        )
-
-    async def _picked(self, question: str, documents: list[_Found], caller: Caller) -> list[_Found]:
+    async def _picked(self, question: str, documents: list[Found], caller: Caller) -> list[Found]:
         """The documents in the order of the reranker."""
         if not documents or not (self._reranker or self.rerank):
             return documents
         if not self._reranker:
-            words = _words(question)
-            return sorted(documents, key=lambda found: -len(words & _words(found.content)))
+            return by_words(question, documents)
         shown: list[JSONValue] = [document.shown() for document in documents]
         request = Message({"question": question, "documents": shown}, type="rerank")
-        payload = stated_in(await caller.call(self._reranker, request))
-        given = payload.get("documents") if isinstance(payload, dict) else payload
-        if isinstance(given, list) and given and all(_is_number(item) for item in given):
-            if len(given) == len(documents):
-                scored = zip(cast("list[float]", given), documents, strict=True)
-                return [document for _, document in sorted(scored, key=lambda pair: -pair[0])]
-            given = None
-        by_key = {document.key: document for document in documents}
-        ids = [_id_of(item) for item in given] if isinstance(given, list) else [""]
-        if not all(key in by_key for key in ids):
-            raise AgentRefused(
-                f"the reranker {self._reranker!r} of {self.name!r} gave no order: it gives ids of the documents, "
-                "or a score for each"
-            )
-        return [by_key[key] for key in dict.fromkeys(ids)]
+        reply = await caller.call(self._reranker, request)
+        return ordered(reply, documents, f"{self._reranker!r} of {self.name!r}")
+
+    def _scores(self, document: Found) -> bool:
+        least = self.min_score
+        return least is None or document.score is None or document.score >= least
 
     def _session(self) -> tuple[str, str, str] | None:
         """Whose turns these are; none for a call without a session."""
@@ -360,30 +339,6 @@ class RAG(Orchestrator):
         self._turns.move_to_end(session)
         while len(self._turns) > MAX_SESSIONS:
             self._turns.popitem(last=False)
-
-
-def _as_one(rankings: Sequence[Sequence[_Found]]) -> list[_Found]:
-    """One ranking, each document once."""
-    by_key: dict[str, _Found] = {}
-    for document in (document for ranking in rankings for document in ranking):
-        by_key.setdefault(document.key, document)
-    if len(rankings) == 1:
-        return list(by_key.values())
-    ranks = fused([document.key for document in ranking] for ranking in rankings)
-    return [replace(by_key[key], score=score) for key, score in ranks]
-
-
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w{3,}", text.lower()))
-
-
-def _id_of(item: JSONValue) -> str:
-    found = item.get("id") if isinstance(item, dict) else item
-    return found if isinstance(found, str) else ""
-
-
-def _is_number(item: JSONValue) -> bool:
-    return isinstance(item, (int, float)) and not isinstance(item, bool)
 
 
 PATTERN = RAG

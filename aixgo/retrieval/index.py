@@ -98,6 +98,12 @@ class Index:
         await self.store.delete(known.keys() - {chunk.id for chunk in chunks})
         return len(chunks)
 
+    async def has(self, document: Document) -> bool:
+        """Whether the document is in, as it is now and cut in the same way, or has nothing to be in with."""
+        chunks = chunked(document, self.chunk_size, self.chunk_overlap)
+        known, digest = await self._known(document.id, len(chunks)), self._digest(document)
+        return len(known) == len(chunks) and all(found == digest for found in known.values())
+
     async def _known(self, document: str, likely: int) -> dict[str, JSONValue]:
         """The chunks there are of a document, and the digest of each.
 

@@ -38,6 +38,13 @@ def backwards(asked: JSONValue) -> JSONValue:
     return [d["id"] for d in reversed(documents)]  # type: ignore[index,call-overload]
 
 
+def about_the_sky(asked: JSONValue) -> JSONValue:
+    assert isinstance(asked, dict)
+    documents = asked["documents"]
+    assert isinstance(documents, list)
+    return ["sky" in str(d["content"]) for d in documents]  # type: ignore[index,call-overload]
+
+
 CASES = [
     Case(
         name="look up",
@@ -100,5 +107,27 @@ CASES = [
             "rag.garden": "the sky is blue",
             "rag.heaven": "the sky is blue | roses are red",
         },
+    ),
+    Case(
+        name="look closely",
+        build=lambda: RAG(
+            "look closely", "rag.garden", "rag.tell", relevance_filter="rag.about_the_sky"
+        ),
+        config="{name: look closely, pattern: rag, config: {retriever: rag.garden, "
+        "generator: rag.tell, relevance_filter: rag.about_the_sky}}",
+        agents={
+            "rag.garden": garden,
+            "rag.tell": first_word,
+            "rag.about_the_sky": about_the_sky,
+        },
+        given="what is blue?",
+        gives="the sky is blue",
+        calls=[
+            ("rag.garden", "what is blue?"),
+            ("rag.about_the_sky", {"question": "what is blue?", "documents": [ROSE, SKY]}),
+            ("rag.tell", {"question": "what is blue?", "documents": [SKY]}),
+        ],
+        metadata={"filtered_count": 1, "sources": ["sky.md"], "agent_count": 3},
+        flips={"rag.about_the_sky": (lambda _: [True, False], "roses are red")},
     ),
 ]

@@ -265,6 +265,11 @@ async def expands(asked: str) -> list[Any]:
 
 
 @agent
+async def keeps_one(asked: dict[str, Any]) -> list[bool]:
+    return [i == 1 for i, _ in enumerate(asked["documents"])]
+
+
+@agent
 async def reorders(asked: dict[str, Any]) -> list[Any]:
     return [one["id"] for one in reversed(asked["documents"])]
 

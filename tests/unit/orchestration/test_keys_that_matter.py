@@ -247,6 +247,7 @@ ROWS: dict[str, list[Row]] = {
             {"expander": "expands"},
             {"expander": "expands", "max_queries": 1},
         ),
+        Row("relevance_filter", "finds shown", {}, {"relevance_filter": "keeps_one"}, ("dogs",)),
         Row("reranker", "finds shown", {}, {"reranker": "reorders"}, ("dogs",)),
         Row("rerank", "finds shown", {}, {"rerank": True}, ("dogs",)),
         Row("min_score", "finds shown", {}, {"min_score": 0.4}, ("dogs",)),

@@ -219,3 +219,75 @@ def test_its_picture_goes_from_the_queries_to_who_answers() -> None:
         ("k", "g", "the best 3"),
         ("g", END, ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "ids"),
+    [
+        (["c", "a"], ["a", "c"]),
+        ([{"id": "b"}], ["b"]),
+        ({"documents": ["b", "b"]}, ["b"]),
+        ([False, True, True], ["b", "c"]),
+        ('```json\n["c"]\n```', ["c"]),
+        ([], []),
+    ],
+)
+async def test_what_is_not_relevant_never_reaches_the_generator(kept: Any, ids: list[str]) -> None:
+    writer, judge = finder("g", "x"), finder("f", kept)
+    search = finder("s", [A, B, C])
+    reply = await answer(RAG("r", search, writer, relevance_filter=judge, top_k=2))
+    assert [d["id"] for d in seen(writer)["documents"]] == ids
+    assert (reply.metadata["filtered_count"], reply.metadata["document_count"]) == (
+        3 - len(ids),
+        len(ids),
+    )
+    assert judge.messages[0].payload == {"question": "why?", "documents": bare(A, B, C)}
+    assert search.messages[0].metadata["top_k"] == 6  # so that something is left
+
+
+async def test_the_reranker_orders_what_the_filter_kept() -> None:
+    writer, picker = finder("g", "x"), finder("k", "[1, 2]")
+    flow = RAG(
+        "r",
+        finder("s", [A, B, C]),
+        writer,
+        relevance_filter=finder("f", ["a", "c"]),
+        reranker=picker,
+    )
+    reply = await answer(flow)
+    assert [d["id"] for d in seen(picker)["documents"]] == ["a", "c"]
+    assert [d["id"] for d in seen(writer)["documents"]] == ["c", "a"]
+    assert reply.metadata["filtered_count"] == 1
+
+
+async def test_when_all_is_filtered_away_the_run_is_as_if_nothing_was_found() -> None:
+    parts: dict[str, Any] = {"relevance_filter": finder("f", [])}
+    with pytest.raises(AgentRefused, match="found no documents about 'why"):
+        await answer(RAG("r", finder("s", [A]), finder("g", "x"), on_empty="refuse", **parts))
+    writer = finder("g", "x")
+    reply = await answer(RAG("r", finder("s", [A]), writer, relevance_filter=finder("f", [])))
+    assert seen(writer)["documents"] == reply.metadata["sources"] == []
+
+
+async def test_nobody_is_asked_what_of_nothing_is_relevant() -> None:
+    judge = finder("f", ["never asked"])
+    reply = await answer(RAG("r", finder("s", []), finder("g", "x"), relevance_filter=judge))
+    assert (judge.messages, reply.metadata["filtered_count"]) == ([], 0)
+
+
+@pytest.mark.parametrize("kept", ["all of them", [True], ["z"], {"id": "a"}, [1, 2, 3], None])
+async def test_a_filter_that_does_not_say_what_is_relevant_is_named(kept: Any) -> None:
+    flow = RAG("r", finder("s", [A, B, C]), finder("g", "x"), relevance_filter=finder("f", kept))
+    with pytest.raises(AgentRefused, match="relevance filter 'f' of 'r' did not say what is relev"):
+        await answer(flow)
+
+
+def test_its_picture_shows_the_filter_between_search_and_choice() -> None:
+    flow = RAG("r", ["s", "t"], "g", relevance_filter="f", reranker="k")
+    pairs = [(edge.source, edge.target) for edge in flow.edges()]
+    assert [pair for pair in pairs if START not in pair and END not in pair] == [
+        ("s", "f"),
+        ("t", "f"),
+        ("f", "k"),
+        ("k", "g"),
+    ]
