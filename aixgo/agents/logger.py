@@ -15,7 +15,12 @@ __all__ = ["AGENT", "LoggerAgent"]
 
 log = logging.getLogger("aixgo.agents.logger")
 
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 SHOWN = 1_000  # characters of a payload that one line shows
 
 
@@ -25,8 +30,10 @@ class LoggerAgent:
     role = "logger"
     config_keys: ClassVar[Mapping[str, Key]] = {
         "description": Key("text", "what the agent is for, shown to people and routers"),
-        "log_payload": Key("boolean", "log what messages say, not only that they came"),
-        "level": Key("text", "of the log lines", choices=tuple(LEVELS)),
+        "log_payload": Key(
+            "boolean", "log what messages say, not only that they came", default=False
+        ),
+        "level": Key("text", "of the log lines", choices=tuple(LEVELS), default="info"),
     }
 
     def __init__(

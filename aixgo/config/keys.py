@@ -15,7 +15,7 @@ from aixgo.agents._guided import GUIDED_KEYS
 from aixgo.keys import Key
 from aixgo.observability.logs import LOG_KEYS
 from aixgo.observability.settings import KEYS as TRACE_KEYS
-from aixgo.orchestration.base import LIMIT_KEYS
+from aixgo.orchestration._limits import LIMIT_KEYS
 from aixgo.retrieval.stores.base import METRICS
 from aixgo.retrieval.stores.sqlite import ENGINES
 

@@ -261,6 +261,13 @@ class Panel:
         most = MOST * CallContext.current().remaining
         return most if self._timeout is None else min(self._timeout, most)
 
+    async def beside(
+        self, agent: str, message: Message, key: str, *, extra: bool = False
+    ) -> Message:
+        """The reply of an agent that is asked beside the turns."""
+        timeout = self.spare if extra else self._timeout
+        return await self._caller.call(agent, message, timeout=timeout, key=key)
+
     def forgive(self, agent: str, error: AixgoError) -> None:
         """Note why `agent`, asked beside the turns, added nothing to the result.
 
@@ -274,11 +281,16 @@ class Panel:
         self.errors[agent] = described(error)
 
     def check(self, name: str, count: int, needed: int) -> None:
-        """Raise unless `needed` of the agents answered.
+        """Raise unless `needed` of the agents answered, and none met what ends the run whoever else answered.
 
         Raises:
             AgentRefused: too few did; the text names those that failed.
+            LimitExceeded: one met a limit or the run's budget: who could be paid for decides nothing alone.
+            DeadlineExceeded: the run's time is up.
         """
+        if self.ended is not None:
+            CallContext.current().check_deadline()
+            raise self.ended
         if count >= needed:
             return
         CallContext.current().check_deadline()  # when it passed, that is why they failed
@@ -287,8 +299,6 @@ class Panel:
             for agent, error in self.errors.items()
             if isinstance(error, dict)
         )
-        if self.ended is not None:
-            raise self.ended
         text = (
             f"all {self.asked} agents of {name!r} failed: {causes}"
             if not count

@@ -3,7 +3,7 @@
 A pattern reaches the embedder like any agent, by name through its caller: so it has a key, a deadline and a part of the
 budget, and what it costs is in the ledger.
 
-Below: retrieval, for its embedders. Above: consensus.
+Below: `_deliberation`, providers. Above: `_settling`, consensus.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import math
 from collections.abc import Iterable, Sequence
 
 from aixgo.context import CallContext
-from aixgo.contract import Caller
 from aixgo.errors import AgentRefused
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
+from aixgo.orchestration._deliberation import Panel
 from aixgo.providers import Embedder
 
 __all__ = ["Embedding", "Vectors"]
@@ -51,12 +51,12 @@ class Embedding:
 class Vectors:
     """What is known of the texts of one run; those never learnt, and blank ones, are like nothing."""
 
-    def __init__(self, target: str, caller: Caller) -> None:
+    def __init__(self, target: str, panel: Panel) -> None:
         self.target = target
-        self._caller = caller
+        self._panel = panel
         self._known: dict[str, Sequence[float]] = {}
 
-    async def learn(self, texts: Iterable[str], step: str, timeout: float) -> None:
+    async def learn(self, texts: Iterable[str], step: str) -> None:
         """Have those embedded that are not known yet; no call if there are none.
 
         Raises:
@@ -68,7 +68,7 @@ class Vectors:
         key = CallContext.current().child_key(f"{step}/{self.target}")
         asked: list[JSONValue] = [text[:MOST] for text in new]
         given = Message({"texts": asked}, type="embed")
-        reply = await self._caller.call(self.target, given, timeout=timeout, key=key)
+        reply = await self._panel.beside(self.target, given, key, extra=True)
         payload = reply.payload
         found = _vectors(payload.get("vectors") if isinstance(payload, dict) else None)
         sizes = {len(vector) for vector in (*found, *self._known.values())}

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aixgo.context import CallContext
-from aixgo.contract import Caller
 from aixgo.errors import AixgoError
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import fields_of
@@ -58,9 +57,8 @@ class Verdict(NamedTuple):
 class Closing:
     """What is done with the answer of a deliberation that has ended."""
 
-    def __init__(self, talk: Deliberation, caller: Caller) -> None:
+    def __init__(self, talk: Deliberation) -> None:
         self._talk = talk
-        self._caller = caller
 
     @property
     def open(self) -> bool:
@@ -107,7 +105,7 @@ class Closing:
     async def _ask(self, target: str, message: Message, step: str) -> Message:
         talk = self._talk
         key = CallContext.current().child_key(f"{talk.step}{step}")
-        return await self._caller.call(target, message, timeout=talk.panel.spare, key=key)
+        return await talk.panel.beside(target, message, key, extra=True)
 
     def _shown(self) -> dict[str, JSONValue]:
         """All answers, the one that holds, and all votes with their reasons."""

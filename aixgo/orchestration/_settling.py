@@ -201,7 +201,7 @@ class Deliberation:
         if len({normal(text) for text in texts}) == 1:
             return True
         try:
-            await vectors.learn(texts, f"{self.step}embed[{self.rounds}]", self.panel.spare)
+            await vectors.learn(texts, f"{self.step}embed[{self.rounds}]")
         except AixgoError as exc:
             if not self.panel.goes_on and stop_of(exc) == "failures":
                 raise

@@ -267,13 +267,13 @@ class Consensus(Orchestrator):
             json_payload(message),
             seed="\n".join((message.text, *self._agents)),
             step=f"again[{number}]/" if number else "",
-            vectors=Vectors(self._embedder, caller) if self._embedder else None,
+            vectors=Vectors(self._embedder, panel) if self._embedder else None,
         )
         panel.check(self.name, await talk.answer(message, extra=number > 0), self._needed)
         await talk.refine(left)
         if not talk.converged and not talk.stopped and not self._goes_on:
             raise self._failure(talk)
-        closing = Closing(talk, caller)
+        closing = Closing(talk)
         author = self._author_of(talk)
         target = {"synthesis": self._synthesizer, "winner": author}.get(self.presenter, "")
         reply, presenter = await closing.present(target)

@@ -102,7 +102,9 @@ class Parallel(Orchestrator):
         check_given(
             self.config_keys,
             where,
+            aggregation=None if callable(aggregation) else aggregation,
             voting_strategy=voting_strategy,
+            on_error=on_error,
             fail_fast=fail_fast,
             min_successes=min_successes,
             timeout=timeout,
@@ -123,12 +125,6 @@ class Parallel(Orchestrator):
             raise ConfigError(
                 f"{where}: {twice!r} is given twice; its replies could not be told apart"
             )
-        if not callable(aggregation) and aggregation not in get_args(Aggregation):
-            raise ConfigError(
-                f"{where}: there is no aggregation {aggregation!r}; {get_args(Aggregation)} exist"
-            )
-        if on_error is not None and on_error not in get_args(OnError):
-            raise ConfigError(f"{where}: on_error is {on_error!r}, not one of {get_args(OnError)}")
         strategy = self.error_strategy
         if strategy is not None and strategy.min_successes is not None:
             if min_successes not in (None, strategy.min_successes):

@@ -176,6 +176,8 @@ async def test_a_name_is_meant_however_its_letters_are_composed() -> None:
     assert (await answer(led)).payload == "hers"
     routed = Router("r", says("c", APART), {"zoë": says("Zoë", "hers")})
     assert (await answer(routed)).payload == "hers"
+    routed = Router("r", says("c", "Zoë"), {APART: says("Zoë", "hers"), "zoë": says("a", "his")})
+    assert (await answer(routed)).payload == "hers"
 
 
 @pytest.mark.parametrize("name", ["Dr.", "'x'", "v1.0", "the *star*", "Backend Dev"])

@@ -20,9 +20,9 @@ from aixgo.orchestration import Limits
 from aixgo.orchestration.base import LIMIT_KEYS
 from tests.unit.orchestration.teams import TEAMS
 
-NO_TIME = (True, "soon", math.nan, -1, [1])
+NO_TIME = (True, "soon", math.nan, -1)
 NO_TIME_IN_CODE = (*NO_TIME, "1s")
-SLOTS = (3, True, "", "a/b", ["a"])
+SLOTS = (3, "", ["a"])
 
 
 def keys_of(kind: str) -> dict[str, Key]:
@@ -34,17 +34,17 @@ def refused(key: Key, *, code: bool) -> Iterator[object]:
     low, high = key.minimum, key.maximum
     match key.kind:
         case "integer":
-            yield from (True, 1.5, "3", math.nan, [1])
+            yield from (True, 1.5, "3", math.nan)
             yield from () if low is None else (int(low) - 1,)
             yield from () if high is None else (int(high) + 1,)
         case "number":
-            yield from (True, "0.5", math.nan, [1])
+            yield from (True, "0.5", math.nan)
             yield from () if low is None else (low - 0.0001, -math.inf)
             yield from () if high is None else (high + 0.0001, math.inf)
         case "duration":
             yield from NO_TIME_IN_CODE if code else NO_TIME
         case "boolean":
-            yield from (1, 0, "yes", "false")
+            yield from (1, "yes")
         case "text":
             yield from (True, [1], *(("nonsense", 3) if key.choices else ()))
         case "slot":
