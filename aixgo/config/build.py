@@ -18,6 +18,7 @@ from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
 from aixgo.config.retrieving import retrieval_of
 from aixgo.config.roles import (
+    Role,
     pattern_class,
     role_class,
     takes_policies,
@@ -43,6 +44,7 @@ __all__ = [
     "Placed",
     "WireOptions",
     "assemble",
+    "check_retrievers",
     "open_runtime",
     "orchestrators",
     "place",
@@ -209,9 +211,7 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         settings["resilience"] = parts
         if parts.provider is not None:
             settings.pop("api_key", None)  # it has its own
-    for key in getattr(role, "path_keys", ()):
-        if key in settings:
-            settings[key] = _beside(config, settings[key])
+    settings |= _paths(config, role, settings)
     if takes_retrieval(entry.role):
         settings |= retrieval_of(config, entry, settings)
     for key in getattr(role, "code_keys", ()):
@@ -237,6 +237,22 @@ def _manager_model(
     return {"model": choice.model, "resilience": parts, **own_key}
 
 
+def check_retrievers(config: Config) -> Iterator[str]:
+    """What is wrong with how the file's retrievers are set, a line each; no model is asked for, and no file opened."""
+    for entry in config.agents:
+        if entry.code or entry.name in config.deployment.peers or not takes_retrieval(entry.role):
+            continue
+        try:
+            with _fault_of(config, entry):
+                role = role_class(entry.role)
+                settings: dict[str, object] = {**entry.settings}
+                settings |= _paths(config, role, settings)
+                settings |= retrieval_of(config, entry, settings, model=False)
+                role.from_config(entry.name, settings)
+        except ConfigError as exc:
+            yield str(exc)
+
+
 def orchestrators(config: Config) -> dict[str, Orchestrator]:
     """The orchestrations of a file by name, to look at: no agent of the file is built, and no model asked for.
 
@@ -257,6 +273,12 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
     if faults:
         raise ConfigError("\n".join(faults))
     return found
+
+
+def _paths(config: Config, role: Role, settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings that are paths, from the folder of the file."""
+    keys = getattr(role, "path_keys", ())
+    return {key: _beside(config, settings[key]) for key in keys if key in settings}
 
 
 def _beside(config: Config, paths: object) -> object:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aixgo.config import load_config, open_runtime
+from aixgo.config import load_config, open_runtime, rehearse
 from aixgo.errors import ConfigError
 from aixgo.retrieval import Document, HashingEmbedder, Index, MemoryStore, SqliteStore
 
@@ -180,6 +180,18 @@ async def test_what_does_not_fit_is_refused_with_the_agents_line(
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     with pytest.raises(ConfigError, match=rf"(?s)c\.yaml:\d+: 'r': .*{wrong}"):
         await asked(tmp_path, text)
+
+
+def test_validate_finds_what_is_wrong_with_a_retriever_and_wants_no_key_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    good = "embeddings: {provider: openai}\n" + FILE + BEES
+    rehearse(load_config(written(tmp_path, good)))
+    bad = good + "- {name: s, role: retriever, collection: s, where: {year: {gtt: 1}}}\n"
+    with pytest.raises(ConfigError, match=r"^\S+c\.yaml:5: 's': the filter 'year' has no operator"):
+        rehearse(load_config(written(tmp_path, bad)))
+    assert not (tmp_path / "know.db").exists()
 
 
 async def test_an_agents_embedding_model_sends_no_key_to_an_address_of_the_file(
