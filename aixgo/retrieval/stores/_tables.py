@@ -157,7 +157,12 @@ class transaction:  # noqa: N801 - used like a function
         self._connection.execute(self._begin)
 
     def __exit__(self, kind: object, exc: object, trace: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:  # what could not be committed would stand in the way of all that follows
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 def _metadata(facts: str) -> dict[str, JSONValue]:
