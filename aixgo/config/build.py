@@ -16,7 +16,7 @@ from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
-from aixgo.config.retrieving import embedder_for, retrieval_of
+from aixgo.config.retrieving import check_model_of_pattern, embedder_for, retrieval_of
 from aixgo.config.roles import (
     Role,
     embeds,
@@ -312,6 +312,7 @@ def _orchestrator(config: Config, entry: OrchestrationEntry, asked: Mapping[str,
     settings: dict[str, object] = {**entry.config, **_transfers(config, entry)}
     if needs_manager(entry):
         settings["manager"] = manager_of(config, entry, asked)
+    check_model_of_pattern(settings)
     pattern = pattern_class(entry.pattern)
     made = pattern.from_config(entry.name, list(entry.agents), settings, limits)
     if "error_strategy" in entry.config and getattr(made, "error_strategy", None) is None:

@@ -26,7 +26,7 @@ from aixgo.retrieval.embedding import is_offline
 from aixgo.retrieval.stores.base import Metric
 from aixgo.retrieval.stores.sqlite import Engine
 
-__all__ = ["embedder_for", "note_unused", "retrieval_of"]
+__all__ = ["check_model_of_pattern", "embedder_for", "note_unused", "retrieval_of"]
 
 TEI = "http://127.0.0.1:8080"
 OPENAI_MODEL = "text-embedding-3-small"
@@ -47,6 +47,19 @@ def note_unused(block: Block, agents: Sequence[AgentEntry], findings: Findings) 
             findings.notices.append(
                 f"{where}: no agent of the file {who[name]}, so it is without effect"
             )
+
+
+def check_model_of_pattern(settings: Mapping[str, object]) -> None:
+    """Refuse that a pattern's `embedding_model` takes a key out of the environment to an address of the file.
+
+    Raises:
+        ConfigError: it would.
+    """
+    name = settings.get("embedding_model")
+    if isinstance(name, str) and not is_offline() and key_for_file(name, ""):
+        raise ConfigError(
+            f"embedding_model: {name!r} names an address that the key in the environment is not for; unset it"
+        )
 
 
 def embedder_for(config: Config, entry: AgentEntry) -> Embedder:
