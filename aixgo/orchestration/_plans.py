@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aixgo.errors import MessageTooLarge, nearest
+from aixgo.domain import plain
+from aixgo.errors import InvalidMessage, MessageTooLarge, nearest
 from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message, to_json_bytes
 from aixgo.orchestration._payloads import read_json
 
@@ -51,8 +52,8 @@ def read_plan(
     found = reply.payload
     if isinstance(found, str):
         try:
-            found = read_json(found)
-        except ValueError as exc:
+            found = plain(read_json(found), "it")
+        except (ValueError, InvalidMessage) as exc:
             raise BadPlan(f"the plan is text that is no JSON: {str(exc)[:SHOWN]}") from None
     if isinstance(found, dict):
         found = found.get("steps")
