@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -242,6 +243,20 @@ async def test_documents_without_ids_are_told_apart_by_what_they_say(name: str |
     found: JSONValue = [{"id": name, "content": "one"}, {"id": name, "content": "two"}]
     reply = await answer(RAG("r", says("finds", found), says("tells")))
     assert reply.metadata["sources"] == ["one", "two"]
+
+
+async def test_a_long_document_without_an_id_is_not_written_twice() -> None:
+    long = ["rain " * 40 + end for end in ("one", "two")]
+    first = "rain " * 12 + "… "
+    generator = says("tells", lambda message: message.payload)
+    reply = await answer(RAG("r", says("finds", [*long, *long]), generator))
+    assert isinstance(reply.payload, dict)
+    shown: Any = reply.payload["documents"]
+    assert [document["content"] for document in shown] == long
+    names = [document["id"] for document in shown]
+    assert reply.metadata["sources"] == names
+    assert [len(name) for name in names] == [len(first) - 1 + 8] * 2
+    assert names[0] != names[1]
 
 
 async def test_a_text_of_nothing_but_blank_lines_is_split_into_documents_at_once() -> None:
