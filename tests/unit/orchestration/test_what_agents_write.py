@@ -201,6 +201,18 @@ async def test_a_judge_that_names_nobody_does_not_choose_a_debater_called_none()
     assert (await answer(pattern)).payload == "neither"
 
 
+@pytest.mark.parametrize("several", [False, True])
+async def test_of_a_category_nobody_knows_a_result_repeats_the_beginning(several: bool) -> None:
+    talk = "well, " * 1_000
+    kind = Classification if several else Router
+    options: dict[str, bool] = {"multi_label": True} if several else {}
+    routes = {"x": says("a")}
+    pattern = kind("p", says("c", talk), routes, fallback=says("b", "his"), **options)
+    found = (await answer(pattern)).metadata
+    assert found["used_fallback"]
+    assert found.get("category", found.get("unknown")) in (talk[:60], [talk[:60]])
+
+
 # -- numbers ---------------------------------------------------------------------------------------------
 
 
