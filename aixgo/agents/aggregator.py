@@ -27,7 +27,7 @@ from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.providers import ModelMiddleware, Provider
+from aixgo.providers import Embedder, ModelMiddleware, Provider
 from aixgo.retrieval.index import Mode
 from aixgo.voting import STRATEGIES, Ballot, vote
 
@@ -110,6 +110,7 @@ class AggregatorAgent:
         top_k: passages the model gets.
         where: metadata a passage must have.
         embedding_model: what compares passages.
+        embedder: the same, as an object.
         timeout_ms: how long sent answers are collected; 0 for each by itself. 5000 with several `inputs`, else 0.
         inputs: the agents whose answers are sent to it.
         model: the model that aggregates; votes ask none.
@@ -147,6 +148,7 @@ class AggregatorAgent:
         top_k: int = 5,
         where: Mapping[str, JSONValue] | None = None,
         embedding_model: str = "",
+        embedder: Embedder | None = None,
         timeout_ms: float | None = None,
         inputs: Sequence[str] = (),
         model: str = "",
@@ -202,6 +204,7 @@ class AggregatorAgent:
                 top_k=top_k,
                 where=where,
                 embedding_model=embedding_model,
+                embedder=embedder,
                 api_key=api_key,
             )
         self._use = ModelUse(
@@ -221,12 +224,23 @@ class AggregatorAgent:
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
-        """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys."""
+        """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys.
+
+        `embedder` is what the configuration made of the file's keys.
+        """
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
+        if entry.get("embedder") is not None:
+            settings.pop("embedding_model", None)
+            settings["embedder"] = entry["embedder"]
         settings |= cast("dict[str, object]", settings.pop("aggregator_config", {}))
         listed = cast("list[dict[str, str]]", entry.get("inputs") or [])
         settings["inputs"] = tuple(dict.fromkeys(item["source"] for item in listed))
         return cls(name, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    @classmethod
+    def embeds(cls, entry: Mapping[str, object]) -> bool:
+        """Whether the agent of a YAML entry searches documents."""
+        return bool(entry.get("index") or entry.get("documents"))
 
     @property
     def model(self) -> str:

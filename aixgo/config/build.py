@@ -16,8 +16,10 @@ from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
-from aixgo.config.retrieving import retrieval_of
+from aixgo.config.retrieving import embedder_for, retrieval_of
 from aixgo.config.roles import (
+    Role,
+    embeds,
     pattern_class,
     role_class,
     takes_policies,
@@ -209,14 +211,7 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         settings["resilience"] = parts
         if parts.provider is not None:
             settings.pop("api_key", None)  # it has its own
-    for key in getattr(role, "path_keys", ()):
-        if key in settings:
-            settings[key] = _beside(config, settings[key])
-    if takes_retrieval(entry.role):
-        settings |= retrieval_of(config, entry, settings)
-    for key in getattr(role, "code_keys", ()):
-        if key in settings:
-            settings[key] = load_code(str(settings[key]), config.path.resolve().parent)
+    settings |= _resolved(config, entry, role, settings)
     if given.count is not None and entry.role == "producer":
         settings["count"] = given.count
     if settings.get("tools") and takes_tools(entry.role):
@@ -224,6 +219,22 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         tools = tools_from_code(listed, config.path.resolve().parent)
         return role.from_config(entry.name, {**settings, "tools": tools})
     return role.from_config(entry.name, settings)
+
+
+def _resolved(
+    config: Config, entry: AgentEntry, role: Role, settings: Mapping[str, object]
+) -> dict[str, object]:
+    """What stands for paths, searches and code that an entry names."""
+    folder = config.path.resolve().parent
+    paths = [key for key in getattr(role, "path_keys", ()) if key in settings]
+    code = [key for key in getattr(role, "code_keys", ()) if key in settings]
+    found: dict[str, object] = {key: _beside(config, settings[key]) for key in paths}
+    found |= {key: load_code(str(settings[key]), folder) for key in code}
+    if takes_retrieval(entry.role):
+        found |= retrieval_of(config, entry, {**settings, **found})
+    elif embeds(entry.role, settings):
+        found["embedder"] = embedder_for(config, entry)
+    return found
 
 
 def _manager_model(

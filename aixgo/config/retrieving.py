@@ -15,7 +15,7 @@ from aixgo.config.keys import EMBEDDINGS_KEYS, VECTORSTORE_KEYS
 from aixgo.config.model import AgentEntry, Config
 from aixgo.config.models import key_for_file
 from aixgo.config.read import Block, position
-from aixgo.config.roles import takes_retrieval
+from aixgo.config.roles import embeds, takes_retrieval
 from aixgo.errors import ConfigError
 from aixgo.keys import read_keys
 from aixgo.loading import kinds
@@ -26,23 +26,36 @@ from aixgo.retrieval.embedding import is_offline
 from aixgo.retrieval.stores.base import Metric
 from aixgo.retrieval.stores.sqlite import Engine
 
-__all__ = ["note_unused", "retrieval_of"]
+__all__ = ["embedder_for", "note_unused", "retrieval_of"]
 
 TEI = "http://127.0.0.1:8080"
 OPENAI_MODEL = "text-embedding-3-small"
 
 
-def note_unused(block: Block, roles: Sequence[str], findings: Findings) -> None:
+def note_unused(block: Block, agents: Sequence[AgentEntry], findings: Findings) -> None:
     """Say so where a file describes a search that none of its agents makes."""
     existing = kinds("agents")
-    if any(role in existing and takes_retrieval(role) for role in roles):
-        return
-    for name in ("embeddings", "vectorstore"):
-        if block.get(name):
+    with_role = [entry for entry in agents if entry.role in existing]
+    used = {
+        "embeddings": any(embeds(entry.role, entry.settings) for entry in with_role),
+        "vectorstore": any(takes_retrieval(entry.role) for entry in with_role),
+    }
+    who = {"embeddings": "compares texts", "vectorstore": "has the role retriever"}
+    for name, is_used in used.items():
+        if block.get(name) and not is_used:
             where = f"{position(findings.file, block.lines[name])}: {name}"
             findings.notices.append(
-                f"{where}: no agent of the file has the role retriever, so it is without effect"
+                f"{where}: no agent of the file {who[name]}, so it is without effect"
             )
+
+
+def embedder_for(config: Config, entry: AgentEntry) -> Embedder:
+    """What an agent that only compares texts does that with.
+
+    Raises:
+        ConfigError: there is no such model, or its key would go to an address of the file that it is not meant for.
+    """
+    return _embedder(config, entry, _asked_dimensions(config, entry), 0)
 
 
 def retrieval_of(
