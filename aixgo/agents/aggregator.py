@@ -178,6 +178,7 @@ class AggregatorAgent:
             source_weights=source_weights,
             conflict_resolution=conflict_resolution,
             deduplication_method=deduplication_method,
+            summarization_enabled=summarization_enabled,
             top_k=top_k,
             mode=mode,
             timeout_ms=timeout_ms,

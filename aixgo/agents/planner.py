@@ -13,7 +13,7 @@ from aixgo.agents._plan import critical_path, groups, in_order, plan_by_rule
 from aixgo.agents._planning import STRATEGIES
 from aixgo.agents._planning_task import read_task
 from aixgo.agents._turn import Answer, Turn
-from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
+from aixgo.agents.base import MODEL_KEYS, ModelUse, check_all, model_options, own_keys
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, OutputInvalid
@@ -151,6 +151,7 @@ class PlannerAgent:
             enable_replanning=enable_replanning,
             task_timeout_ms=task_timeout_ms,
         )
+        check_all(f"planner {name!r}", "example_plans", example_plans, ExamplePlan)
         self.strategy = planning_strategy
         self.executors = tuple(executors)
         self.max_steps = min(max_steps, max_tasks or max_steps)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aixgo.config.build import orchestrators
+from aixgo.config.build import check_retrievers, orchestrators
 from aixgo.config.code import missing_file
 from aixgo.config.model import AgentEntry, Config
 from aixgo.config.roles import role_class
@@ -19,13 +19,13 @@ __all__ = ["rehearse"]
 
 
 def rehearse(config: Config) -> None:
-    """Build the file's orchestrations, and look whether its agents' files are there.
+    """Build the file's orchestrations and retrievers, and look whether its agents' files are there.
 
     Raises:
-        ConfigError: an orchestration cannot be built, contains itself or reaches more agents than it may, or an
-            agent's file is missing; a line for each.
+        ConfigError: an orchestration or a retriever cannot be built, an orchestration contains itself or reaches
+            more agents than it may, or an agent's file is missing; a line for each.
     """
-    faults = [*_of_code(config), *_of_orchestrations(config)]
+    faults = [*_of_code(config), *check_retrievers(config), *_of_orchestrations(config)]
     if faults:
         raise ConfigError("\n".join(faults))
 

@@ -117,6 +117,12 @@ class Planning(Orchestrator):
             max_parallel=max_parallel,
             step_timeout=step_timeout,
         )
+        strategy = self.error_strategy
+        if max_replans and strategy is not None and strategy.kind == "fail_fast":
+            raise ConfigError(
+                f"{where}: under 'fail_fast' the first failure fails the run, so nothing is planned again: "
+                "drop max_replans, or use 'retry'"
+            )
         self._planner = slot_name(planner, where)
         self._agents = [slot_name(slot, where) for slot in agents]
         self._synthesizer = "" if synthesizer is None else slot_name(synthesizer, where)

@@ -265,6 +265,10 @@ async def test_a_limit_is_no_failure_to_plan_around() -> None:
         (lambda: Planning("p", upper, [refuses], max_steps=0), "max_steps is 0; it must be at le"),
         (lambda: Planning("p", upper, [refuses], max_replans=-1), "max_replans is -1"),
         (lambda: Planning("p", upper, [refuses], max_parallel=0), "max_parallel is 0"),
+        (
+            lambda: Planning("p", upper, [refuses], max_replans=1, error_strategy="fail_fast"),
+            "under 'fail_fast' the first failure fails the run, so nothing is planned again",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(make: Callable[[], Planning], text: str) -> None:
