@@ -309,7 +309,8 @@ class _Parser:
         for name, line, path in self._references:
             if name not in known:
                 near = nearest(name, known)
-                hint = f"; did you mean {near!r}?" if near else f"; agents: {', '.join(known)}"
+                listed = f"agents: {', '.join(known)}" if known else "the file has none"
+                hint = f"; did you mean {near!r}?" if near else f"; {listed}"
                 self._findings.fault(line, path, f"no agent is called {name!r}{hint}")
 
     def _check_order(self, peers: Mapping[str, tuple[str, ...]]) -> None:
@@ -352,6 +353,9 @@ class _Parser:
         value = block.get(name)
         if isinstance(value, Block):
             return [(name, value)]
+        if value is not None and not isinstance(value, list):
+            self._findings.fault(block.lines[name], name, "must be a mapping, or a list of them")
+            return []
         return [(f"{name}[{i}]", item) for i, item in enumerate(self._list(block, name))]
 
     def _list(self, block: Block, name: str) -> list[JSONValue]:
