@@ -61,11 +61,9 @@ PLANNER_KEYS: Mapping[str, Key] = {
     ),
     "executors": Key("texts", "agents that can do steps; each step names one of them"),
     "enable_replanning": Key(
-        "boolean", "said in the plan, for who runs it: plan again after a failure"
+        "boolean", "said in the plan: whoever runs it plans again after a failure"
     ),
-    "task_timeout_ms": Key(
-        "integer", "said in the plan, for who runs it: time for one step", minimum=1
-    ),
+    "task_timeout_ms": Key("integer", "said in the plan: time for one step", minimum=1),
     "temperature": Key("number", "how freely the model answers", minimum=0, maximum=2, default=0.7),
     "max_tokens": Key("integer", "tokens one answer may have", minimum=1, default=2000),
 }
