@@ -66,6 +66,8 @@ class _Parser:
 
     def config(self, block: Block) -> Config:
         check_root(block, self._findings)
+        if not isinstance(block.get("agents"), list | None):
+            self._findings.fault(block.lines["agents"], "agents", "must be a list")
         for i, item in enumerate(self._list(block, "agents")):
             self._agent(item, f"agents[{i}]", block, i)
         for path, item in self._one_or_more(block, "orchestration"):
@@ -359,13 +361,9 @@ class _Parser:
         return [(f"{name}[{i}]", item) for i, item in enumerate(self._list(block, name))]
 
     def _list(self, block: Block, name: str) -> list[JSONValue]:
+        """The entries of a list; of what is none there are none, and who checked the key said so."""
         value = block.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self._findings.fault(block.lines[name], name, "must be a list")
-            return []
-        return value
+        return value if isinstance(value, list) else []
 
 
 def _names(block: Block, key: str, inner: str) -> tuple[str, ...]:
