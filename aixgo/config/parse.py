@@ -274,10 +274,17 @@ class _Parser:
         if not members:
             self._findings.absent.setdefault("a supervisor without agents", []).append("supervisor")
             return None
-        settings = {k: v for k, v in given.items() if k != "name"}
+        pattern = text_of(given, "pattern") or "supervisor"
+        settings = {k: v for k, v in given.items() if k not in ("name", "pattern")}
+        if pattern != "supervisor":
+            for key in settings:
+                self._findings.absent.setdefault(
+                    f"a supervisor's settings beside its pattern {pattern!r}", []
+                ).append(f"supervisor.{key}")
+            settings = {}
         return OrchestrationEntry(
             name=name,
-            pattern="supervisor",
+            pattern=pattern,
             agents=tuple(members),
             config=settings,
             line=given.line,
