@@ -83,6 +83,13 @@ async def test_a_judges_text_that_is_nested_too_deeply_decides_nothing() -> None
     assert (await answer(pattern)).payload == "no"
 
 
+async def test_a_judges_answer_that_no_message_could_hold_decides_nothing() -> None:
+    answer_of = '{"answer": ' + "[" * 101 + "]" * 101 + "}"
+    judge = says("judge", answer_of, '{"winner": "b"}')
+    pattern = Debate("d", [says("a", "yes"), says("b", "no")], judge=judge, rounds=1)
+    assert (await answer(pattern)).payload == "no"
+
+
 @pytest.mark.parametrize("given", ["{a}" * 100, ["{a}"] * 100, ["{a}!"] * 100])
 async def test_a_plan_that_names_a_large_result_often_is_stopped_before_it_is_written(
     given: JSONValue,
