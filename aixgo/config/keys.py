@@ -381,7 +381,7 @@ ROOT_KEYS: Mapping[str, Key] = {
         },
         absent=SESSIONS,
     ),
-    "embeddings": Key("mapping", "how retrievers compare texts", fields=EMBEDDINGS_KEYS),
+    "embeddings": Key("mapping", "how agents compare texts", fields=EMBEDDINGS_KEYS),
     "vectorstore": Key("mapping", "where retrievers find texts", fields=VECTORSTORE_KEYS),
     "observability": Key(
         "mapping", "where traces and metrics go; nothing is seen without", fields=OBSERVABILITY_KEYS
