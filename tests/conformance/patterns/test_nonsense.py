@@ -14,7 +14,7 @@ from aixgo.message import JSONValue
 from tests.conformance.gates import HANG
 from tests.conformance.patterns.base import Case, tables
 
-SEEDS = 6
+SEEDS = 12
 CASES = [case for cases in tables().values() for case in cases]
 KEYS = (
     *("category", "categories", "confidence", "score", "done", "answer", "agent", "handoff_to"),
@@ -27,6 +27,19 @@ TEXTS = (
     *("HANDOFF: ", "@", "Score: 15/10", "score: 0/0", "1/0", "\u202e", "{input}", "---", "[1, 2]"),
     *("[{}]", '{"steps": [{}]}', '{"steps": [{"id": "a", "depends_on": ["a"]}]}', "WINNER:"),
 )
+DEEP = "[" * 5_000
+TROUBLES: list[JSONValue] = [
+    {"category": "x", "confidence": 10**400},
+    {"score": 10**400},
+    {"documents": [{"id": None, "content": "x", "score": 10**400}]},
+    [10**400, 0.5],
+    DEEP,
+    f'{{"action": "revise", "answer": {DEEP}}}',
+    f'{{"team_assignments": {DEEP}}}',
+    '{"steps": [{"id": "a", "input": NaN}]}',
+    '{"answer": ' + "[" * 101 + "]" * 101 + "}",
+]
+"""What once broke one."""
 
 
 class Anything:
@@ -43,7 +56,7 @@ class Anything:
         chance = self._chance
         if chance.random() < 0.05:
             return Message(b"\xff\xfe")
-        payload = self._value()
+        payload = chance.choice(TROUBLES) if chance.random() < 0.3 else self._value()
         if chance.random() < 0.2:
             payload = json.dumps(payload)
         said = {chance.choice(KEYS): self._value(2) for _ in range(chance.randrange(3))}
