@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
-from aixgo.agents._answers import DEDUPLICATION, read_answer, read_answers
-from aixgo.agents._conflicts import MEDIATED, RULES
+from aixgo.agents._answers import DEDUPLICATION, OTHER_METHODS, read_answer, read_answers
+from aixgo.agents._conflicts import MEDIATED, OTHER_WORDS, RULES
 from aixgo.agents._writing import EMPHASIS, GROUNDED, Writing
 from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.agents.retriever import RetrieverAgent
@@ -27,7 +27,7 @@ from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.providers import ModelMiddleware, Provider
+from aixgo.providers import Embedder, ModelMiddleware, Provider
 from aixgo.retrieval.index import Mode
 from aixgo.voting import STRATEGIES, Ballot, vote
 
@@ -56,13 +56,13 @@ AGGREGATOR_KEYS: Mapping[str, Key] = {
     "conflict_resolution": Key(
         "text",
         "what stands where sources contradict each other; a vote has its own rule",
-        choices=RULES,
+        choices=(*RULES, *OTHER_WORDS),
         default=MEDIATED,
     ),
     "deduplication_method": Key(
         "text",
         "which answers the model reads once; a vote counts all",
-        choices=tuple(DEDUPLICATION),
+        choices=(*DEDUPLICATION, *OTHER_METHODS),
         default="none",
     ),
     "summarization_enabled": Key(
@@ -98,8 +98,9 @@ class AggregatorAgent:
         consensus_threshold: the level that metadata calls a consensus.
         max_input_sources: sources taken, the most confident ones.
         conflict_resolution: what stands where sources contradict each other: `llm_mediated`, what the model makes of
-            it; the position of the `majority`, of the largest sum of confidences (`weighted`), or of the last source
-            (`newest`); or all (`keep_all`). All but the first cost a request more, which names the contradictions.
+            it; the position of the `majority`, of the largest sum of confidences (`weighted`), of the surest source
+            (`confidence`), or of the last one (`newest`); or all (`keep_all`). All but the first cost a request more,
+            which names the contradictions.
         deduplication_method: which answers the model reads only once: `exact`, `normalized` (but for case and
             blanks), `semantic` (by the similarity threshold), or `none`.
         summarization_enabled: whether the model says in `summary_insights` what the answers together show.
@@ -110,6 +111,7 @@ class AggregatorAgent:
         top_k: passages the model gets.
         where: metadata a passage must have.
         embedding_model: what compares passages.
+        embedder: the same, as an object.
         timeout_ms: how long sent answers are collected; 0 for each by itself. 5000 with several `inputs`, else 0.
         inputs: the agents whose answers are sent to it.
         model: the model that aggregates; votes ask none.
@@ -147,6 +149,7 @@ class AggregatorAgent:
         top_k: int = 5,
         where: Mapping[str, JSONValue] | None = None,
         embedding_model: str = "",
+        embedder: Embedder | None = None,
         timeout_ms: float | None = None,
         inputs: Sequence[str] = (),
         model: str = "",
@@ -175,6 +178,7 @@ class AggregatorAgent:
             source_weights=source_weights,
             conflict_resolution=conflict_resolution,
             deduplication_method=deduplication_method,
+            summarization_enabled=summarization_enabled,
             top_k=top_k,
             mode=mode,
             timeout_ms=timeout_ms,
@@ -202,6 +206,7 @@ class AggregatorAgent:
                 top_k=top_k,
                 where=where,
                 embedding_model=embedding_model,
+                embedder=embedder,
                 api_key=api_key,
             )
         self._use = ModelUse(
@@ -212,8 +217,8 @@ class AggregatorAgent:
             use=self._use,
             prompt=prompt,
             threshold=semantic_similarity_threshold,
-            resolution=conflict_resolution,
-            deduplication=deduplication_method,
+            resolution=OTHER_WORDS.get(conflict_resolution, conflict_resolution),
+            deduplication=OTHER_METHODS.get(deduplication_method, deduplication_method),
             insights=summarization_enabled,
             retriever=self._retriever,
             top_k=top_k,
@@ -221,12 +226,23 @@ class AggregatorAgent:
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
-        """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys."""
+        """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys.
+
+        `embedder` is what the configuration made of the file's keys.
+        """
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
+        if entry.get("embedder") is not None:
+            settings.pop("embedding_model", None)
+            settings["embedder"] = entry["embedder"]
         settings |= cast("dict[str, object]", settings.pop("aggregator_config", {}))
         listed = cast("list[dict[str, str]]", entry.get("inputs") or [])
         settings["inputs"] = tuple(dict.fromkeys(item["source"] for item in listed))
         return cls(name, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    @classmethod
+    def embeds(cls, entry: Mapping[str, object]) -> bool:
+        """Whether the agent of a YAML entry searches documents."""
+        return bool(entry.get("index") or entry.get("documents"))
 
     @property
     def model(self) -> str:

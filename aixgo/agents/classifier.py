@@ -9,13 +9,13 @@ from typing import ClassVar, Self, cast
 from aixgo.agents._nearness import Near, Nearest
 from aixgo.agents._output import Checked
 from aixgo.agents._turn import Turn
-from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
+from aixgo.agents.base import MODEL_KEYS, ModelUse, check_all, model_options, own_keys
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.providers import ModelMiddleware, Provider
+from aixgo.providers import Embedder, ModelMiddleware, Provider
 from aixgo.retrieval import embedder_of
 
 __all__ = ["AGENT", "Category", "ClassifierAgent", "FewShot"]
@@ -48,9 +48,6 @@ CLASSIFIER_KEYS: Mapping[str, Key] = {
     "max_tokens": Key("integer", "tokens one answer may have", minimum=1),
     "use_embeddings": Key(
         "boolean", "take the category nearest by embeddings, and ask no model", default=False
-    ),
-    "embedding_model": Key(
-        "text", "`hashing`, or vendor:model, for `use_embeddings`", default="hashing"
     ),
 }
 
@@ -99,6 +96,10 @@ class ClassifierAgent:
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
         **CLASSIFIER_KEYS,
+        "embedding_model": Key(
+            "text",
+            "`hashing`, or vendor:model, for `use_embeddings`. By default as `embeddings` says",
+        ),
         "classifier_config": Key("mapping", "the classifier's settings", fields=CLASSIFIER_KEYS),
     }
 
@@ -112,6 +113,7 @@ class ClassifierAgent:
         multi_label: bool = False,
         use_embeddings: bool = False,
         embedding_model: str = "",
+        embedder: Embedder | None = None,
         model: str = "",
         prompt: str = "",
         temperature: float | None = 0.3,
@@ -126,10 +128,18 @@ class ClassifierAgent:
         where = f"classifier {name!r}"
         if isinstance(categories, str) or not isinstance(categories, Iterable):
             raise ConfigError(f"{where}: give a list of categories, not one")
-        check_given(CLASSIFIER_KEYS, where, confidence_threshold=confidence_threshold)
+        check_given(
+            CLASSIFIER_KEYS,
+            where,
+            confidence_threshold=confidence_threshold,
+            multi_label=multi_label,
+            use_embeddings=use_embeddings,
+        )
         self.categories = tuple(
             Category(item) if isinstance(item, str) else item for item in categories
         )
+        check_all(where, "categories", self.categories, Category)
+        check_all(where, "few_shot_examples", few_shot_examples, FewShot)
         self.confidence_threshold = confidence_threshold
         self.multi_label = multi_label
         self._names = {category.name.casefold(): category.name for category in self.categories}
@@ -146,7 +156,9 @@ class ClassifierAgent:
         self._nearest: Nearest | None = None
         self.embedding_model = ""
         if use_embeddings:
-            embedder = embedder_of(embedding_model, api_key=api_key)
+            if embedder is not None and embedding_model:
+                raise ConfigError(f"{where}: give embedder or embedding_model, not both")
+            embedder = embedder or embedder_of(embedding_model, api_key=api_key)
             self._nearest = Nearest(embedder, {c.name: self._texts(c) for c in self.categories})
             self.embedding_model = embedder.name
         self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
@@ -157,8 +169,14 @@ class ClassifierAgent:
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
-        """The agent of a YAML entry; what `classifier_config` says comes before the entry's own keys."""
+        """The agent of a YAML entry; what `classifier_config` says comes before the entry's own keys.
+
+        `embedder` is what the configuration made of the file's keys.
+        """
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
+        if entry.get("embedder") is not None:
+            settings.pop("embedding_model", None)
+            settings["embedder"] = entry["embedder"]
         settings |= cast("dict[str, object]", settings.pop("classifier_config", {}))
         listed = cast("list[dict[str, str]]", settings.pop("categories", []))
         shots = cast("list[dict[str, str]]", settings.pop("few_shot_examples", []))
@@ -169,6 +187,13 @@ class ClassifierAgent:
             **model_options(entry),
             **cast("dict[str, str]", settings),  # type: ignore[arg-type]  # checked by their keys
         )
+
+    @classmethod
+    def embeds(cls, entry: Mapping[str, object]) -> bool:
+        """Whether the agent of a YAML entry compares texts."""
+        own = entry.get("classifier_config")
+        given = {**entry, **own} if isinstance(own, Mapping) else entry
+        return given.get("use_embeddings") is True
 
     @property
     def model(self) -> str:

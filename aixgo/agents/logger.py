@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Self, cast
 
 from aixgo.agents.base import own_keys
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import Message
 from aixgo.names import check_name
 
@@ -15,7 +15,12 @@ __all__ = ["AGENT", "LoggerAgent"]
 
 log = logging.getLogger("aixgo.agents.logger")
 
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 SHOWN = 1_000  # characters of a payload that one line shows
 
 
@@ -25,8 +30,10 @@ class LoggerAgent:
     role = "logger"
     config_keys: ClassVar[Mapping[str, Key]] = {
         "description": Key("text", "what the agent is for, shown to people and routers"),
-        "log_payload": Key("boolean", "log what messages say, not only that they came"),
-        "level": Key("text", "of the log lines", choices=tuple(LEVELS)),
+        "log_payload": Key(
+            "boolean", "log what messages say, not only that they came", default=False
+        ),
+        "level": Key("text", "of the log lines", choices=tuple(LEVELS), default="info"),
     }
 
     def __init__(
@@ -34,6 +41,7 @@ class LoggerAgent:
     ) -> None:
         self.name = check_name(name)
         self.description = description
+        check_given(self.config_keys, f"logger {name!r}", log_payload=log_payload)
         self.log_payload = log_payload
         self._level = LEVELS[str(self.config_keys["level"].check(level, f"logger {name!r}: level"))]
 

@@ -13,11 +13,11 @@ from aixgo.agents._plan import critical_path, groups, in_order, plan_by_rule
 from aixgo.agents._planning import STRATEGIES
 from aixgo.agents._planning_task import read_task
 from aixgo.agents._turn import Answer, Turn
-from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
+from aixgo.agents.base import MODEL_KEYS, ModelUse, check_all, model_options, own_keys
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, ConfigError, OutputInvalid
-from aixgo.keys import Key
+from aixgo.errors import AgentRefused, OutputInvalid
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.providers import ModelMiddleware, Provider
@@ -61,11 +61,9 @@ PLANNER_KEYS: Mapping[str, Key] = {
     ),
     "executors": Key("texts", "agents that can do steps; each step names one of them"),
     "enable_replanning": Key(
-        "boolean", "said in the plan, for who runs it: plan again after a failure"
+        "boolean", "said in the plan: whoever runs it plans again after a failure"
     ),
-    "task_timeout_ms": Key(
-        "integer", "said in the plan, for who runs it: time for one step", minimum=1
-    ),
+    "task_timeout_ms": Key("integer", "said in the plan: time for one step", minimum=1),
     "temperature": Key("number", "how freely the model answers", minimum=0, maximum=2, default=0.7),
     "max_tokens": Key("integer", "tokens one answer may have", minimum=1, default=2000),
 }
@@ -137,12 +135,23 @@ class PlannerAgent:
     ) -> None:
         self.name = check_name(name)
         self.description = description
-        if planning_strategy not in STRATEGIES:
-            raise ConfigError(
-                f"planner {name!r}: there is no strategy {planning_strategy!r}; there are: {', '.join(STRATEGIES)}"
-            )
-        if min(max_steps, max_tasks or max_steps, reasoning_depth) < 1:
-            raise ConfigError(f"planner {name!r}: max_steps and reasoning_depth are at least 1")
+        check_given(
+            PLANNER_KEYS,
+            f"planner {name!r}",
+            planning_strategy=planning_strategy,
+            max_steps=max_steps,
+            max_tasks=max_tasks,
+            step_detail_level=step_detail_level,
+            reasoning_depth=reasoning_depth,
+            parallelizable_steps=parallelizable_steps,
+            enable_self_critique=enable_self_critique,
+            enable_backtracking=enable_backtracking,
+            include_alternatives=include_alternatives,
+            executors=executors,
+            enable_replanning=enable_replanning,
+            task_timeout_ms=task_timeout_ms,
+        )
+        check_all(f"planner {name!r}", "example_plans", example_plans, ExamplePlan)
         self.strategy = planning_strategy
         self.executors = tuple(executors)
         self.max_steps = min(max_steps, max_tasks or max_steps)
@@ -168,7 +177,7 @@ class PlannerAgent:
             )
         )
         self._use = ModelUse(
-            model, temperature, max_tokens, provider, api_key, middleware=middleware
+            model, temperature, max_tokens, provider, api_key, middleware=middleware, owner=name
         )
 
     @classmethod

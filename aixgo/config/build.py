@@ -16,8 +16,10 @@ from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
-from aixgo.config.retrieving import retrieval_of
+from aixgo.config.retrieving import check_model_of_pattern, embedder_for, retrieval_of
 from aixgo.config.roles import (
+    Role,
+    embeds,
     pattern_class,
     role_class,
     takes_policies,
@@ -43,6 +45,7 @@ __all__ = [
     "Placed",
     "WireOptions",
     "assemble",
+    "check_retrievers",
     "open_runtime",
     "orchestrators",
     "place",
@@ -209,14 +212,7 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         settings["resilience"] = parts
         if parts.provider is not None:
             settings.pop("api_key", None)  # it has its own
-    for key in getattr(role, "path_keys", ()):
-        if key in settings:
-            settings[key] = _beside(config, settings[key])
-    if takes_retrieval(entry.role):
-        settings |= retrieval_of(config, entry, settings)
-    for key in getattr(role, "code_keys", ()):
-        if key in settings:
-            settings[key] = load_code(str(settings[key]), config.path.resolve().parent)
+    settings |= _resolved(config, entry, role, settings)
     if given.count is not None and entry.role == "producer":
         settings["count"] = given.count
     if settings.get("tools") and takes_tools(entry.role):
@@ -224,6 +220,21 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         tools = tools_from_code(listed, config.path.resolve().parent)
         return role.from_config(entry.name, {**settings, "tools": tools})
     return role.from_config(entry.name, settings)
+
+
+def _resolved(
+    config: Config, entry: AgentEntry, role: Role, settings: Mapping[str, object]
+) -> dict[str, object]:
+    """What stands for paths, searches and code that an entry names."""
+    folder = config.path.resolve().parent
+    code = [key for key in getattr(role, "code_keys", ()) if key in settings]
+    found = _paths(config, role, settings)
+    found |= {key: load_code(str(settings[key]), folder) for key in code}
+    if takes_retrieval(entry.role):
+        found |= retrieval_of(config, entry, {**settings, **found})
+    elif embeds(entry.role, settings):
+        found["embedder"] = embedder_for(config, entry)
+    return found
 
 
 def _manager_model(
@@ -235,6 +246,22 @@ def _manager_model(
     parts = policies.parts(choice.service, choice.api_key, {})
     own_key = {} if parts.provider is not None else {"api_key": choice.api_key}
     return {"model": choice.model, "resilience": parts, **own_key}
+
+
+def check_retrievers(config: Config) -> Iterator[str]:
+    """What is wrong with how the file's retrievers are set, a line each; no model is asked for, and no file opened."""
+    for entry in config.agents:
+        if entry.code or entry.name in config.deployment.peers or not takes_retrieval(entry.role):
+            continue
+        try:
+            with _fault_of(config, entry):
+                role = role_class(entry.role)
+                settings: dict[str, object] = {**entry.settings}
+                settings |= _paths(config, role, settings)
+                settings |= retrieval_of(config, entry, settings, model=False)
+                role.from_config(entry.name, settings)
+        except ConfigError as exc:
+            yield str(exc)
 
 
 def orchestrators(config: Config) -> dict[str, Orchestrator]:
@@ -259,6 +286,12 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
     return found
 
 
+def _paths(config: Config, role: Role, settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings that are paths, from the folder of the file."""
+    keys = getattr(role, "path_keys", ())
+    return {key: _beside(config, settings[key]) for key in keys if key in settings}
+
+
 def _beside(config: Config, paths: object) -> object:
     """A path, or a list of them, from the folder of the file."""
     if isinstance(paths, list):
@@ -279,6 +312,7 @@ def _orchestrator(config: Config, entry: OrchestrationEntry, asked: Mapping[str,
     settings: dict[str, object] = {**entry.config, **_transfers(config, entry)}
     if needs_manager(entry):
         settings["manager"] = manager_of(config, entry, asked)
+    check_model_of_pattern(settings)
     pattern = pattern_class(entry.pattern)
     made = pattern.from_config(entry.name, list(entry.agents), settings, limits)
     if "error_strategy" in entry.config and getattr(made, "error_strategy", None) is None:

@@ -26,7 +26,27 @@ from aixgo.keys import Key, Secret
 from aixgo.loading import installed, kinds
 from aixgo.message import JSONValue
 
-__all__ = ["Findings", "check_agent", "check_orchestration", "check_root"]
+__all__ = ["RUN_BY", "Findings", "check_agent", "check_orchestration", "check_root"]
+
+RUN_BY = frozenset(
+    {
+        "name",
+        "role",
+        "code",
+        "folder",
+        "description",
+        "version",
+        "listen",
+        "inputs",
+        "outputs",
+        "depends_on",
+        "resilience",
+        "tools",
+        "fallback",
+        "transfers",
+    }
+)
+"""Keys of an entry that say how it is run, whatever its role makes of the others."""
 
 UNKNOWN = " is no key of aixgo"
 
@@ -50,7 +70,7 @@ class Findings:
     def raise_errors(self) -> None:
         """Raise all faults as one error, if there are any."""
         if self.errors:
-            raise ConfigError("\n".join(self.errors[:20]))
+            raise ConfigError("\n".join(list(dict.fromkeys(self.errors))[:20]))
 
     @property
     def warnings(self) -> list[str]:
@@ -105,7 +125,10 @@ def check_agent(block: Block, path: str, findings: Findings) -> None:
     except AixgoError as exc:
         findings.fault(block.lines["role"], f"{path}.role", str(exc))
         own = {}
-    _check(block, {**agent_keys(), **own}, path, findings)
+    known = {**agent_keys(), **own}
+    _check(block, known, path, findings)
+    if own:
+        _check_useful(block, role, known, own, path, findings)
     if "resilience" in block and role in kinds("agents") and not takes_policies(role):
         where = f"{position(findings.file, block.lines['resilience'])}: {path}.resilience"
         findings.notices.append(f"{where}: a {role} calls no model")
@@ -132,6 +155,22 @@ def check_orchestration(
             _of_pattern(line, pattern) for line in findings.unknown[before:]
         ]
     return own
+
+
+def _check_useful(
+    block: Block,
+    role: str,
+    known: Mapping[str, Key],
+    own: Mapping[str, Key],
+    path: str,
+    findings: Findings,
+) -> None:
+    """Warn about keys that mean something for other roles, and nothing for this one."""
+    useful = {*RUN_BY, *own, *(["provider"] if "model" in own else [])}
+    for name in block:
+        if name in known and name not in useful and not known[name].absent:
+            where = f"{position(findings.file, block.lines[name])}: {path}.{name}"
+            findings.notices.append(f"{where}: a {role} has no use for it")
 
 
 def _of_pattern(line: str, pattern: str) -> str:

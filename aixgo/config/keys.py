@@ -15,7 +15,7 @@ from aixgo.agents._guided import GUIDED_KEYS
 from aixgo.keys import Key
 from aixgo.observability.logs import LOG_KEYS
 from aixgo.observability.settings import KEYS as TRACE_KEYS
-from aixgo.orchestration.base import LIMIT_KEYS
+from aixgo.orchestration._limits import LIMIT_KEYS
 from aixgo.retrieval.stores.base import METRICS
 from aixgo.retrieval.stores.sqlite import ENGINES
 
@@ -381,7 +381,7 @@ ROOT_KEYS: Mapping[str, Key] = {
         },
         absent=SESSIONS,
     ),
-    "embeddings": Key("mapping", "how retrievers compare texts", fields=EMBEDDINGS_KEYS),
+    "embeddings": Key("mapping", "how agents compare texts", fields=EMBEDDINGS_KEYS),
     "vectorstore": Key("mapping", "where retrievers find texts", fields=VECTORSTORE_KEYS),
     "observability": Key(
         "mapping", "where traces and metrics go; nothing is seen without", fields=OBSERVABILITY_KEYS

@@ -15,7 +15,7 @@ from aixgo.config.keys import EMBEDDINGS_KEYS, VECTORSTORE_KEYS
 from aixgo.config.model import AgentEntry, Config
 from aixgo.config.models import key_for_file
 from aixgo.config.read import Block, position
-from aixgo.config.roles import takes_retrieval
+from aixgo.config.roles import embeds, takes_retrieval
 from aixgo.errors import ConfigError
 from aixgo.keys import read_keys
 from aixgo.loading import kinds
@@ -26,29 +26,58 @@ from aixgo.retrieval.embedding import is_offline
 from aixgo.retrieval.stores.base import Metric
 from aixgo.retrieval.stores.sqlite import Engine
 
-__all__ = ["note_unused", "retrieval_of"]
+__all__ = ["check_model_of_pattern", "embedder_for", "note_unused", "retrieval_of"]
 
 TEI = "http://127.0.0.1:8080"
 OPENAI_MODEL = "text-embedding-3-small"
 
 
-def note_unused(block: Block, roles: Sequence[str], findings: Findings) -> None:
+def note_unused(block: Block, agents: Sequence[AgentEntry], findings: Findings) -> None:
     """Say so where a file describes a search that none of its agents makes."""
     existing = kinds("agents")
-    if any(role in existing and takes_retrieval(role) for role in roles):
-        return
-    for name in ("embeddings", "vectorstore"):
-        if block.get(name):
+    with_role = [entry for entry in agents if entry.role in existing]
+    used = {
+        "embeddings": any(embeds(entry.role, entry.settings) for entry in with_role),
+        "vectorstore": any(takes_retrieval(entry.role) for entry in with_role),
+    }
+    who = {"embeddings": "compares texts", "vectorstore": "has the role retriever"}
+    for name, is_used in used.items():
+        if block.get(name) and not is_used:
             where = f"{position(findings.file, block.lines[name])}: {name}"
             findings.notices.append(
-                f"{where}: no agent of the file has the role retriever, so it is without effect"
+                f"{where}: no agent of the file {who[name]}, so it is without effect"
             )
 
 
+def check_model_of_pattern(settings: Mapping[str, object]) -> None:
+    """Refuse that a pattern's `embedding_model` takes a key out of the environment to an address of the file.
+
+    Raises:
+        ConfigError: it would.
+    """
+    name = settings.get("embedding_model")
+    if isinstance(name, str) and not is_offline() and key_for_file(name, ""):
+        raise ConfigError(
+            f"embedding_model: {name!r} names an address that the key in the environment is not for; unset it"
+        )
+
+
+def embedder_for(config: Config, entry: AgentEntry) -> Embedder:
+    """What an agent that only compares texts does that with.
+
+    Raises:
+        ConfigError: there is no such model, or its key would go to an address of the file that it is not meant for.
+    """
+    name, api_key = _model(config, entry, own_key=False)
+    return _embedder(name, api_key, _asked_dimensions(config, entry), 0)
+
+
 def retrieval_of(
-    config: Config, entry: AgentEntry, settings: Mapping[str, object]
+    config: Config, entry: AgentEntry, settings: Mapping[str, object], *, model: bool = True
 ) -> dict[str, object]:
     """What a retriever is built with besides its own keys: `embedder`, and maybe `store` and `top_k`.
+
+    Without `model` the embedder is one that needs no key and no package, for who only looks whether all fits.
 
     Raises:
         ConfigError: the file's settings do not fit each other, or name what there is not.
@@ -61,8 +90,11 @@ def retrieval_of(
             f"embeddings.openai.dimensions is {asked}, and vectorstore.embedding_dimensions {dimensions}; "
             "they are the same thing"
         )
+    name, api_key = _model(config, entry)
+    if not model:
+        name = ""
     found: dict[str, object] = {
-        "embedder": _embedder(config, entry, asked, dimensions),
+        "embedder": _embedder(name, api_key, asked, dimensions),
         "store": _store(config, entry, settings, spec, asked or dimensions),
     }
     if "top_k" not in settings and "default_top_k" in spec:
@@ -91,20 +123,24 @@ def _asked_dimensions(config: Config, entry: AgentEntry) -> int:
     return cast("int", _block(config.embeddings, "openai").get("dimensions", 0))
 
 
-def _embedder(config: Config, entry: AgentEntry, asked: int, dimensions: int) -> Embedder:
-    name = str(entry.settings.get("embedding_model") or "")
-    api_key = str(entry.settings.get("api_key") or "")
-    if not name:
-        name, of_file = _named(config.embeddings)
-        api_key = api_key or of_file
-    vendor = name.partition(":")[0]
-    if is_offline() or vendor in ("", "hashing"):
-        return embedder_of(name, dimensions=asked or dimensions)
-    if vendor == "huggingface":
+def _model(config: Config, entry: AgentEntry, *, own_key: bool = True) -> tuple[str, str]:
+    """The name of the embedding model, and the key the file has for it; each may be empty.
+
+    The key of an agent that has a model to talk to is that model's, and not `own_key`.
+    """
+    own = str(entry.settings.get("embedding_model") or "")
+    name, api_key = (own, "") if own else _named(config.embeddings)
+    if name.partition(":")[0] == "huggingface" and not is_offline():
         raise ConfigError(
             "embeddings of Hugging Face's own servers are not in this version; serve the model by "
             "text-embeddings-inference and name the provider huggingface_tei, or take hashing or openai"
         )
+    return name, (str(entry.settings.get("api_key") or "") if own_key else "") or api_key
+
+
+def _embedder(name: str, api_key: str, asked: int, dimensions: int) -> Embedder:
+    if is_offline() or name.partition(":")[0] in ("", "hashing"):
+        return embedder_of(name, dimensions=asked or dimensions)
     return embedder_of(name, api_key=key_for_file(name, api_key), dimensions=asked)
 
 

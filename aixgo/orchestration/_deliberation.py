@@ -80,18 +80,12 @@ Ask: TypeAlias = Callable[[Message | Payload, str], Awaitable[Message]]
 
 def choice(reply: Message) -> str:
     """What a reply votes for: the category of its metadata, or of its JSON payload, else its text."""
-    for place in (said_of_answer(reply), fields_of(reply)):
-        if isinstance(category := place.get("category"), str):
-            return category
-    return reply.text
+    return _choice(reply, _places(reply))
 
 
 def confidence(reply: Message) -> float:
     """How sure a reply says it is, in its metadata or its JSON payload; 0 when it does not."""
-    for place in (said_of_answer(reply), fields_of(reply)):
-        if (found := number_of(place.get("confidence"))) is not None:
-            return found
-    return 0.0
+    return _confidence(_places(reply))
 
 
 def fields_of(reply: Message) -> dict[str, JSONValue]:
@@ -104,10 +98,27 @@ def ballots_of(
     replies: Mapping[str, Message], weights: Mapping[str, float] | None = None
 ) -> list[Ballot]:
     """A ballot for each reply; with `weights` they count in place of what the replies state, 1 for the others."""
-    return [
-        Ballot(agent, choice(reply), confidence(reply) if not weights else weights.get(agent, 1.0))
-        for agent, reply in replies.items()
-    ]
+    found = []
+    for agent, reply in replies.items():
+        places = _places(reply)  # read once: a text may be long
+        weight = weights.get(agent, 1.0) if weights else _confidence(places)
+        found.append(Ballot(agent, _choice(reply, places), weight))
+    return found
+
+
+def _places(reply: Message) -> tuple[Mapping[str, JSONValue], ...]:
+    """Where a reply says what it stands for."""
+    return said_of_answer(reply), fields_of(reply)
+
+
+def _choice(reply: Message, places: Iterable[Mapping[str, JSONValue]]) -> str:
+    stated = (place.get("category") for place in places)
+    return next((category for category in stated if isinstance(category, str)), reply.text)
+
+
+def _confidence(places: Iterable[Mapping[str, JSONValue]]) -> float:
+    stated = (number_of(place.get("confidence")) for place in places)
+    return next((found for found in stated if found is not None), 0.0)
 
 
 def votes_of(verdict: Verdict) -> dict[str, JSONValue]:
@@ -261,6 +272,13 @@ class Panel:
         most = MOST * CallContext.current().remaining
         return most if self._timeout is None else min(self._timeout, most)
 
+    async def beside(
+        self, agent: str, message: Message, key: str, *, extra: bool = False
+    ) -> Message:
+        """The reply of an agent that is asked beside the turns."""
+        timeout = self.spare if extra else self._timeout
+        return await self._caller.call(agent, message, timeout=timeout, key=key)
+
     def forgive(self, agent: str, error: AixgoError) -> None:
         """Note why `agent`, asked beside the turns, added nothing to the result.
 
@@ -274,11 +292,16 @@ class Panel:
         self.errors[agent] = described(error)
 
     def check(self, name: str, count: int, needed: int) -> None:
-        """Raise unless `needed` of the agents answered.
+        """Raise unless `needed` of the agents answered, and none met what ends the run whoever else answered.
 
         Raises:
             AgentRefused: too few did; the text names those that failed.
+            LimitExceeded: one met a limit or the run's budget: who could be paid for decides nothing alone.
+            DeadlineExceeded: the run's time is up.
         """
+        if self.ended is not None:
+            CallContext.current().check_deadline()
+            raise self.ended
         if count >= needed:
             return
         CallContext.current().check_deadline()  # when it passed, that is why they failed
@@ -287,8 +310,6 @@ class Panel:
             for agent, error in self.errors.items()
             if isinstance(error, dict)
         )
-        if self.ended is not None:
-            raise self.ended
         text = (
             f"all {self.asked} agents of {name!r} failed: {causes}"
             if not count

@@ -3,7 +3,7 @@
 A pattern reaches the embedder like any agent, by name through its caller: so it has a key, a deadline and a part of the
 budget, and what it costs is in the ledger.
 
-Below: retrieval, for its embedders. Above: consensus.
+Below: `_deliberation`, retrieval. Above: `_settling`, consensus.
 """
 
 from __future__ import annotations
@@ -12,15 +12,33 @@ import math
 from collections.abc import Iterable, Sequence
 
 from aixgo.context import CallContext
-from aixgo.contract import Caller
-from aixgo.errors import AgentRefused
+from aixgo.errors import AgentRefused, ConfigError
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
+from aixgo.orchestration._deliberation import Panel
+from aixgo.orchestration._payloads import number_of
 from aixgo.providers import Embedder
+from aixgo.retrieval import embedder_of
 
-__all__ = ["Embedding", "Vectors"]
+__all__ = ["Embedding", "Vectors", "chosen_embedder"]
 
 MOST = 8_000  # characters of a text that are embedded: models take about as many tokens
+
+
+def chosen_embedder(model: str | Embedder, where: str) -> Embedder:
+    """The embedder somebody gave, or named.
+
+    Raises:
+        ConfigError: there is none of that name, no key for it, or it is neither.
+    """
+    if not isinstance(model, str):
+        if callable(getattr(model, "embed", None)):
+            return model
+        raise ConfigError(f"{where}: embedding_model must be text, or an Embedder, not {model!r}")
+    try:
+        return embedder_of(model)
+    except ConfigError as exc:
+        raise ConfigError(f"{where}: {exc}") from exc
 
 
 class Embedding:
@@ -51,12 +69,12 @@ class Embedding:
 class Vectors:
     """What is known of the texts of one run; those never learnt, and blank ones, are like nothing."""
 
-    def __init__(self, target: str, caller: Caller) -> None:
+    def __init__(self, target: str, panel: Panel) -> None:
         self.target = target
-        self._caller = caller
+        self._panel = panel
         self._known: dict[str, Sequence[float]] = {}
 
-    async def learn(self, texts: Iterable[str], step: str, timeout: float) -> None:
+    async def learn(self, texts: Iterable[str], step: str) -> None:
         """Have those embedded that are not known yet; no call if there are none.
 
         Raises:
@@ -68,7 +86,7 @@ class Vectors:
         key = CallContext.current().child_key(f"{step}/{self.target}")
         asked: list[JSONValue] = [text[:MOST] for text in new]
         given = Message({"texts": asked}, type="embed")
-        reply = await self._caller.call(self.target, given, timeout=timeout, key=key)
+        reply = await self._panel.beside(self.target, given, key, extra=True)
         payload = reply.payload
         found = _vectors(payload.get("vectors") if isinstance(payload, dict) else None)
         sizes = {len(vector) for vector in (*found, *self._known.values())}
@@ -92,7 +110,7 @@ def _vectors(given: JSONValue) -> list[list[float]]:
     if not isinstance(given, list):
         return []
     return [
-        [float(x) for x in vector if isinstance(x, (int, float))]
+        [number for x in vector if (number := number_of(x)) is not None]
         for vector in given
         if isinstance(vector, list)
     ]

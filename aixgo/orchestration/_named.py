@@ -17,8 +17,12 @@ def meant(text: str, names: Iterable[str]) -> str | None:
     Letters written in two characters are those written in one: models and keyboards differ in that.
     """
     known = list(names)
-    wanted = unicodedata.normalize("NFC", text.strip())
+    wanted = text.strip()
     if wanted in known:
         return wanted
+    composed = {name: unicodedata.normalize("NFC", name) for name in known}
+    wanted = unicodedata.normalize("NFC", wanted)
     folded = wanted.casefold()
-    return next((name for name in known if name.casefold() == folded), None)
+    same = (name for name in known if composed[name] == wanted)
+    alike = (name for name in known if composed[name].casefold() == folded)
+    return next(same, next(alike, None))

@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aixgo.errors import MessageTooLarge, nearest
+from aixgo.domain import plain
+from aixgo.errors import InvalidMessage, MessageTooLarge, nearest
+from aixgo.graphs import Circle, in_order
 from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message, to_json_bytes
 from aixgo.orchestration._payloads import read_json
 
-__all__ = ["INPUT", "BadPlan", "Step", "fill", "read_plan"]
+__all__ = ["INPUT", "BadPlan", "Plan", "Step", "fill", "read_plan"]
 
 INPUT = "input"
 """What stands for the run's own message in a step's input, unless a step is called so."""
@@ -38,10 +40,21 @@ class Step:
     depends_on: tuple[str, ...]
 
 
+@dataclass(slots=True, frozen=True)
+class Plan:
+    """The steps, and what the planner wants of whoever runs them."""
+
+    steps: list[Step]
+    replanning: bool = False
+    """`enable_replanning`: that it is asked again after a failure."""
+    step_timeout: float | None = None
+    """`task_timeout_ms`, in seconds."""
+
+
 def read_plan(
     reply: Message, agents: Sequence[str], max_steps: int, done: Iterable[str] = ()
-) -> list[Step]:
-    """The steps of a planner's reply: an object with `steps`, or a list of them, as JSON or as its text.
+) -> Plan:
+    """The plan in a planner's reply: an object with `steps`, or a list of them, as JSON or as its text.
 
     A step that refers to another in its input depends on it. `done` are steps of earlier plans that may be referred to.
 
@@ -51,11 +64,12 @@ def read_plan(
     found = reply.payload
     if isinstance(found, str):
         try:
-            found = read_json(found)
-        except ValueError as exc:
+            found = plain(read_json(found), "it")
+        except (ValueError, InvalidMessage) as exc:
             raise BadPlan(f"the plan is text that is no JSON: {str(exc)[:SHOWN]}") from None
+    wishes: Mapping[str, JSONValue] = {}
     if isinstance(found, dict):
-        found = found.get("steps")
+        wishes, found = found, found.get("steps")
     if not isinstance(found, list):
         raise BadPlan("a plan is a list of steps, or an object with one under 'steps'")
     if not found:
@@ -69,8 +83,20 @@ def read_plan(
             raise BadPlan(f"two steps are called {name!r}")
     earlier = [name for name in done if name not in ids]
     steps = [_step(name, item, ids, earlier, agents) for name, item in named]
-    _check_acyclic(steps)
-    return steps
+    try:
+        in_order({step.id: step.depends_on for step in steps})
+    except Circle as exc:
+        raise BadPlan(f"the plan goes in a circle: {exc}") from exc
+    return Plan(steps, wishes.get("enable_replanning") is True, _timeout(wishes))
+
+
+def _timeout(wishes: Mapping[str, JSONValue]) -> float | None:
+    wanted = wishes.get("task_timeout_ms")
+    if wanted is None:
+        return None
+    if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or wanted <= 0:
+        raise BadPlan(f"task_timeout_ms must be a number above 0, not {str(wanted)[:SHOWN]}")
+    return wanted / 1000
 
 
 def fill(given: JSONValue, values: Mapping[str, JSONValue]) -> JSONValue:
@@ -158,22 +184,3 @@ def _references(given: JSONValue) -> list[str]:
         return _REFERENCE.findall(given)
     items = given.values() if isinstance(given, dict) else given if isinstance(given, list) else ()
     return [name for item in items for name in _references(item)]
-
-
-def _check_acyclic(steps: Sequence[Step]) -> None:
-    left = {step.id: step for step in steps}
-    while left:
-        ready = [
-            step.id for step in left.values() if not any(one in left for one in step.depends_on)
-        ]
-        if not ready:
-            raise BadPlan(f"the plan goes in a circle: {' → '.join(_circle(left))}")
-        for name in ready:
-            del left[name]
-
-
-def _circle(left: Mapping[str, Step]) -> list[str]:
-    path = [next(iter(left))]
-    while path[-1] not in path[:-1]:
-        path.append(next(one for one in left[path[-1]].depends_on if one in left))
-    return path[path.index(path[-1]) :]

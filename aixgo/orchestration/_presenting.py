@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aixgo.context import CallContext
-from aixgo.contract import Caller
 from aixgo.errors import AixgoError
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import fields_of
@@ -58,14 +57,19 @@ class Verdict(NamedTuple):
 class Closing:
     """What is done with the answer of a deliberation that has ended."""
 
-    def __init__(self, talk: Deliberation, caller: Caller) -> None:
+    def __init__(self, talk: Deliberation) -> None:
         self._talk = talk
-        self._caller = caller
 
     @property
     def open(self) -> bool:
         """Whether anybody is asked more: not when time or budget ended it, nor when there is one answer only."""
         return not self._talk.stopped and len(self._talk.answers) > 1
+
+    @property
+    def author(self) -> str:
+        """The agent whose answer holds, if it can be asked more."""
+        author = self._talk.leader.answer.author
+        return author if author in self._talk.panel.agents and not self._talk.stopped else ""
 
     async def present(self, target: str) -> tuple[Message, str]:
         """The result, and who presented it: nobody when it is the answer as it was given."""
@@ -107,7 +111,7 @@ class Closing:
     async def _ask(self, target: str, message: Message, step: str) -> Message:
         talk = self._talk
         key = CallContext.current().child_key(f"{talk.step}{step}")
-        return await self._caller.call(target, message, timeout=talk.panel.spare, key=key)
+        return await talk.panel.beside(target, message, key, extra=True)
 
     def _shown(self) -> dict[str, JSONValue]:
         """All answers, the one that holds, and all votes with their reasons."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aixgo.errors import AixgoError
+from aixgo.errors import AgentRefused, AixgoError
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._agreement import Group, Likeness, Words, groups_of
 from aixgo.orchestration._deliberation import Ask, Panel, is_tied, reaches, stop_of
@@ -22,6 +22,7 @@ from aixgo.orchestration._settings import Rules
 __all__ = ["CORRECTIONS", "TALK_FACTS", "Deliberation"]
 
 CORRECTIONS = 2  # of a reply that is none of those asked for
+SHOWN = 60  # characters of an answer that an error repeats
 MAX_HISTORY = 32  # rounds kept of a deliberation: the last ones
 
 TALK_FACTS: Mapping[str, Fact] = {
@@ -106,10 +107,10 @@ class Deliberation:
                 self.stopped = self.panel.stopped_by
                 return
             self.rounds += 1
-            quiet = self._apply(moves)
+            self._apply(moves)
             if not await self._measure():
                 return
-            if quiet and rules.by_vote:
+            if rules.by_vote and all(move.supports or move.stands for move in moves.values()):
                 self.settled = True
                 return
 
@@ -161,8 +162,8 @@ class Deliberation:
 
         return await self.panel.turn(f"{self.step}refine[{self.rounds + 1}]", read, extra=True)
 
-    def _apply(self, moves: Mapping[str, Move]) -> bool:
-        """Take the moves of a round together; whether nobody gave a new answer.
+    def _apply(self, moves: Mapping[str, Move]) -> None:
+        """Take the moves of a round together.
 
         Support is for the answer that was shown, so that it stays when that agent revises in the same round. Under the
         vote protocol a new answer clears all votes.
@@ -182,7 +183,6 @@ class Deliberation:
                     found.message, found.author, found.revisions, move.reason
                 )
         self._note({a: self._told(moves.get(a), before, cleared) for a in self.own})
-        return not new
 
     async def _measure(self) -> bool:
         """Find who stands together; False when that cannot be told by what was to tell it."""
@@ -201,7 +201,7 @@ class Deliberation:
         if len({normal(text) for text in texts}) == 1:
             return True
         try:
-            await vectors.learn(texts, f"{self.step}embed[{self.rounds}]", self.panel.spare)
+            await vectors.learn(texts, f"{self.step}embed[{self.rounds}]")
         except AixgoError as exc:
             if not self.panel.goes_on and stop_of(exc) == "failures":
                 raise
@@ -252,8 +252,17 @@ class Deliberation:
             facts["stopped_by"] = self.stopped
         return facts
 
-    def partial(self) -> list[JSONValue]:
-        """What an error may carry of it: each agent's last answer, whose it stands for, why, and who failed."""
+    def failure(self, name: str) -> AgentRefused:
+        """That the pattern `name` did not settle, with what an error may carry of how far it came."""
+        refused = AgentRefused(
+            f"no consensus in {name!r} after {self.rounds} of {self.rules.max_rounds} rounds: {self.agreement:.2f} for "
+            f"{self.leader.answer.text[:SHOWN]!r}, {self.rules.threshold:.2f} is needed"
+        )
+        refused.partial = self._partial()
+        return refused
+
+    def _partial(self) -> list[JSONValue]:
+        """Each agent's last answer, whose it stands for, why, and who failed."""
         agents = list(dict.fromkeys([*self.own, *self.panel.errors]))
 
         def shown(most: int) -> list[JSONValue]:

@@ -105,6 +105,7 @@ class Aggregation(Orchestrator):
         check_given(
             self.config_keys,
             where,
+            strategy=strategy,
             voting_strategy=voting_strategy,
             min_responses=min_responses,
             timeout=timeout,
@@ -115,10 +116,6 @@ class Aggregation(Orchestrator):
         )
         self._agents = [slot_name(slot, where) for slot in agents]
         check_voices(where, self._agents)
-        if strategy not in get_args(Means):
-            raise ConfigError(
-                f"{where}: strategy is {strategy!r}, not one of {', '.join(get_args(Means))}"
-            )
         for needed, key, slot in (
             ("summarize", "summarizer", summarizer),
             ("best", "scorer", scorer),

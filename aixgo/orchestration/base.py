@@ -1,4 +1,4 @@
-"""The contract of a pattern: `Orchestrator` and its `Limits`.
+"""The contract of a pattern: `Orchestrator`.
 
 A pattern writes `run(message, caller) -> Message`; this base derives `execute` and `stream` from it. It
 reaches agents by name through the caller it is given and takes time, randomness and ids from the
@@ -12,21 +12,20 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeAlias, cast
+from typing import ClassVar, Self, TypeAlias
 
 from aixgo import telemetry
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, NotBound, nearest
-from aixgo.keys import Key, check_given, read_keys
-from aixgo.ledger import Budget
+from aixgo.keys import Key, read_keys
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
 from aixgo.orchestration._attempts import Plan, ends_run
 from aixgo.orchestration._caller import PatternCaller, Tap
 from aixgo.orchestration._facts import COMMON, Fact, Inner, declare, without_facts
 from aixgo.orchestration._graph import END, START, Chart, Edge, Place, Step
+from aixgo.orchestration._limits import LIMIT_KEYS, Limits
 from aixgo.orchestration._partial import Account
 from aixgo.orchestration._persistent import PersistentCaller
 from aixgo.orchestration._strategy import (
@@ -62,59 +61,6 @@ Slot: TypeAlias = Agent | str
 """A place for an agent in a pattern: the name of one, an agent, or another orchestrator."""
 
 CHUNKS_WAITING = 64  # chunks of all inner calls together that may wait for the consumer
-
-BUDGET_KEYS: Mapping[str, Key] = {
-    "usd": Key("number", "dollars", minimum=0),
-    "tokens": Key("integer", "tokens", minimum=0),
-    "calls": Key("integer", "model calls", minimum=0),
-}
-
-LIMIT_KEYS: Mapping[str, Key] = {
-    "max_agents": Key(
-        "integer", "agents this orchestration may reach, nested ones included", minimum=0
-    ),
-    "max_depth": Key("integer", "agents a call may pass through below this one", minimum=0),
-    "max_iterations": Key(
-        "integer", "rounds of a pattern that repeats; then the best result is given", minimum=0
-    ),
-    "timeout": Key("duration", "time for one run", minimum=0),
-    "budget": Key("mapping", "what one run may spend", fields=BUDGET_KEYS),
-    "max_tokens": Key("integer", "tokens after which no further call is made", minimum=0),
-}
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Limits:
-    """What one run of an orchestration may take; `timeout` is in seconds.
-
-    Raises:
-        ConfigError: a limit is negative, or of another type.
-    """
-
-    max_agents: int = 100
-    max_depth: int = 10
-    max_iterations: int = 10
-    timeout: float = 300.0
-    max_tokens: int = 100_000
-    budget: Budget | None = None
-    """What one run may spend of what its caller lent it; refused before it is spent, unlike `max_tokens`."""
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.budget, Budget | None):
-            raise ConfigError(f"Limits(budget={self.budget!r}): give Budget(usd=…)")
-        counts = {name: getattr(self, name) for name in LIMIT_KEYS if name != "budget"}
-        for name, value in counts.items():
-            if value is None:
-                raise ConfigError(f"Limits: {name} is None; leave it out for its default")
-        check_given(LIMIT_KEYS, "Limits", **counts)
-
-    @classmethod
-    def from_config(cls, given: Mapping[str, object], where: str = "limits") -> Self:
-        """The limits a YAML mapping states; durations may be text."""
-        found = dict(read_keys(LIMIT_KEYS, given, where))
-        if "budget" in found:
-            found["budget"] = Budget(**cast("dict[str, int]", found["budget"]))
-        return cls(**cast("Any", found))
 
 
 class Orchestrator(ABC):

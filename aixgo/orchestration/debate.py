@@ -18,7 +18,8 @@ from typing import ClassVar, NamedTuple, Self
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.domain import plain
+from aixgo.errors import AgentRefused, AixgoError, ConfigError, InvalidMessage
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import (
@@ -92,8 +93,9 @@ class Debate(Orchestrator):
     holds all rounds and asks the judge once.
 
     A debater that fails keeps its last argument and is asked no more; the first round needs two, and when one is left
-    that round is the last. When time or budget ends a
-    later round, or `max_iterations` is less than `rounds`, the last positions decide, and `stopped_by` says so.
+    that round is the last; when nobody is, the judge decides on what was said. When time or budget ends a later round,
+    or `max_iterations` is less than `rounds`, the last positions decide, and `stopped_by` says so. Under the error
+    strategy "continue" a judge that fails leaves it to the vote.
     """
 
     pattern = "debate"
@@ -202,6 +204,8 @@ class Debate(Orchestrator):
                 panel.check(self.name, len(replies), 2)
             if not replies:
                 stopped = panel.stopped_by
+                if self._judge and stopped == "failures":
+                    judgement = await self._judged(panel, question, held, said, last=True)
                 break
             newest = {**said, **replies}
             said = {agent: newest[agent] for agent in self._agents if agent in newest}
@@ -213,7 +217,7 @@ class Debate(Orchestrator):
             if reaches(verdict.agreement, self.threshold) and (self.early_end or last):
                 break
             if self._judge and (self.early_end or last):
-                judgement = await self._judged(caller, question, held, last)
+                judgement = await self._judged(panel, question, held, said, last=last)
                 if judgement.decided:
                     break
             if last:
@@ -244,15 +248,22 @@ class Debate(Orchestrator):
             "arguments": arguments,
             "instructions": TO_DEBATERS,
         }
-        return {
-            agent: Message({**shared, "stance": self.stances.get(agent, "")}, type="debate")
-            for agent in agents
+        stances = dict.fromkeys(self.stances.get(agent, "") for agent in agents)
+        asked = {  # one message for all who argue the same: it holds what everybody said
+            stance: Message({**shared, "stance": stance}, type="debate") for stance in stances
         }
+        return {agent: asked[self.stances.get(agent, "")] for agent in agents}
 
     # -- deciding -----------------------------------------------------------------------------------------
 
     async def _judged(
-        self, caller: Caller, question: JSONValue, held: Sequence[JSONValue], last: bool
+        self,
+        panel: Panel,
+        question: JSONValue,
+        held: Sequence[JSONValue],
+        said: Mapping[str, Message],
+        *,
+        last: bool,
     ) -> _Judgement:
         """What the judge says after a round; undecided too when the run goes on without it."""
         asked: dict[str, JSONValue] = {
@@ -264,38 +275,36 @@ class Debate(Orchestrator):
         }
         key = CallContext.current().child_key(f"judge[{len(held)}]")
         try:
-            found = await self._ask_judge(caller, asked, key)
+            found = await self._ask_judge(panel, asked, key, said)
             if last and not found.decided:
                 asked["correction"] = f"You said {found.said[:SHOWN]!r}, which decides nothing."
-                found = await self._ask_judge(caller, asked, f"{key}~again")
+                found = await self._ask_judge(panel, asked, f"{key}~again", said)
         except AixgoError as exc:
-            strategy = self.error_strategy
-            goes_on = strategy is not None and strategy.goes_on
-            if not goes_on or ends_run(exc, CallContext.current()):
+            if not panel.goes_on or ends_run(exc, CallContext.current()):
                 raise
             return _Judgement()
         if last and not found.decided:
             raise AgentRefused(
                 f"the judge {self._judge!r} of {self.name!r} never decided: at last it said {found.said[:SHOWN]!r}; "
-                f"it has to name one of {', '.join(self._agents)}, or give an answer"
+                f"it has to name one of {', '.join(said)}, or give an answer"
             )
         return found
 
     async def _ask_judge(
-        self, caller: Caller, asked: Mapping[str, JSONValue], key: str
+        self, panel: Panel, asked: Mapping[str, JSONValue], key: str, said: Mapping[str, Message]
     ) -> _Judgement:
-        reply = await caller.call(
-            self._judge,
-            Message(dict(asked), type="debate_judgement"),
-            timeout=self.timeout,
-            key=key,
-        )
+        given = Message(dict(asked), type="debate_judgement")
+        reply = await panel.beside(self._judge, given, key, extra=panel.goes_on)
         fields = fields_of(reply)
         reason = str(fields.get("reason", ""))
         for named in (fields.get("winner"), said_of_answer(reply).get("winner"), reply.text):
-            if isinstance(named, str) and (winner := meant(MARKER.sub("", named), self._agents)):
+            if isinstance(named, str) and (winner := meant(MARKER.sub("", named), said)):
                 return _Judgement(winner=winner, reason=reason)
-        return _Judgement(answer=fields.get("answer"), reason=reason, said=reply.text)
+        try:
+            answer = plain(fields.get("answer"), "answer")
+        except InvalidMessage:  # a text may hold what no message does
+            answer = None
+        return _Judgement(answer=answer, reason=reason, said=reply.text)
 
     def _decided(
         self, said: Mapping[str, Message], verdict: Verdict, judgement: _Judgement
@@ -317,12 +326,7 @@ class Debate(Orchestrator):
             winner = verdict.source
             facts["decided_by"] = "consensus" if converged else "vote"
             facts["tie_broken"] = is_tied(verdict.votes.values())
-        reply = said.get(winner)
-        if reply is None:
-            raise AgentRefused(
-                f"the judge {self._judge!r} of {self.name!r} chose {winner!r}, which never spoke"
-            )
-        return reply, {"winner": winner, **facts}
+        return said[winner], {"winner": winner, **facts}
 
 
 PATTERN = Debate

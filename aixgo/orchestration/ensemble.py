@@ -19,6 +19,7 @@ from aixgo.orchestration._deliberation import (
     facts_of,
     is_tied,
     reaches,
+    votes_of,
 )
 from aixgo.orchestration.base import (
     END,
@@ -173,6 +174,7 @@ class Ensemble(Orchestrator):
         }
         try:
             verdict = vote(ballots_of(replies, self.weights), self.voting_strategy)
+            facts |= {"agreement": verdict.agreement, "votes": votes_of(verdict)}
             self._check(verdict, replies)
         except AgentRefused as refused:
             if not self._fallback:

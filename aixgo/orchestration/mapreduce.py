@@ -134,13 +134,13 @@ class MapReduce(Orchestrator):
             raise ConfigError(
                 f"{where}: size is {size}, and the splitter decides on sizes; drop one"
             )
-        _check_among(where, "split", split, get_args(Split))
-        _check_among(where, "reduce", reduce, get_args(Reduce))
-        _check_among(where, "on_error", on_error, get_args(OnError))
         check_given(
             self.config_keys,
             where,
+            split=split,
             size=size,
+            reduce=reduce,
+            on_error=on_error,
             max_parallel=max_parallel,
             max_chunks=max_chunks,
             timeout=timeout,
@@ -357,11 +357,6 @@ def _check_one(where: str, **given: object) -> None:
     for one, other in (("split", "splitter"), ("reduce", "reducer")):
         if given[one] is not None and given[other] is not None:
             raise ConfigError(f"{where}: {one} and {other} are both given; one of them decides")
-
-
-def _check_among(where: str, key: str, value: str | None, known: Sequence[str]) -> None:
-    if value is not None and value not in known:
-        raise ConfigError(f"{where}: {key} is {value!r}, not one of {', '.join(known)}")
 
 
 PATTERN = MapReduce

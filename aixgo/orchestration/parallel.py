@@ -19,11 +19,12 @@ from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller, Outcome, Outcomes
-from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.errors import AgentRefused, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._deliberation import VOTE_FACTS, ballots_of, facts_of
+from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
@@ -102,7 +103,9 @@ class Parallel(Orchestrator):
         check_given(
             self.config_keys,
             where,
+            aggregation=None if callable(aggregation) else aggregation,
             voting_strategy=voting_strategy,
+            on_error=on_error,
             fail_fast=fail_fast,
             min_successes=min_successes,
             timeout=timeout,
@@ -123,12 +126,6 @@ class Parallel(Orchestrator):
             raise ConfigError(
                 f"{where}: {twice!r} is given twice; its replies could not be told apart"
             )
-        if not callable(aggregation) and aggregation not in get_args(Aggregation):
-            raise ConfigError(
-                f"{where}: there is no aggregation {aggregation!r}; {get_args(Aggregation)} exist"
-            )
-        if on_error is not None and on_error not in get_args(OnError):
-            raise ConfigError(f"{where}: on_error is {on_error!r}, not one of {get_args(OnError)}")
         strategy = self.error_strategy
         if strategy is not None and strategy.min_successes is not None:
             if min_successes not in (None, strategy.min_successes):
@@ -176,7 +173,9 @@ class Parallel(Orchestrator):
         self._check(outcomes)
         replies = {o.target: o.reply for o in outcomes if o.reply is not None}
         made, facts = await self._aggregate(replies, outcomes, caller)
-        errors = {o.target: _error_entry(o.error) for o in outcomes if o.error is not None}
+        errors: dict[str, JSONValue] = {
+            o.target: described(o.error) for o in outcomes if o.error is not None
+        }
         return self.result(
             made,
             agent_count=len(self._targets),
@@ -254,8 +253,8 @@ class Parallel(Orchestrator):
         for outcome in outcomes:
             if outcome.reply is not None:
                 found[outcome.target] = json_payload(outcome.reply)
-            elif self.on_error == "keep":
-                found[outcome.target] = {"error": _error_entry(outcome.error)}
+            elif outcome.error is not None and self.on_error == "keep":
+                found[outcome.target] = {"error": described(outcome.error)}
         return found
 
     def _failures(self, outcomes: Outcomes) -> list[str]:
@@ -266,10 +265,6 @@ class Parallel(Orchestrator):
             for o in outcomes
             if o.error is not None
         ]
-
-
-def _error_entry(error: AixgoError | None) -> JSONValue:
-    return {"class": type(error).__name__, "text": str(error)}
 
 
 PATTERN = Parallel

@@ -65,14 +65,12 @@ class Sequential(Orchestrator):
         agents = list_of(agents, where)
         if not agents:
             raise ConfigError(f"{where} needs at least one agent")
-        check_given(self.config_keys, where, step_timeout=step_timeout)
+        check_given(self.config_keys, where, on_error=on_error, step_timeout=step_timeout)
         if error_strategy is not None and on_error is not None:
             check_alone(where, ["on_error"])
         super().__init__(
             name, agents, description=description, limits=limits, error_strategy=error_strategy
         )
-        if on_error not in (None, "stop", "continue"):
-            raise ConfigError(f"{where}: on_error is {on_error!r}, not 'stop' or 'continue'")
         if self.error_strategy is not None and self.error_strategy.goes_on:
             on_error = "continue"
         self.on_error = on_error or "stop"

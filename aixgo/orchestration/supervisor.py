@@ -82,7 +82,11 @@ class Supervisor(Orchestrator):
             "`answer`, `manager`, `max_rounds`, or `failures` of a later round under `continue`"
         ),
         "stopped_by": Fact("the last two of these"),
-        "done": Fact("true: a supervisor around it does not ask again", seen=False, stays=True),
+        "done": Fact(
+            "true if its answer says it is not: a supervisor around it does not ask again",
+            seen=False,
+            stays=True,
+        ),
     }
 
     def __init__(
@@ -103,17 +107,15 @@ class Supervisor(Orchestrator):
         super().__init__(
             name, members, description=description, limits=limits, error_strategy=error_strategy
         )
-        check_given(self.config_keys, where, max_rounds=max_rounds)
+        check_given(
+            self.config_keys, where, max_rounds=max_rounds, routing_strategy=routing_strategy
+        )
         self._names = list(dict.fromkeys(slot_name(slot, where) for slot in agents))
         self._manager = "" if manager is None else slot_name(manager, where)
         if not self._names:
             raise ConfigError(f"{where} needs at least one agent")
         if self._manager in self._names:
             raise ConfigError(f"{where}: its manager {self._manager!r} is one of its agents too")
-        if routing_strategy not in get_args(Routing):
-            raise ConfigError(
-                f"{where}: routing_strategy is {routing_strategy!r}, not one of {get_args(Routing)}"
-            )
         if self._manager and routing_strategy != "best_match":
             raise ConfigError(f"{where}: a manager picks by best_match, not by {routing_strategy}")
         picks = routing_strategy == "best_match" and len(self._names) > 1
@@ -177,7 +179,7 @@ class Supervisor(Orchestrator):
                 ended_by = "max_rounds"
         return self.result(
             reply,
-            done=True,
+            done=True if _stated(reply, "done") is False else None,
             rounds=len(path),
             path=path,
             routed_to=path[-1] if path else "",

@@ -52,7 +52,7 @@ def read_document(file: Path, root: Path) -> Document:
     """The file as a document, called by its path below `root`; `source` in its metadata is that path too.
 
     Raises:
-        ConfigError: it is too large, is no UTF-8 or cannot be read.
+        ConfigError: it is too large, is no text in UTF-8 or cannot be read.
     """
     name = file.relative_to(root).as_posix() if file != root else file.name
     try:
@@ -63,6 +63,8 @@ def read_document(file: Path, root: Path) -> Document:
         raise ConfigError(f"{file} is no UTF-8 text: byte {exc.start}; convert it") from exc
     except OSError as exc:
         raise ConfigError(f"{file} cannot be read: {exc.strerror}") from exc
+    if "\0" in text:
+        raise ConfigError(f"{file} is no text: it holds a byte of zero")
     return Document(name, text, {"source": name})
 
 

@@ -8,6 +8,7 @@ Below: providers. Above: index.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import re
@@ -18,13 +19,15 @@ from itertools import pairwise
 
 from aixgo.errors import ConfigError
 from aixgo.providers import Embedder, resolve_embedder
+from aixgo.retrieval.stores._common import COMMON
 
 __all__ = ["HashingEmbedder", "embedder_of", "is_offline"]
 
 DIMENSIONS = 512
 LEAST_DIMENSIONS = 16
+AT_ONCE = 64  # texts before others get their turn
 WORD = re.compile(r"\w+")
-SHORT = 3  # letters of a word that says little
+SHORT = 3  # letters of a word that has no stem of its own
 STEM = 5  # letters that the forms of a word share
 
 
@@ -45,7 +48,12 @@ class HashingEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """A vector for each of `texts`, in their order."""
-        return [self.vector(text) for text in texts]
+        found = []
+        for number, text in enumerate(texts, 1):
+            found.append(self.vector(text))
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # a long document takes seconds, and others have work to do
+        return found
 
     def vector(self, text: str) -> list[float]:
         """The vector of `text`, of length one; zero if it has no word."""
@@ -82,14 +90,14 @@ def is_offline() -> bool:
 
 
 def _features(text: str) -> Iterator[tuple[str, float]]:
-    """What is hashed, and how much it counts: often grows slowly, short words count little."""
+    """What is hashed, and how much it counts: often grows slowly, words that say little count little."""
     words = [word.lower() for word in WORD.findall(text)]
     for word, count in Counter(words).items():
         often = 1 + math.log(count)
-        short = len(word) <= SHORT
-        yield f"word {word}", often * (0.2 if short else 1.0)
-        if not short:
+        common = word in COMMON
+        yield f"word {word}", often * (0.1 if common else 1.0)
+        if not common and len(word) > SHORT:
             yield f"stem {word.rstrip('s')[:STEM]}", often * 0.7
     for pair in pairwise(words):
-        if all(len(word) > SHORT for word in pair):
+        if not COMMON.intersection(pair):
             yield f"pair {' '.join(pair)}", 0.5

@@ -9,6 +9,7 @@ import pytest
 from aixgo import Budget, LocalRuntime, agent
 from aixgo.config import load_config, open_runtime
 from aixgo.errors import BudgetExceeded, ConfigError, ProviderUnavailable, RequestRejected
+from aixgo.orchestration import Consensus
 from aixgo.providers import resolve_embedder, resolve_model
 from tests.conformance_providers.wire import WireServer, as_json
 
@@ -65,6 +66,39 @@ async def test_what_it_used_is_charged_and_refused_before_it_is_spent(wire: Wire
         assert len(wire.asked) == asked
 
 
+async def test_a_consensus_compares_meanings_and_pays_for_it(
+    wire: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    wire.answers = [as_json(reply([1.0, 0.0], [0.99, 0.1], tokens=1000))]
+
+    @agent
+    async def one(text: str) -> str:
+        return "a car"
+
+    @agent
+    async def two(text: str) -> str:
+        return "an automobile"
+
+    team = Consensus(
+        "team",
+        [one, two],
+        convergence="similarity",
+        embedding_model=f"{MODEL}@{wire.url}",
+        presenter="verbatim",
+    )
+    async with LocalRuntime(team) as rt:
+        found = await rt.call("team", "what is it?")
+        assert (found.text, found.metadata["converged"]) == ("a car", True)
+        assert (found.usage.tokens_prompt, found.usage.calls) == (1000, 1)
+        assert found.usage.cost_nanos > 0
+        assert wire.asked[0].body["input"] == ["a car", "an automobile"]
+        asked = len(wire.asked)
+        poor = await rt.call("team", "what is it?", budget=Budget(tokens=1))
+        assert (poor.metadata["stopped_by"], poor.metadata["degraded"]) == ("budget", True)
+        assert len(wire.asked) == asked
+
+
 async def test_an_answer_that_is_none_is_called_so(wire: WireServer) -> None:
     embedder = resolve_embedder(f"{MODEL}@{wire.url}", api_key="k")
     wire.answers = [as_json(reply([1.0]))]
@@ -108,6 +142,29 @@ agents: [{{name: r, role: retriever, documents: [a.txt]}}]
     assert {asked.path for asked in wire.asked} == {"/v1/embeddings"}
     assert [asked.body["input"] for asked in wire.asked] == [["bees"], ["honey"]]
     assert {asked.body["model"] for asked in wire.asked} == {"bge"}
+
+
+async def test_the_key_of_an_agents_model_is_not_sent_to_who_embeds(
+    wire: WireServer, tmp_path: Path
+) -> None:
+    wire.decide = lambda asked: as_json(reply(*([1.0, len(t)] for t in asked.body["input"])))
+    (tmp_path / "c.yaml").write_text(
+        f"""
+embeddings: {{provider: openai, openai: {{base_url: "{wire.url}", api_key: of-embeddings}}}}
+agents:
+- name: c
+  role: classifier
+  model: offline
+  api_key: of-the-model
+  classifier_config:
+    use_embeddings: true
+    confidence_threshold: 0
+    categories: [{{name: bee, examples: [bee]}}, {{name: rose, examples: [roses]}}]
+"""
+    )
+    async with open_runtime(load_config(tmp_path / "c.yaml")) as rt:
+        await rt.call("c", "a bee")
+    assert {asked.headers["authorization"] for asked in wire.asked} == {"Bearer of-embeddings"}
 
 
 async def test_who_only_embeds_is_no_model_to_talk_to() -> None:

@@ -55,7 +55,8 @@ class Rows:
         self._rows = dict(rows)
         self._metric: Metric = metric
         self._numpy = has_numpy()
-        self._together: tuple[list[str], NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._together: tuple[list[str], NDArray[np.float32]] | None = None
+        self._squares: NDArray[np.float32] | None = None  # each length times itself, if it matters
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -94,16 +95,17 @@ class Rows:
         if self._together is None:
             joined = np.concatenate([np.frombuffer(row, np.float32) for row in self._rows.values()])
             matrix = joined.reshape(len(self._rows), -1)
-            squares = np.einsum("ij,ij->i", matrix, matrix)
-            self._together = (list(self._rows), matrix, squares)
-        names, matrix, squares = self._together
+            self._together = (list(self._rows), matrix)
+            if self._metric != "cosine":
+                self._squares = np.einsum("ij,ij->i", matrix, matrix)
+        names, matrix = self._together
         asked = np.frombuffer(vector, np.float32)
-        rough = matrix @ asked
-        longest, length = math.sqrt(float(squares.max())), math.hypot(*vector)
-        slack = SLACK * max(1.0, longest * length)
-        if self._metric == "euclidean":  # in squares, which are in the same order
-            rough = 2 * rough - squares
-            slack = SLACK * max(1.0, (longest + length) ** 2)
+        rough, slack = matrix @ asked, SLACK
+        if self._squares is not None:
+            longest, length = math.sqrt(float(self._squares.max())), math.hypot(*vector)
+            slack *= max(1.0, (longest + length) ** 2)
+        if self._squares is not None and self._metric == "euclidean":
+            rough = 2 * rough - self._squares  # in squares, which are in the same order
         if among is None:
             picked = np.arange(len(names))
         else:

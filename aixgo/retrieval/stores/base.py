@@ -34,6 +34,7 @@ __all__ = [
     "check_record",
     "check_which",
     "stored",
+    "words_of",
 ]
 
 MAX_ID = 512  # characters of an id
@@ -48,6 +49,8 @@ class Record:
     text: str
     vector: Sequence[float]
     metadata: Mapping[str, JSONValue] = field(default_factory=dict)
+    title: str = ""
+    """What it is found by besides its text, by words only; a store need not give it back."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -141,7 +144,10 @@ class Store(Protocol):
         offset: int = 0,
         min_score: float | None = None,
     ) -> list[Hit]:
-        """The records with words of `query`, by BM25, word stems compared; ties in the order of their ids."""
+        """The records with words of `query`, by BM25, word stems compared; ties in the order of their ids.
+
+        English words that say little, such as "how" and "the", are looked for only if there are no others.
+        """
         ...
 
     async def ids(self, where: Where | None = None) -> list[str]:
@@ -204,6 +210,11 @@ def check_record(record: Record) -> str:
         return json.dumps(dict(record.metadata), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as exc:
         raise ConfigError(f"the metadata of {name!r} is not JSON: {exc}") from exc
+
+
+def words_of(record: Record) -> str:
+    """What a search by words looks at."""
+    return f"{record.title}\n{record.text}" if record.title else record.text
 
 
 def check_metric(metric: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The process that hosts the agents of all tables."""
+"""The processes that host agents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,11 @@ ROOT = Path(__file__).resolve().parents[3]
 START = 30.0  # seconds a process may take until it serves, on a busy machine
 
 
-@pytest.fixture(scope="session")
-def agents_at() -> Iterator[str]:
-    """The address of the process that hosts every agent."""
+@contextmanager
+def serving(module: str, *arguments: str) -> Iterator[str]:
+    """The address of a process that runs `module` until we leave."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.conformance.patterns.agents_process"],
+        [sys.executable, "-m", f"tests.conformance.patterns.{module}", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "GRPC_VERBOSITY": "NONE"},
         stdin=subprocess.PIPE,
@@ -32,3 +34,24 @@ def agents_at() -> Iterator[str]:
         yield process.stdout.readline().strip()
         process.stdin.close()
         process.wait(START)
+
+
+@pytest.fixture(scope="session")
+def agents_at() -> Iterator[str]:
+    """The address of the process that hosts every agent."""
+    with serving("agents_process") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def sockets() -> Iterator[Path]:
+    """A folder with a short path, for the gates."""
+    with tempfile.TemporaryDirectory(prefix="gates-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def waiting_at(sockets: Path) -> Iterator[str]:
+    """The address of a process whose agents wait at the gates in `sockets`."""
+    with serving("waiting_process", str(sockets / "gates")) as address:
+        yield address

@@ -87,7 +87,13 @@ async def test_a_team_asks_whom_it_has_to_and_gives_what_it_has_to(
         if kind == "call":
             reply: Message | None = await asked(case, stage.rt)
         else:
-            _, reply = await read(stage.rt, case.name, case.given)  # type: ignore[arg-type]  # it has `emit` for its agents only
+            chunks, reply = await read(stage.rt, case.name, case.given)  # type: ignore[arg-type]  # it has `emit` for its agents only
+            heard = [chunk for chunk in chunks if chunk.source in case.agents]
+            said = [name for name, _ in case.calls if case.agents.get(name, refuses) is not refuses]
+            assert Counter(chunk.source for chunk in heard) == Counter(said)
+            assert {(chunk.path[0], chunk.path[-1]) for chunk in heard} == {
+                (case.name, name) for name in said
+            }
     assert reply is not None
     assert reply.payload == case.gives
     assert counted(stage.calls) == counted(case.calls)
@@ -168,15 +174,17 @@ async def test_a_run_ends_when_its_time_is_up(case: Case, leg: str) -> None:
 
 
 @every_case
-async def test_the_same_calls_have_the_same_keys_whoever_answers_first(case: Case) -> None:
-    async def keys(steps: Callable[[], int]) -> dict[str, str]:
+async def test_calls_their_keys_and_the_result_are_the_same_whoever_answers_first(
+    case: Case,
+) -> None:
+    async def ran(steps: Callable[[], int]) -> tuple[dict[str, str], str]:
         agents = [Actor(name, rule, steps=steps) for name, rule in case.agents.items()]
         async with open_stage("local", [case.build()], agents) as stage:
-            await asked(case, stage.rt)
-        return stage.keys
+            reply = await asked(case, stage.rt)
+        return stage.keys, json.dumps([reply.payload, reply.metadata])
 
     turns = itertools.count(PATIENCE, -2)
-    assert await keys(lambda: 0) == await keys(lambda: max(0, next(turns)))
+    assert await ran(lambda: 0) == await ran(lambda: max(0, next(turns)))
 
 
 @every_case

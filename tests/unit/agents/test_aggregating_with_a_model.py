@@ -10,6 +10,7 @@ import pytest
 from aixgo import LocalRuntime, Message, load_config
 from aixgo.agents import AggregatorAgent
 from aixgo.config import open_runtime
+from aixgo.config.build import assemble
 from aixgo.errors import AixgoError, ConfigError, OutputInvalid
 from aixgo.testing import ScriptedProvider
 
@@ -36,7 +37,8 @@ DIFFER = opening(d="eleven", a="nine", b="ten", c="Ten")
 
 
 @pytest.mark.parametrize(
-    ("rule", "taken"), [("majority", "ten"), ("weighted", "nine"), ("newest", "eleven")]
+    ("rule", "taken"),
+    [("majority", "ten"), ("weighted", "nine"), ("confidence", "nine"), ("newest", "eleven")],
 )
 async def test_a_contradiction_is_decided_by_the_rule_and_told_to_the_model(
     rule: str, taken: str
@@ -56,6 +58,17 @@ async def test_a_contradiction_is_decided_by_the_rule_and_told_to_the_model(
     assert "Decided" in last.instructions
     assert "conflicts" not in last.output_schema["properties"]  # type: ignore[index,operator]
     assert reply.payload["tokens_used"] == 30
+
+
+@pytest.mark.parametrize(
+    ("word", "rule"),
+    [("vote", "majority"), ("highest_weight_wins", "confidence"), ("merge", "keep_all")],
+)
+async def test_a_rule_of_the_go_design_is_known_by_its_word(word: str, rule: str) -> None:
+    provider = ScriptedProvider([DIFFER, PLAIN])
+    agent = AggregatorAgent("m", conflict_resolution=word, provider=provider)
+    reply = await aggregated(agent, SAID)
+    assert reply.payload["conflicts_resolved"][0]["by"] == rule
 
 
 async def test_all_positions_can_be_kept() -> None:
@@ -88,6 +101,8 @@ async def test_a_position_of_nobody_is_asked_again() -> None:
         ("exact", {"a": ["b"]}),
         ("normalized", {"a": ["b", "c"]}),
         ("semantic", {"a": ["b", "c", "d"]}),
+        ("exact_match", {"a": ["b"]}),
+        ("fuzzy", {"a": ["b", "c", "d"]}),
     ],
 )
 async def test_repetitions_are_read_once_and_named(
@@ -201,6 +216,19 @@ async def test_a_file_gives_it_documents_beside_itself(
     async with open_runtime(load_config(tmp_path / "c.yaml")) as rt:
         reply: Any = await rt.call("m", {"a": "Roses are thirsty."})
     assert reply.payload["aggregated_content"] == "Roses need water twice a week. [1]"
+
+
+def test_a_file_sends_no_key_to_an_address_that_only_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIXGO_OFFLINE", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    (tmp_path / "c.yaml").write_text(
+        "agents: [{name: m, role: aggregator, model: offline, aggregation_strategy: rag_based, documents: [d], "
+        "embedding_model: 'openai:m@https://elsewhere.example/v1'}]"
+    )
+    with pytest.raises(ConfigError, match="may not send the key in OPENAI_API_KEY"):
+        assemble(load_config(tmp_path / "c.yaml"))
 
 
 async def test_documents_that_are_not_there_fail_the_start(tmp_path: Path) -> None:

@@ -99,6 +99,15 @@ async def test_a_logger_tells_type_source_and_size_and_gives_the_message_back(
     assert "secret" not in caplog.text
 
 
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+async def test_a_logger_logs_at_its_level(level: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with LocalRuntime(LoggerAgent("log", level=level)) as rt:
+        with caplog.at_level(logging.DEBUG, "aixgo.agents.logger"):
+            await rt.call("log", "anything")
+    [record] = [r for r in caplog.records if r.name == "aixgo.agents.logger"]
+    assert record.levelname == level.upper()
+
+
 async def test_a_logger_shows_payloads_when_told_to(caplog: pytest.LogCaptureFixture) -> None:
     agent = LoggerAgent.from_config(
         "log", {"log_payload": True, "level": "warning", "listen": ":1"}

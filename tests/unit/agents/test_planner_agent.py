@@ -360,7 +360,9 @@ def test_a_plan_is_taken_exactly_if_every_step_can_have_its_turn(graph: list[set
 
 
 def test_wrong_settings_are_refused() -> None:
-    with pytest.raises(ConfigError, match="no strategy 'guess'; there are: chain_of_thought"):
+    with pytest.raises(
+        ConfigError, match="planning_strategy is 'guess', not one of chain_of_thought"
+    ):
         PlannerAgent("p", planning_strategy="guess")
     with pytest.raises(ConfigError, match="at least 1"):
         PlannerAgent("p", max_steps=0)
@@ -398,3 +400,20 @@ def test_every_key_of_the_go_configuration_is_taken() -> None:
         PlannerAgent.from_config("p", {"planner_config": {"max_step": 1}})
     with pytest.raises(ConfigError, match="not one of chain_of_thought"):
         PlannerAgent.from_config("p", {"planner_config": {"planning_strategy": "guess"}})
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"executors": "writer"}, "planner 'p': executors must be a list"),
+        ({"max_steps": "3"}, "planner 'p': max_steps must be a whole number"),
+        ({"reasoning_depth": 1.5}, "planner 'p': reasoning_depth must be a whole number"),
+        ({"planning_strategy": "monte_karlo"}, "did you mean 'monte_carlo'"),
+        ({"temperature": 9}, "agent 'p': temperature is 9"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_code_as_in_a_file(
+    options: dict[str, object], text: str
+) -> None:
+    with pytest.raises(ConfigError, match=text):
+        PlannerAgent("p", **options)  # type: ignore[arg-type]  # wrong on purpose

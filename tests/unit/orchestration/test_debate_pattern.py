@@ -126,6 +126,37 @@ async def test_a_judge_that_names_a_stranger_decides_nothing() -> None:
     assert (reply.text, len(judge.messages)) == ("x", 2)
 
 
+async def test_a_judge_that_names_a_debater_who_never_spoke_is_asked_again() -> None:
+    judge = says("j", {"winner": "c"}, {"winner": "b"})
+    agents = [says("a", "x"), says("b", "y"), says("c", AgentRefused("no"))]
+    reply = await result(Debate("d", agents, rounds=1, judge=judge))
+    assert (reply.text, len(judge.messages)) == ("y", 2)
+
+
+@pytest.mark.parametrize("early_end", [True, False])
+async def test_a_judge_decides_on_what_was_said_when_nobody_is_left(*, early_end: bool) -> None:
+    no = AgentRefused("no")
+    judge = says("j", *(["not yet"] if early_end else []), {"winner": "b"})
+    agents = [says("a", "x", no), says("b", "y", no)]
+    reply = await result(Debate("d", agents, judge=judge, early_end=early_end))
+    assert (reply.text, reply.metadata["decided_by"]) == ("y", "judge")
+    assert (reply.metadata["stopped_by"], reply.metadata["rounds"]) == ("failures", 1)
+    assert asked(judge, -1)["final"] is True
+
+
+async def test_a_judge_that_never_answers_leaves_it_to_the_vote_where_the_run_goes_on() -> None:
+    @agent(name="j")
+    async def hangs(message: Message) -> str:
+        await asyncio.Event().wait()
+        return message.text
+
+    agents = [says("a", "x"), says("b", "y")]
+    limits = Limits(timeout=0.2)
+    debate = Debate("d", agents, rounds=1, judge=hangs, limits=limits, error_strategy="continue")
+    reply = await result(debate)
+    assert (reply.text, reply.metadata["decided_by"]) == ("x", "vote")
+
+
 async def test_a_judge_that_fails_ends_the_run_or_leaves_it_to_the_vote() -> None:
     agents = [says("a", "x", "x"), says("b", "y", "y")]
     no = AgentRefused("no")

@@ -118,6 +118,8 @@ async def test_without_agreement_the_fallback_answers_the_original_message() -> 
     reply = await result(ensemble, "which?")
     assert (reply.text, judge.messages[0].text) == ("w", "which?")
     assert reply.metadata["used_fallback"] is True
+    assert (reply.metadata["agreement"], reply.metadata["votes"]) == (0.5, {"x": 1.0, "y": 1.0})
+    assert "winner" not in reply.metadata
     agreed = Ensemble("e", [voter("a", "x"), voter("b", "x")], threshold=1, fallback=judge)
     assert (await result(agreed)).metadata["used_fallback"] is False
     assert len(judge.messages) == 1

@@ -250,7 +250,7 @@ async def test_a_bytes_payload_becomes_text_or_base64() -> None:
     [
         ([], {}, "at least one agent"),
         (["a", "a"], {}, "'a' is given twice"),
-        (["a"], {"aggregation": "sum"}, "no aggregation 'sum'"),
+        (["a"], {"aggregation": "sum"}, "aggregation is 'sum', not one of json"),
         (["a"], {"voting_strategy": "loud"}, "voting_strategy is 'loud', not one of majority"),
         (["a"], {"on_error": "ignore"}, "on_error"),
         (["a"], {"min_successes": 2}, "min_successes is 2 of 1"),
