@@ -74,6 +74,8 @@ class Key:
     """Whether a key that `fields` does not list is an error, and not an extra."""
     default: object = None
     """What holds when the key is not given, for people who read the schema."""
+    same_as: str = ""
+    """The key this is another name of: the class finds its value there."""
     secret: bool = False
     """Its value belongs into the environment, and into no text anybody reads."""
 
@@ -181,8 +183,10 @@ def read_keys(
             hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(keys)}"
             raise ConfigError(f"{where}: there is no key {name!r}; {hint}")
         checked = key.check(value, f"{where}: {name}")
+        if key.same_as in given:
+            raise ConfigError(f"{where}: {name} and {key.same_as} are one key; give one")
         if not key.absent:
-            found[name] = checked
+            found[key.same_as or name] = checked
     for name, key in keys.items():
         if key.required and name not in given:
             raise ConfigError(f"{where}: the key {name!r} is missing: {key.help}")

@@ -27,7 +27,7 @@ from aixgo.loading import kinds
 from aixgo.observability.counted import COUNTED
 from aixgo.observability.instruments import KEPT, OBSERVED, Instrument
 from aixgo.observability.langfuse import LANGFUSE_KEYS
-from aixgo.orchestration.base import COMMON, LIMIT_KEYS, STRATEGY_KEYS, Fact
+from aixgo.orchestration.base import COMMON, LIMIT_KEYS, SHARED_KEYS, Fact
 from aixgo.providers import VENDORS
 from aixgo.resilience.base import Policy, Seam, policy_class
 
@@ -185,7 +185,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "roles": roles,
     "orchestration": lambda: keys(ORCHESTRATION_KEYS),
     "limits": lambda: keys(LIMIT_KEYS),
-    "strategies": lambda: keys(STRATEGY_KEYS),
+    "strategies": lambda: keys(SHARED_KEYS),
     "patterns": patterns,
     "facts": lambda: facts(COMMON),
     **{f"facts_{kind}": partial(own_facts, kind) for kind in kinds("orchestration")},

@@ -16,7 +16,7 @@ from aixgo.contract import Agent
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.loading import kinds, load
-from aixgo.orchestration.base import STRATEGY_KEYS, Fact, Limits
+from aixgo.orchestration.base import SHARED_KEYS, Fact, Limits
 from aixgo.resilience.base import Seam, policy_keys
 
 __all__ = [
@@ -99,12 +99,12 @@ def pattern_class(pattern: str) -> Pattern:
 
 
 def pattern_keys(pattern: str) -> Mapping[str, Key]:
-    """The keys of a pattern's `config:`, those of an error strategy included.
+    """The keys of a pattern's `config:`, those of all patterns included.
 
     Raises:
         ConfigError: there is no such pattern; the text names those that exist.
     """
-    return {**STRATEGY_KEYS, **pattern_class(pattern).config_keys}
+    return {**SHARED_KEYS, **pattern_class(pattern).config_keys}
 
 
 @cache

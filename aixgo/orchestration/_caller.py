@@ -30,7 +30,8 @@ class PatternCaller:
     """Passes every method on to `caller`; model calls stop once `max_tokens` are used.
 
     With a `tap` each call is streamed and its chunks go there, their path beginning with the agent they came
-    from. The tap may wait, and so slows the producers down to the consumer's pace. `inner` hears every reply.
+    from. The tap may wait, and so slows the producers down to the consumer's pace. `inner` hears every reply. No call
+    takes longer than `timeout` seconds, whatever it asks for.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class PatternCaller:
         max_tokens: int,
         inner: Inner,
         tap: Tap | None = None,
+        timeout: float | None = None,
     ) -> None:
         self._caller = caller
         self._context = context
         self._max_tokens = max_tokens
         self._inner = inner
         self._tap = tap
+        self._timeout = timeout
 
     async def call(
         self,
@@ -61,6 +64,7 @@ class PatternCaller:
     ) -> Message:
         """The reply of `target`, streamed to the tap on its way if there is one."""
         self._check_fuse()
+        timeout = self._bounded(timeout)
         tap = self._tap
         if tap is None:
             reply = await self._caller.call(
@@ -107,6 +111,7 @@ class PatternCaller:
     ) -> AsyncIterator[ReplyStream]:
         """The reply of `target` in pieces, for a pattern that reads them itself."""
         self._check_fuse()
+        timeout = self._bounded(timeout)
         async with self._caller.stream(
             target,
             message,
@@ -132,6 +137,7 @@ class PatternCaller:
         """Call all targets at once; outcomes come in target order."""
         self._check_fuse()
         if self._tap is None:
+            timeout = self._bounded(timeout)
             found = await self._caller.call_parallel(targets, message, timeout=timeout, keys=keys)
             for outcome in found:
                 if outcome.reply is not None:
@@ -187,6 +193,11 @@ class PatternCaller:
     def spawn(self, agent: Agent) -> AbstractAsyncContextManager[str]:
         """Host `agent` as a child for the length of the `async with`."""
         return self._caller.spawn(agent)
+
+    def _bounded(self, timeout: float | None) -> float | None:
+        """The time for a call that asks for `timeout`."""
+        most = self._timeout
+        return timeout if most is None or (timeout is not None and timeout < most) else most
 
     def _check_fuse(self, more: int = 0) -> None:
         """Refuse a call once too many tokens are used, `more` than the context knows of."""

@@ -184,7 +184,6 @@ class Panel:
         self,
         caller: Caller,
         agents: Sequence[str],
-        timeout: float | None,
         strategy: ErrorStrategy | None,
     ) -> None:
         self.agents = list(agents)
@@ -194,7 +193,6 @@ class Panel:
         self.ended: AixgoError | None = None
         """What ended the run while it was asked: a limit, a budget, or that its time is up."""
         self._caller = caller
-        self._timeout = timeout
         self._strict = strategy is not None and not strategy.goes_on
         self.goes_on = strategy is not None and strategy.goes_on
         """Whether somebody said that a failure does not end the run."""
@@ -224,7 +222,7 @@ class Panel:
         context = CallContext.current()
         agents = list(self.agents)
         keys = [context.child_key(f"{step}/{agent}") for agent in agents]
-        timeout = self.spare if extra else self._timeout
+        timeout = self.spare if extra else None
         found: dict[str, T] = {}
 
         async def one(agent: str, key: str, share: Share) -> None:
@@ -269,14 +267,13 @@ class Panel:
     @property
     def spare(self) -> float:
         """Time for a call that could be done without: it leaves some of what is left."""
-        most = MOST * CallContext.current().remaining
-        return most if self._timeout is None else min(self._timeout, most)
+        return MOST * CallContext.current().remaining
 
     async def beside(
         self, agent: str, message: Message, key: str, *, extra: bool = False
     ) -> Message:
         """The reply of an agent that is asked beside the turns."""
-        timeout = self.spare if extra else self._timeout
+        timeout = self.spare if extra else None
         return await self._caller.call(agent, message, timeout=timeout, key=key)
 
     def forgive(self, agent: str, error: AixgoError) -> None:

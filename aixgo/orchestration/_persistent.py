@@ -34,8 +34,9 @@ class PersistentCaller(PatternCaller):
         inner: Inner,
         plan: Plan,
         tap: Tap | None = None,
+        timeout: float | None = None,
     ) -> None:
-        super().__init__(caller, context, max_tokens, inner, tap)
+        super().__init__(caller, context, max_tokens, inner, tap, timeout)
         self._plan = plan
 
     async def call(
@@ -51,7 +52,7 @@ class PersistentCaller(PatternCaller):
         share: Share = 1,
     ) -> Message:
         """The reply of `target`, or of who stands in for it; each attempt has `timeout`."""
-        given = Message.of(message)
+        given, timeout = Message.of(message), self._bounded(timeout)
         async with self._plan.call(self._context, target, key, share, budget) as attempts:
             single = self._single(attempts)
 
@@ -85,7 +86,7 @@ class PersistentCaller(PatternCaller):
         share: Share = STREAM_SHARE,
     ) -> AsyncIterator[ReplyStream]:
         """The reply of `target`, or of who stands in for it, in pieces; after the first nobody else is asked."""
-        given = Message.of(message)
+        given, timeout = Message.of(message), self._bounded(timeout)
         async with (
             self._plan.call(self._context, target, key, share, budget) as attempts,
             AsyncExitStack() as stack,

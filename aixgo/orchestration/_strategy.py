@@ -14,7 +14,14 @@ from aixgo.contract import Agent
 from aixgo.errors import ConfigError, nearest
 from aixgo.keys import Key
 
-__all__ = ["STRATEGY_KEYS", "ErrorStrategy", "OnFailure", "take_strategy"]
+__all__ = [
+    "SHARED_KEYS",
+    "STEP_TIMEOUT",
+    "STRATEGY_KEYS",
+    "ErrorStrategy",
+    "OnFailure",
+    "take_strategy",
+]
 
 OnFailure: TypeAlias = Literal["continue", "fail_fast", "retry"]
 
@@ -126,6 +133,17 @@ STRATEGY_KEYS: Mapping[str, Key] = {
     ),
     "fallbacks": Key("slots map", "agent → those asked in its stead when it failed for good"),
 }
+
+SHARED_KEYS: Mapping[str, Key] = {
+    "timeout": Key(
+        "duration", "time for each call of an agent; of several attempts for each", minimum=0
+    ),
+    **STRATEGY_KEYS,
+}
+"""The keys of every pattern's `config:`."""
+
+STEP_TIMEOUT = Key("duration", "another name of `timeout`", minimum=0, same_as="timeout")
+"""For patterns of which a call is a step."""
 
 
 def take_strategy(

@@ -58,8 +58,7 @@ class Aggregation(Orchestrator):
     `strategy` says how; `summarize` needs a `summarizer`, which gets an object, agent → payload (type `aggregated`),
     and `best` a `scorer`, which gets an object of `task` and `answer` (type `score`) for each answer and states a score
     as a critic of `Reflection` does. The first of equal scores wins. An answer that could not be scored cannot win;
-    when none was, the run fails. Fewer answers than `min_responses` fail the run. `timeout` is in seconds, for each
-    agent.
+    when none was, the run fails. Fewer answers than `min_responses` fail the run.
     """
 
     pattern = "aggregation"
@@ -71,7 +70,6 @@ class Aggregation(Orchestrator):
         "summarizer": Key("slot", "of `summarize`: the agent that makes one answer of all"),
         "scorer": Key("slot", "of `best`: the agent that scores each answer"),
         "min_responses": Key("integer", "answers the run needs", minimum=1, default=1),
-        "timeout": Key("duration", "time for each agent", minimum=0),
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         "agent_count": Fact("the agents asked at once"),
@@ -108,11 +106,15 @@ class Aggregation(Orchestrator):
             strategy=strategy,
             voting_strategy=voting_strategy,
             min_responses=min_responses,
-            timeout=timeout,
         )
         members = [slot for slot in (*agents, summarizer, scorer) if slot is not None]
         super().__init__(
-            name, members, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            members,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         self._agents = [slot_name(slot, where) for slot in agents]
         check_voices(where, self._agents)
@@ -134,7 +136,6 @@ class Aggregation(Orchestrator):
         self._scorer = "" if scorer is None else slot_name(scorer, where)
         self.strategy = strategy
         self.voting_strategy = voting_strategy
-        self.timeout = timeout
 
     @classmethod
     def from_config(
@@ -155,7 +156,7 @@ class Aggregation(Orchestrator):
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have all agents answer, then make one answer of theirs."""
-        panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
+        panel = Panel(caller, self._agents, self.error_strategy)
         replies = await panel.hear("answer", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
         panel.check(self.name, len(replies), self.min_responses)

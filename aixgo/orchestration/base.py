@@ -18,7 +18,7 @@ from aixgo import telemetry
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, NotBound, nearest
-from aixgo.keys import Key, read_keys
+from aixgo.keys import Key, check_given, read_keys
 from aixgo.message import JSONValue, Message, StreamChunk
 from aixgo.names import check_name
 from aixgo.orchestration._attempts import Plan, ends_run
@@ -29,6 +29,8 @@ from aixgo.orchestration._limits import LIMIT_KEYS, Limits
 from aixgo.orchestration._partial import Account
 from aixgo.orchestration._persistent import PersistentCaller
 from aixgo.orchestration._strategy import (
+    SHARED_KEYS,
+    STEP_TIMEOUT,
     STRATEGY_KEYS,
     ErrorStrategy,
     OnFailure,
@@ -39,7 +41,9 @@ __all__ = [
     "COMMON",
     "END",
     "LIMIT_KEYS",
+    "SHARED_KEYS",
     "START",
+    "STEP_TIMEOUT",
     "STRATEGY_KEYS",
     "Edge",
     "ErrorStrategy",
@@ -69,11 +73,13 @@ class Orchestrator(ABC):
     `pattern` is its kind; `members` are the slots it delivers to, which registering it registers too, and
     `agent_count` how many they are without those who stand in for others. With an `error_strategy` its calls are
     made again, and others asked, as that says; without one an agent's error is the pattern's to deal with.
+    `timeout` is in seconds, for each call it makes, and of attempts for each: an agent that takes longer has failed
+    with `DeadlineExceeded`, like one that failed otherwise.
     """
 
     pattern: ClassVar[str] = ""
     config_keys: ClassVar[Mapping[str, Key]] = {}
-    """The keys of its `config:` in YAML, besides those of an error strategy, which every pattern has."""
+    """The keys of its `config:` in YAML, besides `timeout` and those of an error strategy, which every pattern has."""
     facts: ClassVar[Mapping[str, Fact]] = COMMON
     """What the metadata of its results may say; a pattern declares its own, and has those of all besides."""
 
@@ -92,6 +98,7 @@ class Orchestrator(ABC):
         *,
         description: str = "",
         limits: Limits | None = None,
+        timeout: float | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
     ) -> None:
         self.name = check_name(name, "an orchestrator's name")
@@ -99,6 +106,8 @@ class Orchestrator(ABC):
         self.limits = Limits() if limits is None else limits
         if not isinstance(self.limits, Limits):
             raise ConfigError(f"orchestrator {name!r}: limits={limits!r}: give Limits(…)")
+        check_given(SHARED_KEYS, f"{self.pattern or 'orchestrator'} {name!r}", timeout=timeout)
+        self.timeout = timeout
         self.members = _unique(members, self.name)
         self.agent_count = len(self.members)
         self.error_strategy = ErrorStrategy.of(error_strategy)
@@ -120,7 +129,7 @@ class Orchestrator(ABC):
         Raises:
             ConfigError: a key is unknown, missing or has a wrong value.
         """
-        found = read_keys({**STRATEGY_KEYS, **cls.config_keys}, config, where)
+        found = read_keys({**SHARED_KEYS, **cls.config_keys}, config, where)
         strategy = take_strategy(found, cls.config_keys, where)
         return found if strategy is None else {**found, "error_strategy": strategy}
 
@@ -228,13 +237,14 @@ class Orchestrator(ABC):
         """What the run comes to, by the strategy if there is one."""
         most, inner = self.limits.max_tokens, Inner()
         if self.error_strategy is None:
-            result = await self.run(message, PatternCaller(caller, context, most, inner, tap))
+            single = PatternCaller(caller, context, most, inner, tap, self.timeout)
+            result = await self.run(message, single)
             return self._conclude(result, {}, inner, work)
         plan = Plan(self.error_strategy, self._stand_ins)
         account = plan.account
         left = False
         try:
-            persistent = PersistentCaller(caller, context, most, inner, plan, tap)
+            persistent = PersistentCaller(caller, context, most, inner, plan, tap, self.timeout)
             result = await self.run(message, persistent)
             self._check_answered(account)
         except asyncio.CancelledError:

@@ -29,8 +29,7 @@ class Classification(Router):
     counts, at most `max_labels`, the surest first, or as the classifier lists them when one states no confidence; such
     a one counts. Their agents get the message at once, each agent once, and the result (type `classified`) is an
     object, agent → payload, in that order. An agent that fails is left out, unless all do. When no category fits,
-    `fallback` answers in its own words, and without one the run fails. `timeout` is in seconds, for each of these
-    agents.
+    `fallback` answers in its own words, and without one the run fails.
     """
 
     pattern = "classification"
@@ -43,7 +42,6 @@ class Classification(Router):
         "max_labels": Key(
             "integer", "of `multi_label`: categories that may", minimum=1, default=MAX_LABELS
         ),
-        "timeout": Key("duration", "of `multi_label`: time for each agent", minimum=0),
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         **ROUTE_FACTS,
@@ -75,7 +73,6 @@ class Classification(Router):
             min_confidence=min_confidence,
             multi_label=multi_label,
             max_labels=max_labels,
-            timeout=timeout,
         )
         super().__init__(
             name,
@@ -85,14 +82,13 @@ class Classification(Router):
             min_confidence=min_confidence,
             description=description,
             limits=limits,
+            timeout=timeout,
             error_strategy=error_strategy,
         )
-        for key, value in (("max_labels", max_labels), ("timeout", timeout)):
-            if value is not None and not multi_label:
-                raise ConfigError(f"{where}: {key} goes with multi_label")
+        if max_labels is not None and not multi_label:
+            raise ConfigError(f"{where}: max_labels goes with multi_label")
         self.multi_label = multi_label
         self.max_labels = MAX_LABELS if max_labels is None else max_labels
-        self.timeout = timeout
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Classify `message`, then have it answered."""
@@ -110,7 +106,7 @@ class Classification(Router):
                 raise AgentRefused(self._nothing_fits(unknown))
             reply = await caller.call(self._fallback, message)
             return self.result(reply, **facts)
-        panel = Panel(caller, list(labels), self.timeout, self.error_strategy)
+        panel = Panel(caller, list(labels), self.error_strategy)
         replies = await panel.hear("label", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
         if panel.ended is not None:

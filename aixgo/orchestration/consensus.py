@@ -102,7 +102,6 @@ class Consensus(Orchestrator):
         "max_restarts": Key(
             "integer", "of `post_evaluation`: times all may begin again", default=0, minimum=0
         ),
-        "timeout": Key("duration", "time for each reply", minimum=0),
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         **TALK_FACTS,
@@ -155,7 +154,6 @@ class Consensus(Orchestrator):
             presenter=presenter,
             post_evaluation=post_evaluation,
             max_restarts=max_restarts,
-            timeout=timeout,
         )
         slots = [*agents, *([synthesizer] if synthesizer is not None else [])]
         self._embedder = ""
@@ -163,7 +161,12 @@ class Consensus(Orchestrator):
             self._embedder = f"{name}.embedder"
             slots.append(Embedding(self._embedder, chosen_embedder(embedding_model, where)))
         super().__init__(
-            name, slots, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            slots,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         self.agent_count -= 1 if self._embedder else 0
         self._agents = [slot_name(slot, where) for slot in agents]
@@ -182,7 +185,6 @@ class Consensus(Orchestrator):
             novelty=answer_novelty_requirement,
             sensitivity=voting_sensitivity,
         )
-        self.timeout = timeout
         self._check(where)
 
     def _check(self, where: str) -> None:
@@ -269,7 +271,7 @@ class Consensus(Orchestrator):
 
     async def _held(self, message: Message, caller: Caller, number: int, left: int) -> _Found:
         """Hold a deliberation, of at most `left` rounds; its `number` is 0 for the first."""
-        panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
+        panel = Panel(caller, self._agents, self.error_strategy)
         talk = Deliberation(
             self.rules,
             panel,

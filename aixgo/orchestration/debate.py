@@ -107,7 +107,6 @@ class Debate(Orchestrator):
             "number", "part of the agents whose agreement ends it", default=1, minimum=0, maximum=1
         ),
         "early_end": Key("boolean", "whether it may end before its last round", default=True),
-        "timeout": Key("duration", "time for each argument", minimum=0),
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         "rounds": Fact("rounds that were held"),
@@ -147,11 +146,15 @@ class Debate(Orchestrator):
             rounds=rounds,
             threshold=threshold,
             early_end=early_end,
-            timeout=timeout,
         )
         slots = [*agents, *([judge] if judge is not None else [])]
         super().__init__(
-            name, slots, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            slots,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         self._agents = [slot_name(slot, where) for slot in agents]
         self._judge = slot_name(judge, where) if judge is not None else ""
@@ -167,7 +170,6 @@ class Debate(Orchestrator):
         self.rounds = rounds
         self.threshold = threshold
         self.early_end = early_end
-        self.timeout = timeout
 
     @classmethod
     def from_config(
@@ -189,7 +191,7 @@ class Debate(Orchestrator):
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Hold the debate, then decide."""
-        panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
+        panel = Panel(caller, self._agents, self.error_strategy)
         question = json_payload(message)
         said: dict[str, Message] = {}
         held: list[JSONValue] = []

@@ -53,8 +53,8 @@ class Ensemble(Orchestrator):
     and answers, and without one the run fails.
 
     `weights` are for `weighted`, where they take the place of the confidence a reply states; who has none counts 1.
-    `timeout` is in seconds, for each agent. Ties are broken by mean confidence where the strategy counts votes, then by
-    the order of the agents. An agent that fails has no vote; with fewer votes than `min_successes` the run fails.
+    Ties are broken by mean confidence where the strategy counts votes, then by the order of the agents. An agent that
+    fails has no vote; with fewer votes than `min_successes` the run fails.
     """
 
     pattern = "ensemble"
@@ -69,7 +69,6 @@ class Ensemble(Orchestrator):
         "fallback": Key("slot", "the agent that answers when the others do not agree"),
         "models": Key("slots", "agents that vote, after those of `agents`"),
         "min_successes": Key("integer", "votes the run needs", default=1, minimum=1),
-        "timeout": Key("duration", "time for each agent", minimum=0),
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         "agent_count": Fact("the agents that vote"),
@@ -105,11 +104,15 @@ class Ensemble(Orchestrator):
             threshold=threshold,
             weights=weights,
             min_successes=min_successes,
-            timeout=timeout,
         )
         slots = [*agents, *([fallback] if fallback is not None else [])]
         super().__init__(
-            name, slots, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            slots,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         self._agents = [slot_name(slot, where) for slot in agents]
         self._fallback = slot_name(fallback, where) if fallback is not None else ""
@@ -134,7 +137,6 @@ class Ensemble(Orchestrator):
         self.min_successes = min_successes
         self.voting_strategy = voting_strategy
         self.threshold = threshold
-        self.timeout = timeout
 
     @classmethod
     def from_config(
@@ -158,7 +160,7 @@ class Ensemble(Orchestrator):
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have all agents answer, then vote."""
-        panel = Panel(caller, self._agents, self.timeout, self.error_strategy)
+        panel = Panel(caller, self._agents, self.error_strategy)
         replies = await panel.hear("vote", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
         if panel.ended is not None:  # a limit or a budget leaves no vote out quietly

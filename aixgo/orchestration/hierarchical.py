@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypedDict, cast
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller, Outcome
 from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
-from aixgo.keys import Key, check_given
+from aixgo.keys import Key
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._partial import described
@@ -66,7 +66,6 @@ class Hierarchical(Orchestrator):
                 "workers": Key("slots", "the agents that work", required=True),
             },
         ),
-        "timeout": Key("duration", "time for each team", minimum=0),
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         "teams": Fact("the teams that were asked, in the order given to the pattern"),
@@ -91,7 +90,6 @@ class Hierarchical(Orchestrator):
             raise ConfigError(f"{where}: teams is a mapping of name → agent, workers or Crew")
         if not teams:
             raise ConfigError(f"{where} needs at least one team")
-        check_given(self.config_keys, where, timeout=timeout)
         inner = replace(Limits() if limits is None else limits, budget=None)
         slots = {team: _slot(f"{name}.{team}", made, inner) for team, made in teams.items()}
         super().__init__(
@@ -99,9 +97,9 @@ class Hierarchical(Orchestrator):
             [manager, *slots.values()],
             description=description,
             limits=limits,
+            timeout=timeout,
             error_strategy=error_strategy,
         )
-        self.timeout = timeout
         self._manager = slot_name(manager, where)
         self._teams = {team: slot_name(slot, where) for team, slot in slots.items()}
         if self._manager in self._teams.values():
@@ -174,9 +172,7 @@ class Hierarchical(Orchestrator):
             target = self._teams[team]
             message = Message(task, type="team_task", metadata={"team": team})
             try:
-                reply = await caller.call(
-                    target, message, timeout=self.timeout, key=key, share=share
-                )
+                reply = await caller.call(target, message, key=key, share=share)
             except AixgoError as exc:
                 if not goes_on or ends_run(exc, context):
                     raise

@@ -71,7 +71,7 @@ class MapReduce(Orchestrator):
     and `chunk_count`. A chunk that fails fails the run and stops the others (`on_error="raise"`), is left out
     ("drop"), or leaves None in its place ("keep"; not for `sum`); the last two need one chunk that succeeds. A limit, a
     budget and the run's deadline end the run in any case. An `error_strategy` takes the place of `on_error`;
-    "continue" drops. `timeout` is in seconds, for each chunk. More than `max_chunks` chunks are refused.
+    "continue" drops. More than `max_chunks` chunks are refused.
     """
 
     pattern = "mapreduce"
@@ -93,7 +93,6 @@ class MapReduce(Orchestrator):
         "on_error": Key(
             "text", "what a failed chunk does", choices=get_args(OnError), default="raise"
         ),
-        "timeout": Key("duration", "time for each chunk", minimum=0),
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         "chunk_count": Fact("chunks the message was split into"),
@@ -143,11 +142,15 @@ class MapReduce(Orchestrator):
             on_error=on_error,
             max_parallel=max_parallel,
             max_chunks=max_chunks,
-            timeout=timeout,
         )
         members = [slot for slot in (splitter, *listed, reducer) if slot is not None]
         super().__init__(
-            name, members, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            members,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         self._mappers = [slot_name(slot, where) for slot in listed]
         self._splitter = "" if splitter is None else slot_name(splitter, where)
@@ -164,7 +167,6 @@ class MapReduce(Orchestrator):
             raise ConfigError(
                 f"{where}: a sum has no place for a failed chunk; on_error: drop leaves it out"
             )
-        self.timeout = timeout
 
     @classmethod
     def from_config(
@@ -288,7 +290,7 @@ class MapReduce(Orchestrator):
         self, target: str, part: Message, caller: Caller, key: str, share: Share
     ) -> Message | AixgoError:
         try:
-            return await caller.call(target, part, timeout=self.timeout, key=key, share=share)
+            return await caller.call(target, part, key=key, share=share)
         except AixgoError as exc:
             if self.on_error == "raise" or ends_run(exc, CallContext.current()):
                 raise

@@ -59,8 +59,7 @@ class Parallel(Orchestrator):
 
     A failed agent is dropped from the result, kept in it as an error entry, or fails the run
     (`on_error`); `fail_fast` fails it at once and stops the others. The run needs `min_successes` replies, and
-    fails when a limit or budget is reached. `timeout` is in seconds, for each agent. An
-    `error_strategy` takes the place of `on_error` and `fail_fast`.
+    fails when a limit or budget is reached. An `error_strategy` takes the place of `on_error` and `fail_fast`.
     """
 
     pattern = "parallel"
@@ -73,7 +72,6 @@ class Parallel(Orchestrator):
         ),
         "fail_fast": Key("boolean", "the first failure ends the run and stops the others"),
         "min_successes": Key("integer", "replies the run needs", minimum=1),
-        "timeout": Key("duration", "time for each agent", minimum=0),
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         "agent_count": Fact("the agents asked at once"),
@@ -108,14 +106,18 @@ class Parallel(Orchestrator):
             on_error=on_error,
             fail_fast=fail_fast,
             min_successes=min_successes,
-            timeout=timeout,
         )
         members = [*agents, aggregator] if aggregator is not None else agents
         if error_strategy is not None:
             given = {"on_error": on_error, "fail_fast": fail_fast}
             check_alone(where, [key for key, value in given.items() if value is not None])
         super().__init__(
-            name, members, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            members,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         self._targets = [slot_name(slot, where) for slot in agents]
         self._aggregator = slot_name(aggregator, where) if aggregator is not None else ""
@@ -143,7 +145,6 @@ class Parallel(Orchestrator):
         self.voting_strategy = voting_strategy
         self.on_error: OnError = on_error or "drop"
         self.fail_fast = bool(fail_fast)
-        self.timeout = timeout
 
     @classmethod
     def from_config(
@@ -169,7 +170,7 @@ class Parallel(Orchestrator):
         if self.fail_fast:
             outcomes = await self._call_until_failure(message, caller)
         else:
-            outcomes = await caller.call_parallel(self._targets, message, timeout=self.timeout)
+            outcomes = await caller.call_parallel(self._targets, message)
         self._check(outcomes)
         replies = {o.target: o.reply for o in outcomes if o.reply is not None}
         made, facts = await self._aggregate(replies, outcomes, caller)
@@ -191,7 +192,7 @@ class Parallel(Orchestrator):
         async def one(target: str, key: str, share: Share) -> Outcome:
             return Outcome(
                 target,
-                await caller.call(target, message, timeout=self.timeout, key=key, share=share),
+                await caller.call(target, message, key=key, share=share),
             )
 
         calls = zip(self._targets, keys, context.shares(len(keys)), strict=True)

@@ -27,6 +27,7 @@ from aixgo.orchestration._plans import INPUT, BadPlan, Plan, Step, fill, read_pl
 from aixgo.orchestration.base import (
     END,
     START,
+    STEP_TIMEOUT,
     Edge,
     ErrorStrategy,
     Fact,
@@ -57,8 +58,8 @@ class Planning(Orchestrator):
     error strategy "continue" the steps that depend on it are skipped.
 
     The result is that of the last step, in the plan's order, that succeeded, or what the `synthesizer` makes of an
-    object of `task` and `results` (step → payload, type `synthesis`). `step_timeout` is in seconds. Where it is not
-    given, a plan's `task_timeout_ms` holds, and where `max_replans` is not, a plan with `enable_replanning` allows 2.
+    object of `task` and `results` (step → payload, type `synthesis`). Where no `timeout` is given, a plan's
+    `task_timeout_ms` holds for its steps, and where `max_replans` is not, a plan with `enable_replanning` allows 2.
     """
 
     pattern = "planning"
@@ -72,9 +73,7 @@ class Planning(Orchestrator):
             minimum=0,
         ),
         "max_parallel": Key("integer", "steps at work at once", minimum=1, default=MAX_PARALLEL),
-        "step_timeout": Key(
-            "duration", "time for each step; by default as the plan says", minimum=0
-        ),
+        "step_timeout": STEP_TIMEOUT,
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         "step_count": Fact("steps of the last plan"),
@@ -96,7 +95,7 @@ class Planning(Orchestrator):
         max_steps: int = MAX_STEPS,
         max_replans: int | None = None,
         max_parallel: int = MAX_PARALLEL,
-        step_timeout: float | None = None,
+        timeout: float | None = None,
         description: str = "",
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
@@ -105,7 +104,12 @@ class Planning(Orchestrator):
         agents = list_of(agents, where)
         members = [planner, *agents, *([synthesizer] if synthesizer is not None else [])]
         super().__init__(
-            name, members, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            members,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         if not agents:
             raise ConfigError(f"{where} needs at least one agent besides the planner")
@@ -115,7 +119,6 @@ class Planning(Orchestrator):
             max_steps=max_steps,
             max_replans=max_replans,
             max_parallel=max_parallel,
-            step_timeout=step_timeout,
         )
         strategy = self.error_strategy
         if max_replans and strategy is not None and strategy.kind == "fail_fast":
@@ -129,7 +132,6 @@ class Planning(Orchestrator):
         self.max_steps = max_steps
         self.max_replans = max_replans
         self.max_parallel = max_parallel
-        self.step_timeout = step_timeout
 
     @classmethod
     def from_config(
@@ -177,7 +179,7 @@ class Planning(Orchestrator):
                 work.errors = {}
                 failure = AgentRefused(f"the plan of {self._planner!r} for {self.name!r}: {exc}")
             else:
-                work.take(plan, self.step_timeout)
+                work.take(plan, None if self.timeout is not None else plan.step_timeout)
                 if self.max_replans is None:
                     wanted = REPLANS if plan.replanning else 0
                 tolerant = goes_on or replans < self._bounded(wanted)
@@ -275,7 +277,7 @@ class _Work:
                 self.results.pop(step.id, None)
         self.steps = plan.steps
         self.errors = {}
-        self._timeout = plan.step_timeout if timeout is None else timeout
+        self._timeout = timeout
 
     async def run(self, caller: Caller, *, tolerant: bool, more: bool) -> None:
         """Run what is not done, each step once those it depends on have ended."""

@@ -106,6 +106,7 @@ class RAG(Orchestrator):
         conversational: bool = False,
         history_turns: int = 5,
         on_empty: str = "generate",
+        timeout: float | None = None,
         description: str = "",
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
@@ -123,6 +124,7 @@ class RAG(Orchestrator):
             [*found, *others],
             description=description,
             limits=limits,
+            timeout=timeout,
             error_strategy=error_strategy,
         )
         self._retrievers = [slot_name(slot, where) for slot in found]

@@ -96,6 +96,7 @@ class Reflection(Orchestrator):
         quality_threshold: float = 0.9,
         convergence_window: int = 3,
         convergence_epsilon: float = 0.01,
+        timeout: float | None = None,
         description: str = "",
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
@@ -107,6 +108,7 @@ class Reflection(Orchestrator):
             [generator, *listed],
             description=description,
             limits=limits,
+            timeout=timeout,
             error_strategy=error_strategy,
         )
         self._generator = slot_name(generator, where)

@@ -128,6 +128,7 @@ class Router(Orchestrator):
         costs_per_1000: Mapping[str, float] | None = None,
         fallback: Slot | None = None,
         min_confidence: float | None = None,
+        timeout: float | None = None,
         description: str = "",
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
@@ -139,7 +140,12 @@ class Router(Orchestrator):
             slot for slot in (classifier, *(routes or {}).values(), fallback) if slot is not None
         ]
         super().__init__(
-            name, slots, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            slots,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         if not routes:
             raise ConfigError(f"{where} needs at least one route")

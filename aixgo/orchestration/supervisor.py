@@ -97,6 +97,7 @@ class Supervisor(Orchestrator):
         manager: Slot | None = None,
         routing_strategy: Routing = "best_match",
         max_rounds: int = ROUNDS,
+        timeout: float | None = None,
         description: str = "",
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
@@ -105,7 +106,12 @@ class Supervisor(Orchestrator):
         agents = list_of(agents, where)
         members = agents if manager is None else [*agents, manager]
         super().__init__(
-            name, members, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            members,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         check_given(
             self.config_keys, where, max_rounds=max_rounds, routing_strategy=routing_strategy

@@ -79,6 +79,7 @@ class Swarm(Orchestrator):
         max_handoffs: int = 10,
         shared_state: bool = True,
         transfers: Mapping[str, Sequence[Slot]] | None = None,
+        timeout: float | None = None,
         description: str = "",
         limits: Limits | None = None,
         error_strategy: ErrorStrategy | OnFailure | None = None,
@@ -87,7 +88,12 @@ class Swarm(Orchestrator):
         agents = list_of(agents, where)
         members = agents if entry is None else [*agents, entry]
         super().__init__(
-            name, members, description=description, limits=limits, error_strategy=error_strategy
+            name,
+            members,
+            description=description,
+            limits=limits,
+            timeout=timeout,
+            error_strategy=error_strategy,
         )
         self._names = list(dict.fromkeys(slot_name(slot, where) for slot in members))
         if not self._names:

@@ -43,12 +43,12 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         "parallel 'p': timeout is -1; it must be at least 0",
     ),
     "a time that is none": (
-        lambda: Sequential("p", ["a"], step_timeout=float("nan")),
-        "sequential 'p': step_timeout is nan; it must be at least 0",
+        lambda: Sequential("p", ["a"], timeout=float("nan")),
+        "sequential 'p': timeout is nan; it must be at least 0",
     ),
     "a time as text": (
-        lambda: Sequential("p", ["a"], step_timeout="2s"),  # type: ignore[arg-type]
-        "sequential 'p': step_timeout must be seconds, not the text '2s'",
+        lambda: Sequential("p", ["a"], timeout="2s"),  # type: ignore[arg-type]
+        "sequential 'p': timeout must be seconds, not the text '2s'",
     ),
     "a confidence": (
         lambda: Router("r", "c", {"a": "b"}, min_confidence=2),

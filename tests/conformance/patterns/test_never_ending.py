@@ -1,4 +1,4 @@
-"""An agent in another process that never answers: it is stopped there, and the run ends, with what it has if it may."""
+"""An agent that never answers is stopped, here or in another process, and the run ends, with what it has if it may."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from aixgo.orchestration import (
     Debate,
     Ensemble,
     Hierarchical,
-    Limits,
     MapReduce,
     Orchestrator,
     Parallel,
@@ -31,11 +30,12 @@ from aixgo.orchestration import (
     Supervisor,
     Swarm,
 )
+from aixgo.runtime.base import Runtime
 from tests.conformance.gates import HANG, Arrival, Gates, open_gates
-from tests.conformance.patterns.base import Actor, Rule
+from tests.conformance.patterns.base import IN_PROCESS, Actor, Rule, open_stage
 from tests.unit.orchestration.teams import TEAMS
 
-SOON = 0.2  # seconds until a run or an agent is out of time, enough to get to the other process
+SOON = 0.2  # seconds until an agent is out of time, enough to get to the other process
 
 every_pattern = pytest.mark.parametrize("kind", TEAMS)
 
@@ -77,7 +77,8 @@ async def test_a_cancelled_run_of_teams_within_teams_stops_an_agent_in_another_p
 class Without:
     """A team of which `b` never answers, and what it gives; nothing when it cannot do without."""
 
-    team: Callable[[], Orchestrator]
+    team: Callable[[float], Orchestrator]
+    """Which gives every agent so many seconds."""
     rules: Mapping[str, Rule]
     gives: JSONValue = None
     given: JSONValue = "rain"
@@ -104,56 +105,68 @@ def only_x(_: JSONValue) -> JSONValue:
     return "x"
 
 
-LIMIT = Limits(timeout=SOON)
 WITHOUT: Mapping[str, Without] = {
     "aggregation": Without(
-        lambda: Aggregation("t", ["a", "b"], timeout=SOON), {"a": yes}, "[a]: yes"
+        lambda soon: Aggregation("t", ["a", "b"], timeout=soon), {"a": yes}, "[a]: yes"
     ),
     "classification": Without(
-        lambda: Classification("t", "c", {"x": "a", "y": "b"}, multi_label=True, timeout=SOON),
+        lambda soon: Classification("t", "c", {"x": "a", "y": "b"}, multi_label=True, timeout=soon),
         {"a": yes, "c": both},
         {"a": "yes"},
     ),
     "classifier": Without(
-        lambda: Classification("t", "c", {"x": "b"}, limits=LIMIT), {"c": only_x}
+        lambda soon: Classification("t", "c", {"x": "b"}, timeout=soon), {"c": only_x}
     ),
-    "consensus": Without(lambda: Consensus("t", ["a", "b"], timeout=SOON), {"a": yes}, "yes"),
+    "consensus": Without(lambda soon: Consensus("t", ["a", "b"], timeout=soon), {"a": yes}, "yes"),
     "debate": Without(
-        lambda: Debate("t", ["a", "b", "c"], timeout=SOON), {"a": yes, "c": yes}, "yes"
+        lambda soon: Debate("t", ["a", "b", "c"], timeout=soon), {"a": yes, "c": yes}, "yes"
     ),
-    "ensemble": Without(lambda: Ensemble("t", ["a", "b"], timeout=SOON), {"a": yes}, "yes"),
+    "ensemble": Without(lambda soon: Ensemble("t", ["a", "b"], timeout=soon), {"a": yes}, "yes"),
     "hierarchical": Without(
-        lambda: Hierarchical("t", "c", {"x": "a", "y": "b"}, timeout=SOON),
+        lambda soon: Hierarchical("t", "c", {"x": "a", "y": "b"}, timeout=soon),
         {"a": yes, "c": to_all},
         {"x": "yes"},
     ),
     "mapreduce": Without(
-        lambda: MapReduce("t", ["a", "b"], timeout=SOON, on_error="keep"),
+        lambda soon: MapReduce("t", ["a", "b"], timeout=soon, on_error="keep"),
         {"a": yes},
         ["yes", None, "yes"],
         "1\n2\n3",
     ),
-    "parallel": Without(lambda: Parallel("t", ["a", "b"], timeout=SOON), {"a": yes}, {"a": "yes"}),
+    "parallel": Without(
+        lambda soon: Parallel("t", ["a", "b"], timeout=soon), {"a": yes}, {"a": "yes"}
+    ),
     "planning": Without(
-        lambda: Planning("t", "c", ["a", "b"], step_timeout=SOON, error_strategy="continue"),
+        lambda soon: Planning("t", "c", ["a", "b"], timeout=soon, error_strategy="continue"),
         {"a": yes, "c": plan},
         "yes",
     ),
-    "rag": Without(lambda: RAG("t", "a", "b", limits=LIMIT), {"a": lambda _: []}),
-    "reflection": Without(lambda: Reflection("t", "a", "b", limits=LIMIT), {"a": yes}),
-    "router": Without(lambda: Router("t", "c", {"x": "b"}, limits=LIMIT), {"c": only_x}),
+    "rag": Without(lambda soon: RAG("t", "a", "b", timeout=soon), {"a": lambda _: []}),
+    "reflection": Without(lambda soon: Reflection("t", "a", "b", timeout=soon), {"a": yes}),
+    "router": Without(lambda soon: Router("t", "c", {"x": "b"}, timeout=soon), {"c": only_x}),
     "sequential": Without(
-        lambda: Sequential("t", ["a", "b"], step_timeout=SOON, on_error="continue"),
+        lambda soon: Sequential("t", ["a", "b"], timeout=soon, on_error="continue"),
         {"a": yes},
         "yes",
     ),
-    "supervisor": Without(lambda: Supervisor("t", ["b"], limits=LIMIT), {}),
-    "swarm": Without(lambda: Swarm("t", ["b"], limits=LIMIT), {}),
+    "supervisor": Without(lambda soon: Supervisor("t", ["b"], timeout=soon), {}),
+    "swarm": Without(lambda soon: Swarm("t", ["b"], timeout=soon), {}),
 }
 
 
+async def held(case: Without, rt: Runtime) -> None:
+    """Run it, and hold it to what it has to come to, long before the run itself is out of time."""
+    if case.gives is None:
+        with pytest.raises(DeadlineExceeded, match="'b'"):
+            await rt.call("t", case.given)
+    else:
+        reply = await rt.call("t", case.given)
+        assert reply.payload == case.gives
+        assert "DeadlineExceeded" in str(reply.metadata)
+
+
 @every_pattern
-async def test_an_agent_out_of_its_time_is_stopped_and_done_without_if_it_can(
+async def test_an_agent_out_of_its_time_is_stopped_in_its_process_and_done_without_if_it_can(
     kind: str, waiting_at: str, sockets: Path
 ) -> None:
     case = WITHOUT[kind]
@@ -161,13 +174,25 @@ async def test_an_agent_out_of_its_time_is_stopped_and_done_without_if_it_can(
     async with (
         asyncio.timeout(HANG),
         open_gates(sockets) as gates,
-        DistributedRuntime(case.team(), *actors, peers={"b": waiting_at}) as rt,
+        DistributedRuntime(case.team(SOON), *actors, peers={"b": waiting_at}) as rt,
     ):
-        if case.gives is None:
-            with pytest.raises(DeadlineExceeded):
-                await rt.call("t", case.given)
-        else:
-            reply = await rt.call("t", case.given)
-            assert reply.payload == case.gives
-            assert "DeadlineExceeded" in str(reply.metadata)
+        await held(case, rt)
         assert await (await gates.arrival("b")).ended() == "stopped"
+
+
+async def stopped(kind: str, leg: str) -> None:
+    """A run of this pattern on `leg`, of which nobody is at work when it is over."""
+    case = WITHOUT[kind]
+    stuck = Actor("b", yes, hangs=True)
+    actors = [stuck, *(Actor(name, rule) for name, rule in case.rules.items())]
+    async with open_stage(leg, [case.team(1.0)], actors) as stage:
+        await held(case, stage.rt)
+        await stuck.begun.acquire()
+    assert stuck.open == 0
+
+
+@pytest.mark.parametrize("leg", IN_PROCESS)
+async def test_an_agent_out_of_its_time_is_stopped_and_done_without_if_it_can(leg: str) -> None:
+    runs = {kind: asyncio.create_task(stopped(kind, leg)) for kind in TEAMS}
+    await asyncio.wait(runs.values(), timeout=HANG)  # together: each waits for its second
+    assert {kind: run.exception() for kind, run in runs.items()} == dict.fromkeys(TEAMS)

@@ -72,6 +72,7 @@ TEAMS: Mapping[str, Sort] = {
         slots={"planner": "a", "agents": ["b"]},
         agents=("b",),
         config={"planner": "a"},
+        only_in_files=("step_timeout",),
     ),
     "rag": Sort(
         make=RAG, slots={"retrievers": ["a"], "generator": "b"}, only_in_files=("retriever",)
@@ -80,7 +81,9 @@ TEAMS: Mapping[str, Sort] = {
         make=Reflection, slots={"generator": "a", "critics": ["b"]}, only_in_files=("critic",)
     ),
     "router": Sort(make=Router, slots=CHOOSING, agents=(), config=CHOOSING),
-    "sequential": Sort(make=Sequential, slots={"agents": ["a", "b"]}, only_in_files=("timeout",)),
+    "sequential": Sort(
+        make=Sequential, slots={"agents": ["a", "b"]}, only_in_files=("step_timeout",)
+    ),
     "supervisor": Sort(
         make=Supervisor,
         slots={"agents": ["b"], "manager": "a"},

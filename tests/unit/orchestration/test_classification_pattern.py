@@ -141,7 +141,6 @@ async def test_with_continue_the_fallback_answers_for_a_classifier_that_fails() 
         (lambda: Classification("c", one, {}), "classification 'c' needs at least one route"),
         (lambda: Classification("c", one, ROUTES, min_confidence=1.5), "min_confidence is 1.5"),
         (lambda: Classification("c", one, ROUTES, max_labels=2), "max_labels goes with multi_lab"),
-        (lambda: Classification("c", one, ROUTES, timeout=2), "timeout goes with multi_label"),
         (
             lambda: Classification("c", one, ROUTES, multi_label=True, max_labels=0),
             "max_labels is 0; it must be at least 1",

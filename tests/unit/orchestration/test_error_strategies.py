@@ -351,7 +351,7 @@ async def test_the_runs_deadline_ends_it_whatever_the_strategy(streaming: bool) 
 async def test_the_time_of_one_agent_is_its_own_failure(streaming: bool) -> None:
     stuck = RecordingAgent("stuck", gated=True)
     strategy = ErrorStrategy("retry", fallbacks={"stuck": [Fails("spare")]})
-    flow = Sequential("p", [stuck], step_timeout=0.05, error_strategy=strategy)
+    flow = Sequential("p", [stuck], timeout=0.05, error_strategy=strategy)
     async with LocalRuntime(flow) as rt:
         assert (await answer(rt, "p", "x", streaming=streaming)).text == "spare of x"
 

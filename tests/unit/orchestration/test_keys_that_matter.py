@@ -224,6 +224,7 @@ ROWS: dict[str, list[Row]] = {
             {"planner": "plans", "max_parallel": 1},
             ("a b c",),
         ),
+        Row("timeout", "upper", {"planner": "plans"}, {"planner": "plans", **NOW}),
         Row("step_timeout", "upper", {"planner": "plans"}, {"planner": "plans", "step_timeout": 0}),
     ],
     "rag": [
@@ -261,6 +262,7 @@ ROWS: dict[str, list[Row]] = {
             ("one", "two", "three"),
         ),
         Row("on_empty", "finds_nothing shown", {}, {"on_empty": "refuse"}),
+        Row("timeout", "finds shown", {}, NOW),
     ],
     "reflection": [
         Row(
@@ -285,9 +287,11 @@ ROWS: dict[str, list[Row]] = {
             {"max_iterations": 9},
             {"max_iterations": 9, "convergence_epsilon": 0.0001},
         ),
+        Row("timeout", "writes marks", {}, NOW),
     ],
     "router": [
         *CLASSIFYING,
+        Row("timeout", "", CHOOSE, {**CHOOSE, **NOW}),
         Row(
             "strategy",
             "",
@@ -347,6 +351,7 @@ ROWS: dict[str, list[Row]] = {
             {"manager": "picks_no"},
             {"routing_strategy": "round_robin"},
         ),
+        Row("timeout", "yes", {}, NOW),
     ],
     "swarm": [
         Row("entry", "yes no", {}, {"entry": "no"}),
@@ -363,6 +368,7 @@ ROWS: dict[str, list[Row]] = {
             {},
             {"transfers": {"hands_over": []}},
         ),
+        Row("timeout", "yes no", {}, NOW),
     ],
 }
 
@@ -410,5 +416,6 @@ async def test_another_value_makes_another_answer(kind: str, row: Row, tmp_path:
 def test_every_key_of_every_pattern_is_tried() -> None:
     tried = {kind: {row.key.split(".")[0] for row in rows} for kind, rows in ROWS.items()}
     assert tried == {
-        kind: {*load("orchestration", kind).PATTERN.config_keys} for kind in kinds("orchestration")
+        kind: {*load("orchestration", kind).PATTERN.config_keys, "timeout"}
+        for kind in kinds("orchestration")
     }

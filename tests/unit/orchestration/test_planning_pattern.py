@@ -230,7 +230,7 @@ async def test_a_plans_time_for_a_step_holds_where_the_pattern_says_none() -> No
 
     plan: JSONValue = {"steps": [{}], "task_timeout_ms": 7000}
     await answer(Planning("p", plans(plan), [works]))
-    await answer(Planning("p", plans(plan), [works], step_timeout=20))
+    await answer(Planning("p", plans(plan), [works], timeout=20))
     assert seen == [7, 20]
 
 

@@ -73,7 +73,7 @@ async def test_continue_still_fails_when_no_step_succeeds() -> None:
 
 async def test_a_step_has_its_own_timeout() -> None:
     stuck = RecordingAgent("stuck", gated=True)
-    flow = Sequential("flow", [stuck, upper], step_timeout=0.05, on_error="continue")
+    flow = Sequential("flow", [stuck, upper], timeout=0.05, on_error="continue")
     async with asyncio.timeout(5), LocalRuntime(flow) as rt:
         reply = await rt.call("flow", "hi")
     assert reply.text == "HI"
@@ -102,7 +102,7 @@ def test_wrong_arguments_are_refused() -> None:
 def test_it_is_built_from_configuration() -> None:
     config = {"on_error": "continue", "step_timeout": "500ms"}
     flow = Sequential.from_config("flow", ["a", "b"], config, Limits())
-    assert (flow.on_error, flow.step_timeout, flow.members) == ("continue", 0.5, ("a", "b"))
+    assert (flow.on_error, flow.timeout, flow.members) == ("continue", 0.5, ("a", "b"))
     with pytest.raises(ConfigError, match="did you mean 'on_error'"):
         Sequential.from_config("flow", ["a"], {"onerror": "stop"}, Limits())
 

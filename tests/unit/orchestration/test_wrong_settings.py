@@ -16,13 +16,14 @@ from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.loading import kinds, load
 from aixgo.orchestration import Limits
-from aixgo.orchestration.base import LIMIT_KEYS
+from aixgo.orchestration.base import LIMIT_KEYS, SHARED_KEYS
 from tests.unit.orchestration.teams import TEAMS
 from tests.unit.wrong_values import refused
 
 
 def keys_of(kind: str) -> dict[str, Key]:
-    return dict(load("orchestration", kind).PATTERN.config_keys)
+    own = load("orchestration", kind).PATTERN.config_keys
+    return {"timeout": SHARED_KEYS["timeout"], **own}
 
 
 CASES = [
