@@ -364,9 +364,12 @@ class CallContext:
         if usage is not None:
             self.absorb(usage)
 
-    def shares(self, count: int) -> Sequence[Share]:
-        """Of the budget, what each of `count` calls made from here at once takes, so that all get the same."""
-        return [1] * count if self.purse is None else parallel_shares(count)
+    def shares(self, count: int, after: int = 0) -> Sequence[Share]:
+        """Of the budget, what each of `count` calls made from here at once takes, so that all get the same.
+
+        As much is left for each of `after` calls made from here when these are done, such as one that sums them up.
+        """
+        return [1] * count if self.purse is None else parallel_shares(count, after)
 
     def end_lending(self, parent: CallContext | None) -> None:
         """Return what was lent to this call; what is in doubt stays out until it is settled."""

@@ -103,8 +103,12 @@ class Caller(Protocol):
         *,
         timeout: float | None = None,
         keys: Sequence[str] | None = None,
+        after: int = 0,
     ) -> Outcomes:
-        """Call all targets at once with one message; outcomes come in target order, failures among them."""
+        """Call all targets at once with one message; outcomes come in target order, failures among them.
+
+        They are lent equal parts of the budget, and one such part is left for each of `after` calls made later.
+        """
         ...
 
     async def send(

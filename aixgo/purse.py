@@ -321,12 +321,18 @@ def sides_of(budget: Budget) -> Limits:
     return (budget.nanos, budget.tokens, budget.calls)
 
 
-def parallel_shares(count: int) -> list[Share]:
+def parallel_shares(count: int, after: int = 0) -> list[Share]:
     """The share each of `count` calls takes of what those before it left, so that all get the same.
 
-    In whole units: what cannot be divided goes to the first ones.
+    As much as each gets is left for each of `after` calls to be made later. In whole units: what cannot be divided
+    goes to the first ones.
+
+    Raises:
+        ConfigError: `after` is below 0.
     """
-    return [Fraction(1, count - i) for i in range(count)]
+    if after < 0:
+        raise ConfigError(f"after={after}: give the number of calls to be made later")
+    return [Fraction(1, count + after - i) for i in range(count)]
 
 
 def check_share(share: Share) -> Share:

@@ -133,12 +133,15 @@ class PatternCaller:
         *,
         timeout: float | None = None,
         keys: Sequence[str] | None = None,
+        after: int = 0,
     ) -> Outcomes:
         """Call all targets at once; outcomes come in target order."""
         self._check_fuse()
         if self._tap is None:
             timeout = self._bounded(timeout)
-            found = await self._caller.call_parallel(targets, message, timeout=timeout, keys=keys)
+            found = await self._caller.call_parallel(
+                targets, message, timeout=timeout, keys=keys, after=after
+            )
             for outcome in found:
                 if outcome.reply is not None:
                     self._inner.hear(outcome.target, outcome.reply)
@@ -153,7 +156,7 @@ class PatternCaller:
             except AixgoError as exc:
                 return Outcome(target, error=exc)
 
-        shares = self._context.shares(len(targets))
+        shares = self._context.shares(len(targets), after)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(one(target, key, share))

@@ -177,7 +177,8 @@ def stop_of(error: BaseException | None) -> str:
 class Panel:
     """The agents of one run, asked together; who fails is noted in `errors` and asked no more.
 
-    With an error strategy that does not go on, the first failure is raised.
+    With an error strategy that does not go on, the first failure is raised. A turn leaves as much of the budget as one
+    of them gets for each of `after` calls that are made beside the turns.
     """
 
     def __init__(
@@ -185,6 +186,7 @@ class Panel:
         caller: Caller,
         agents: Sequence[str],
         strategy: ErrorStrategy | None,
+        after: int = 0,
     ) -> None:
         self.agents = list(agents)
         """Those that can still be asked, in the order they were given."""
@@ -193,6 +195,7 @@ class Panel:
         self.ended: AixgoError | None = None
         """What ended the run while it was asked: a limit, a budget, or that its time is up."""
         self._caller = caller
+        self._after = after
         self._strict = strategy is not None and not strategy.goes_on
         self.goes_on = strategy is not None and strategy.goes_on
         """Whether somebody said that a failure does not end the run."""
@@ -227,7 +230,7 @@ class Panel:
 
         async def one(agent: str, key: str, share: Share) -> None:
             async def ask(message: Message | Payload, suffix: str) -> Message:
-                part = share if not suffix else Fraction(1, len(agents))
+                part = share if not suffix else Fraction(1, len(agents) + self._after)
                 return await self._caller.call(
                     agent,
                     message,
@@ -244,7 +247,7 @@ class Panel:
                 failed[agent] = exc
 
         failed: dict[str, AixgoError] = {}
-        shares = context.shares(len(agents))
+        shares = context.shares(len(agents), self._after)
         calls = zip(agents, keys, shares, strict=True)
         await all_or_first_failure([partial(one, *call) for call in calls])
         for agent in agents:

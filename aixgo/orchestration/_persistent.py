@@ -125,6 +125,7 @@ class PersistentCaller(PatternCaller):
         *,
         timeout: float | None = None,
         keys: Sequence[str] | None = None,
+        after: int = 0,
     ) -> Outcomes:
         """Call all targets at once; outcomes come in target order.
 
@@ -147,7 +148,7 @@ class PersistentCaller(PatternCaller):
                     raise
                 return Outcome(target, error=exc)
 
-        plan = zip(targets, keys, self._context.shares(len(targets)), strict=True)
+        plan = zip(targets, keys, self._context.shares(len(targets), after), strict=True)
         return Outcomes(await all_or_first_failure([partial(one, *call) for call in plan]))
 
     def _single(self, attempts: Attempts) -> PatternCaller:

@@ -156,7 +156,8 @@ class Aggregation(Orchestrator):
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have all agents answer, then make one answer of theirs."""
-        panel = Panel(caller, self._agents, self.error_strategy)
+        scores = len(self._agents) if self._scorer else 0
+        panel = Panel(caller, self._agents, self.error_strategy, scores + bool(self._summarizer))
         replies = await panel.hear("answer", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
         panel.check(self.name, len(replies), self.min_responses)

@@ -271,7 +271,9 @@ class Consensus(Orchestrator):
 
     async def _held(self, message: Message, caller: Caller, number: int, left: int) -> _Found:
         """Hold a deliberation, of at most `left` rounds; its `number` is 0 for the first."""
-        panel = Panel(caller, self._agents, self.error_strategy)
+        presents = self.presenter != "verbatim"
+        after = presents + self.post_evaluation + bool(self._embedder)
+        panel = Panel(caller, self._agents, self.error_strategy, after)
         talk = Deliberation(
             self.rules,
             panel,

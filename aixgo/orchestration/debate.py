@@ -191,7 +191,7 @@ class Debate(Orchestrator):
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Hold the debate, then decide."""
-        panel = Panel(caller, self._agents, self.error_strategy)
+        panel = Panel(caller, self._agents, self.error_strategy, after=bool(self._judge))
         question = json_payload(message)
         said: dict[str, Message] = {}
         held: list[JSONValue] = []

@@ -160,7 +160,7 @@ class Ensemble(Orchestrator):
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have all agents answer, then vote."""
-        panel = Panel(caller, self._agents, self.error_strategy)
+        panel = Panel(caller, self._agents, self.error_strategy, after=bool(self._fallback))
         replies = await panel.hear("vote", message)
         CallContext.current().check_deadline()  # an agent may have failed for that
         if panel.ended is not None:  # a limit or a budget leaves no vote out quietly

@@ -180,7 +180,7 @@ class Hierarchical(Orchestrator):
             return Outcome(target, reply)
 
         keys = [context.child_key(self._teams[team]) for team in assigned]  # before any task runs
-        work = zip(assigned.items(), keys, context.shares(len(keys)), strict=True)
+        work = zip(assigned.items(), keys, context.shares(len(keys), after=1), strict=True)
         return await all_or_first_failure([partial(one, *item, key, s) for item, key, s in work])
 
     def _assignments(self, plan: Message) -> dict[str, JSONValue]:

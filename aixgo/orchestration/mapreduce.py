@@ -259,7 +259,8 @@ class MapReduce(Orchestrator):
         keys = [context.child_key(f"chunk[{i}]") for i in range(len(chunks))]
         found: list[Message | AixgoError] = [AixgoError("not asked")] * len(chunks)
         metadata = {**message.metadata, "chunk_count": len(chunks)}
-        todo = enumerate(zip(chunks, keys, context.shares(len(chunks)), strict=True))
+        shares = context.shares(len(chunks), after=bool(self._reducer))
+        todo = enumerate(zip(chunks, keys, shares, strict=True))
         together = bool(self._reducer) or self.reduce != "sum"  # all answers go into one message
         size = 0
         failed = False

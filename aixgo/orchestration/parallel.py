@@ -170,7 +170,9 @@ class Parallel(Orchestrator):
         if self.fail_fast:
             outcomes = await self._call_until_failure(message, caller)
         else:
-            outcomes = await caller.call_parallel(self._targets, message)
+            outcomes = await caller.call_parallel(
+                self._targets, message, after=bool(self._aggregator)
+            )
         self._check(outcomes)
         replies = {o.target: o.reply for o in outcomes if o.reply is not None}
         made, facts = await self._aggregate(replies, outcomes, caller)
@@ -195,7 +197,8 @@ class Parallel(Orchestrator):
                 await caller.call(target, message, key=key, share=share),
             )
 
-        calls = zip(self._targets, keys, context.shares(len(keys)), strict=True)
+        shares = context.shares(len(keys), after=bool(self._aggregator))
+        calls = zip(self._targets, keys, shares, strict=True)
         return Outcomes(await all_or_first_failure([partial(one, *call) for call in calls]))
 
     def _check(self, outcomes: Outcomes) -> None:

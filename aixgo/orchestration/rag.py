@@ -266,7 +266,8 @@ class RAG(Orchestrator):
         searches = [(who, i, query) for i, query in enumerate(queries) for who in self._retrievers]
         labels = [who if len(queries) == 1 else f"{who}[{i}]" for who, i, _ in searches]
         keys = [context.child_key(label) for label in labels]
-        shares = context.shares(len(searches))
+        later = (self._filter, self._reranker, self._generator)
+        shares = context.shares(len(searches), after=sum(map(bool, later)))
         picks = self._filter or self._reranker or self.rerank
         count = self.top_k * (WIDER if picks else 1)
 

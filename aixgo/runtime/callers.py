@@ -90,10 +90,11 @@ class AgentCaller:
         *,
         timeout: float | None = None,
         keys: Sequence[str] | None = None,
+        after: int = 0,
     ) -> Outcomes:
         """See `Caller.call_parallel`."""
         return await self._runtime.call_parallel(
-            targets, message, timeout=timeout, keys=keys, source=self._name
+            targets, message, timeout=timeout, keys=keys, after=after, source=self._name
         )
 
     async def send(

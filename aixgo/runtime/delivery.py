@@ -201,6 +201,7 @@ class Delivery:
         *,
         timeout: float | None = None,
         keys: Sequence[str] | None = None,
+        after: int = 0,
         source: str = "",
     ) -> Outcomes:
         """Call all targets at once; see `Caller.call_parallel`."""
@@ -227,7 +228,7 @@ class Delivery:
                 return Outcome(target, error=exc)
 
         shares: Sequence[Share] = (
-            [1] * len(targets) if parent is None else parent.shares(len(targets))
+            [1] * len(targets) if parent is None else parent.shares(len(targets), after)
         )
         async with asyncio.TaskGroup() as group:
             tasks = [

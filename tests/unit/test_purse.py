@@ -49,6 +49,28 @@ def test_parallel_calls_get_equal_shares_with_the_remainder_in_order(free: int, 
     assert asyncio.run(lend()) == [share for share in expected if share]
 
 
+@given(st.integers(0, 1_000), st.integers(1, 20), st.integers(0, 20))
+def test_what_is_left_for_later_calls_is_as_much_as_each_call_got_but_for_what_cannot_be_divided(
+    free: int, count: int, after: int
+) -> None:
+    async def lend() -> tuple[list[int], int]:
+        purse = Purse.of(Budget(tokens=free))
+        found = []
+        for share in parallel_shares(count, after):
+            lent = purse.free[1] and (await purse.lend(share)).free[1]
+            found.append(lent or 0)
+        return found, purse.free[1] or 0
+
+    whole, rest = divmod(free, count + after)
+    expected = [whole + (i < rest) for i in range(count)]
+    assert asyncio.run(lend()) == (expected, free - sum(expected))
+
+
+def test_later_calls_are_a_number() -> None:
+    with pytest.raises(ConfigError, match="after=-1: give the number of calls to be made later"):
+        parallel_shares(2, -1)
+
+
 async def test_a_call_that_finds_everything_lent_waits_for_a_return() -> None:
     purse = Purse.of(Budget(tokens=10))
     first = await purse.lend(1)
@@ -153,8 +175,10 @@ Tree = st.recursive(
 )
 
 
-@given(st.integers(0, 200), Tree)
-def test_no_tree_of_calls_spends_more_than_its_root_was_given(budget: int, tree: object) -> None:
+@given(st.integers(0, 200), Tree, st.integers(0, 3))
+def test_no_tree_of_calls_spends_more_than_its_root_was_given(
+    budget: int, tree: object, after: int
+) -> None:
     """Every call runs its children at once; "lost" ones spend without ever reporting it."""
     billed = 0
 
@@ -172,7 +196,7 @@ def test_no_tree_of_calls_spends_more_than_its_root_was_given(budget: int, tree:
             purse.release(held)
             return node
         assert isinstance(node, list)
-        shares = parallel_shares(len(node))
+        shares = parallel_shares(len(node), after)
         spent = await asyncio.gather(
             *(
                 one(purse, kind, child, share)

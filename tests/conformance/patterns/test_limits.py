@@ -20,6 +20,8 @@ SHORT = [
     for case in CASES
     for calls in range(case.cost)
 ]
+EVEN = [case for case in CASES if case.name != "firm"]
+"""Those of which all that are asked at once take the same; the teams of the firm do not."""
 
 every_pattern = pytest.mark.parametrize("kind", TEAMS)
 
@@ -37,6 +39,14 @@ async def test_a_budget_that_is_too_small_is_never_passed_and_the_result_says_wh
             told = str(exc)
         assert "budget" in told or "BudgetExceeded" in told or told == "True"
         assert stage.rt.ledger.total.calls <= calls
+
+
+@pytest.mark.parametrize("case", EVEN, ids=lambda case: case.name)
+async def test_a_budget_that_just_suffices_does_if_it_is_spent_evenly(case: Case) -> None:
+    actors = [Actor(name, rule) for name, rule in case.agents.items()]
+    async with open_stage("local", [case.build()], actors) as stage, asyncio.timeout(HANG):
+        reply = await stage.rt.call(case.name, case.given, budget=Budget(calls=case.cost))
+    assert reply.payload == case.gives
 
 
 async def ended(kind: str, limits: Limits) -> AixgoError:

@@ -85,6 +85,27 @@ async def test_parallel_calls_are_lent_equal_shares() -> None:
     assert reply.payload == [[None, 34, None], [None, 33, None], [None, 33, None]]
 
 
+async def test_parallel_calls_leave_a_share_for_each_call_that_is_to_come_after_them() -> None:
+    @agent
+    async def boss(caller: Caller) -> list[object]:
+        outcomes = await caller.call_parallel(["one", "two"], "", after=2)
+        last = await caller.call("three", "")
+        return [*(reply.payload for reply in outcomes.replies), last.payload]
+
+    @agent(name="one")
+    async def spends(context: CallContext) -> list[float | int | None]:
+        await asyncio.sleep(0)  # so that all are at work at once
+        found = list(purse_of(context))
+        context.charge(Usage(tokens_prompt=int(found[1] or 0)))
+        return found
+
+    async with LocalRuntime(boss) as rt:
+        for name in ("one", "two", "three"):
+            await rt.register(spends, name=name)
+        reply = await rt.call("boss", "", budget=Budget(tokens=100))
+    assert reply.payload == [[None, 25, None], [None, 25, None], [None, 50, None]]
+
+
 def purse_of(context: CallContext) -> tuple[float | int | None, ...]:
     assert context.budget is not None
     return (context.budget.usd, context.budget.tokens, context.budget.calls)
