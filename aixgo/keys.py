@@ -183,7 +183,7 @@ def read_keys(
             hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(keys)}"
             raise ConfigError(f"{where}: there is no key {name!r}; {hint}")
         checked = key.check(value, f"{where}: {name}")
-        if key.same_as in given:
+        if key.same_as and key.same_as in given:
             raise ConfigError(f"{where}: {name} and {key.same_as} are one key; give one")
         if not key.absent:
             found[key.same_as or name] = checked
