@@ -27,7 +27,7 @@ from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.providers import ModelMiddleware, Provider
+from aixgo.providers import Embedder, ModelMiddleware, Provider, same_vendor
 from aixgo.retrieval.index import Mode
 from aixgo.voting import STRATEGIES, Ballot, vote
 
@@ -109,7 +109,8 @@ class AggregatorAgent:
         mode: how passages are searched.
         top_k: passages the model gets.
         where: metadata a passage must have.
-        embedding_model: what compares passages.
+        embedding_model: what compares passages. `api_key` goes to it too if it is of the model's vendor.
+        embedder: that, as an object.
         timeout_ms: how long sent answers are collected; 0 for each by itself. 5000 with several `inputs`, else 0.
         inputs: the agents whose answers are sent to it.
         model: the model that aggregates; votes ask none.
@@ -121,6 +122,7 @@ class AggregatorAgent:
 
     role = "aggregator"
     takes_policies: ClassVar[bool] = True
+    takes_embedder: ClassVar[bool] = True
     path_keys: ClassVar[Sequence[str]] = RetrieverAgent.path_keys
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
@@ -157,6 +159,7 @@ class AggregatorAgent:
         provider: Provider | None = None,
         middleware: Sequence[ModelMiddleware] = (),
         api_key: str = "",
+        embedder: Embedder | None = None,
     ) -> None:
         self.name = check_name(name)
         self.description = description
@@ -202,7 +205,8 @@ class AggregatorAgent:
                 top_k=top_k,
                 where=where,
                 embedding_model=embedding_model,
-                api_key=api_key,
+                embedder=embedder,
+                api_key=api_key if same_vendor(model, embedding_model) else "",
             )
         self._use = ModelUse(
             model, temperature, max_tokens, provider, api_key, middleware=middleware, owner=name
@@ -221,9 +225,14 @@ class AggregatorAgent:
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
-        """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys."""
+        """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys.
+
+        `embedder` is what the configuration made of an `embedding_model`.
+        """
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
         settings |= cast("dict[str, object]", settings.pop("aggregator_config", {}))
+        if entry.get("embedder") is not None:
+            settings |= {"embedding_model": "", "embedder": entry["embedder"]}
         listed = cast("list[dict[str, str]]", entry.get("inputs") or [])
         settings["inputs"] = tuple(dict.fromkeys(item["source"] for item in listed))
         return cls(name, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys

@@ -15,7 +15,7 @@ from aixgo.errors import AgentRefused, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.providers import ModelMiddleware, Provider
+from aixgo.providers import Embedder, ModelMiddleware, Provider
 from aixgo.retrieval import embedder_of
 
 __all__ = ["AGENT", "Category", "ClassifierAgent", "FewShot"]
@@ -89,13 +89,14 @@ class ClassifierAgent:
     `confidence_threshold` was reached.
 
     With `use_embeddings` no chat model is asked: the category is the one whose description, keywords or examples are
-    nearest to the text, by `embedding_model`. Its confidence is e^(10·s) / (1 + the sum of e^(10·s) over all
-    categories), s being the cosine, at least 0. With `multi_label`, every category that is at least
+    nearest to the text, by `embedding_model` or an `embedder`. Its confidence is e^(10·s) / (1 + the sum of e^(10·s)
+    over all categories), s being the cosine, at least 0. With `multi_label`, every category that is at least
     `confidence_threshold` times as near as the nearest is one of the `categories`.
     """
 
     role = "classifier"
     takes_policies: ClassVar[bool] = True
+    takes_embedder: ClassVar[bool] = True
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
         **CLASSIFIER_KEYS,
@@ -120,10 +121,13 @@ class ClassifierAgent:
         provider: Provider | None = None,
         middleware: Sequence[ModelMiddleware] = (),
         api_key: str = "",
+        embedder: Embedder | None = None,
     ) -> None:
         self.name = check_name(name)
         self.description = description
         where = f"classifier {name!r}"
+        if embedder is not None and embedding_model:
+            raise ConfigError(f"{where}: give embedder or embedding_model, not both")
         if isinstance(categories, str) or not isinstance(categories, Iterable):
             raise ConfigError(f"{where}: give a list of categories, not one")
         check_given(CLASSIFIER_KEYS, where, confidence_threshold=confidence_threshold)
@@ -146,9 +150,9 @@ class ClassifierAgent:
         self._nearest: Nearest | None = None
         self.embedding_model = ""
         if use_embeddings:
-            embedder = embedder_of(embedding_model, api_key=api_key)
-            self._nearest = Nearest(embedder, {c.name: self._texts(c) for c in self.categories})
-            self.embedding_model = embedder.name
+            found = embedder or embedder_of(embedding_model, api_key=api_key)
+            self._nearest = Nearest(found, {c.name: self._texts(c) for c in self.categories})
+            self.embedding_model = found.name
         self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
         self._wanted = Checked(self._make_schema(), self._check)
         self._use = ModelUse(
@@ -157,9 +161,14 @@ class ClassifierAgent:
 
     @classmethod
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
-        """The agent of a YAML entry; what `classifier_config` says comes before the entry's own keys."""
+        """The agent of a YAML entry; what `classifier_config` says comes before the entry's own keys.
+
+        `embedder` is what the configuration made of an `embedding_model`.
+        """
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
         settings |= cast("dict[str, object]", settings.pop("classifier_config", {}))
+        if entry.get("embedder") is not None:
+            settings = {**settings, "embedding_model": "", "embedder": entry["embedder"]}
         listed = cast("list[dict[str, str]]", settings.pop("categories", []))
         shots = cast("list[dict[str, str]]", settings.pop("few_shot_examples", []))
         return cls(

@@ -16,7 +16,7 @@ from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
-from aixgo.config.retrieving import retrieval_of
+from aixgo.config.retrieving import embedder_for_file, embedder_of_entry, retrieval_of
 from aixgo.config.roles import (
     pattern_class,
     role_class,
@@ -94,6 +94,7 @@ def assemble(
     given = overrides or Overrides()
     hide(*(service.api_key for service in config.model_services.values()))
     hide(*(str(entry.settings.get("api_key") or "") for entry in config.agents))
+    hide(*(str(key) for key in _keys_of_embeddings(config)))
     policies, facts = ModelPolicies(config), Facts()
     wanted = set(config.names) - set(config.deployment.peers) if only is None else set(only)
     placed = []
@@ -212,8 +213,7 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     for key in getattr(role, "path_keys", ()):
         if key in settings:
             settings[key] = _beside(config, settings[key])
-    if takes_retrieval(entry.role):
-        settings |= retrieval_of(config, entry, settings)
+    settings |= _comparing(config, entry, settings, model)
     for key in getattr(role, "code_keys", ()):
         if key in settings:
             settings[key] = load_code(str(settings[key]), config.path.resolve().parent)
@@ -224,6 +224,17 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         tools = tools_from_code(listed, config.path.resolve().parent)
         return role.from_config(entry.name, {**settings, "tools": tools})
     return role.from_config(entry.name, settings)
+
+
+def _comparing(
+    config: Config, entry: AgentEntry, settings: Mapping[str, object], model: str
+) -> Mapping[str, object]:
+    """What an agent compares texts by, and finds them in, if its role does."""
+    if takes_retrieval(entry.role):
+        return retrieval_of(config, entry, settings)
+    if getattr(role_class(entry.role), "takes_embedder", False):
+        return {"embedder": embedder_of_entry(entry.settings, model)}
+    return {}
 
 
 def _manager_model(
@@ -248,7 +259,7 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
     for entry in config.orchestrations:
         try:
             with _fault_of(config, entry):
-                made = _orchestrator(config, entry, {"model": "offline"})
+                made = _orchestrator(config, entry, {"model": "offline"}, looked_at=True)
         except ConfigError as exc:
             faults.append(str(exc))
             continue
@@ -257,6 +268,12 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
     if faults:
         raise ConfigError("\n".join(faults))
     return found
+
+
+def _keys_of_embeddings(config: Config) -> Iterator[object]:
+    for block in config.embeddings.values():
+        if isinstance(block, dict) and block.get("api_key"):
+            yield block["api_key"]
 
 
 def _beside(config: Config, paths: object) -> object:
@@ -273,10 +290,19 @@ def _orchestration(
     return _orchestrator(config, entry, asked)
 
 
-def _orchestrator(config: Config, entry: OrchestrationEntry, asked: Mapping[str, object]) -> Agent:
-    """An orchestration; `asked` is the model of a supervisor's manager."""
+def _orchestrator(
+    config: Config,
+    entry: OrchestrationEntry,
+    asked: Mapping[str, object],
+    *,
+    looked_at: bool = False,
+) -> Agent:
+    """An orchestration; `asked` is the model of a supervisor's manager. One to be `looked_at` needs no key."""
     limits = Limits.from_config(cast("Mapping[str, object]", entry.limits))
     settings: dict[str, object] = {**entry.config, **_transfers(config, entry)}
+    named = settings.get("embedding_model")
+    if named and isinstance(named, str):
+        settings["embedding_model"] = "hashing" if looked_at else embedder_for_file(named)
     if needs_manager(entry):
         settings["manager"] = manager_of(config, entry, asked)
     pattern = pattern_class(entry.pattern)

@@ -20,13 +20,13 @@ from aixgo.errors import ConfigError
 from aixgo.keys import read_keys
 from aixgo.loading import kinds
 from aixgo.message import JSONValue
-from aixgo.providers import Embedder
+from aixgo.providers import Embedder, same_vendor
 from aixgo.retrieval import MemoryStore, SqliteStore, Store, embedder_of
 from aixgo.retrieval.embedding import is_offline
 from aixgo.retrieval.stores.base import Metric
 from aixgo.retrieval.stores.sqlite import Engine
 
-__all__ = ["note_unused", "retrieval_of"]
+__all__ = ["embedder_for_file", "embedder_of_entry", "note_unused", "retrieval_of"]
 
 TEI = "http://127.0.0.1:8080"
 OPENAI_MODEL = "text-embedding-3-small"
@@ -97,15 +97,46 @@ def _embedder(config: Config, entry: AgentEntry, asked: int, dimensions: int) ->
     if not name:
         name, of_file = _named(config.embeddings)
         api_key = api_key or of_file
+    if is_offline() or name.partition(":")[0] in ("", "hashing"):
+        return embedder_of(name, dimensions=asked or dimensions)
+    return embedder_for_file(name, api_key, dimensions=asked)
+
+
+def embedder_for_file(name: str, api_key: str = "", *, dimensions: int = 0) -> Embedder:
+    """What a file names as an embedding model, with a key that is meant for its address.
+
+    Raises:
+        ConfigError: there is none of that name, or a key would go to an address of the file that it is not meant for.
+    """
     vendor = name.partition(":")[0]
     if is_offline() or vendor in ("", "hashing"):
-        return embedder_of(name, dimensions=asked or dimensions)
+        return embedder_of(name)
     if vendor == "huggingface":
         raise ConfigError(
             "embeddings of Hugging Face's own servers are not in this version; serve the model by "
             "text-embeddings-inference and name the provider huggingface_tei, or take hashing or openai"
         )
-    return embedder_of(name, api_key=key_for_file(name, api_key), dimensions=asked)
+    return embedder_of(name, api_key=key_for_file(name, api_key), dimensions=dimensions)
+
+
+def embedder_of_entry(settings: Mapping[str, JSONValue], model: str) -> Embedder | None:
+    """What an agent's entry names as its embedding model, itself or in a block of its role; None if nothing.
+
+    Its `api_key` is that of `model`, which it asks, and goes with the embedding model only if both have one vendor.
+
+    Raises:
+        ConfigError: as `embedder_for_file`.
+    """
+    found = dict(settings)
+    for key, block in settings.items():
+        if key.endswith("_config") and isinstance(block, dict):
+            found.update(block)
+    name = str(found.get("embedding_model") or "")
+    if not name:
+        return None
+    asked = "" if found.get("use_embeddings") and not found.get("model") else model
+    shared = not asked or same_vendor(asked, name)
+    return embedder_for_file(name, str(found.get("api_key") or "") if shared else "")
 
 
 def _named(embeddings: Mapping[str, JSONValue]) -> tuple[str, str]:
