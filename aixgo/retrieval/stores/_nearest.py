@@ -25,6 +25,7 @@ __all__ = ["METRICS", "SLACK", "Metric", "Rows", "best", "has_numpy", "score_of"
 
 Metric: TypeAlias = Literal["cosine", "euclidean", "dot_product"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+LARGE = 1e18  # lengths below it have products that single precision holds
 DIGITS = 5  # of a score: what lies behind them depends on who multiplied
 SLACK = 2 * 10**-DIGITS
 """How much of a score, relative to the lengths multiplied, single precision and rounding may take away."""
@@ -77,7 +78,7 @@ class Rows:
         """The `count` best ids and their scores, of those `among` if that is given."""
         if count < 1 or not self._rows:
             return []
-        scored = self._by_numpy if self._numpy else self._by_hand
+        scored = self._by_numpy if self._numpy and math.hypot(*vector) < LARGE else self._by_hand
         return best(scored(vector, count, among), count)
 
     def _by_hand(
@@ -94,9 +95,12 @@ class Rows:
         if self._together is None:
             joined = np.concatenate([np.frombuffer(row, np.float32) for row in self._rows.values()])
             matrix = joined.reshape(len(self._rows), -1)
-            squares = np.einsum("ij,ij->i", matrix, matrix)
+            with np.errstate(over="ignore"):
+                squares = np.einsum("ij,ij->i", matrix, matrix)
             self._together = (list(self._rows), matrix, squares)
         names, matrix, squares = self._together
+        if not squares.max() < LARGE**2:
+            return self._by_hand(vector, count, among)
         asked = np.frombuffer(vector, np.float32)
         rough = matrix @ asked
         longest, length = math.sqrt(float(squares.max())), math.hypot(*vector)

@@ -22,8 +22,8 @@ from aixgo.orchestration import (
     Router,
     Sequential,
     Supervisor,
+    _facts,
 )
-from aixgo.orchestration import _facts
 from aixgo.orchestration.base import COMMON, Slot
 from aixgo.testing import RecordingAgent
 from tests.unit.observability.collected import Collected
