@@ -1,16 +1,15 @@
 """A plan as a graph of steps: how an answer becomes one, what is wrong with it, in which order it runs.
 
-Below: nothing but JSON. Above: the planner and its strategies.
+Below: graphs. Above: the planner and its strategies.
 """
 
 from __future__ import annotations
 
-import heapq
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 
+from aixgo import graphs
 from aixgo.message import JSONValue
 
 __all__ = ["PlanStep", "critical_path", "groups", "in_order", "plan_by_rule", "read_steps"]
@@ -97,33 +96,22 @@ def read_steps(
                     f"step {step.id!r} depends on {needed!r}, which is no step; there are: "
                     f"{', '.join((*ids, *done))}"
                 )
-    _sorter(found)
+    try:
+        graphs.in_order(_waits(found))
+    except graphs.Circle as exc:
+        raise ValueError(f"the steps wait for each other in a circle: {exc}") from exc
     return found
 
 
 def in_order(steps: Sequence[PlanStep]) -> list[PlanStep]:
     """The steps, each after those it depends on; otherwise as they stand."""
-    place = {step.id: index for index, step in enumerate(steps)}
-    sorter = _sorter(steps)
-    ready: list[int] = []
-    found: list[PlanStep] = []
-    while sorter.is_active():
-        for name in sorter.get_ready():
-            heapq.heappush(ready, place[name])
-        found.append(steps[heapq.heappop(ready)])
-        sorter.done(found[-1].id)
-    return found
+    by_id = {step.id: step for step in steps}
+    return [by_id[name] for name in graphs.in_order(_waits(steps))]
 
 
 def groups(steps: Sequence[PlanStep]) -> list[list[str]]:
     """The ids of what can run at once, group after group: each step stands after all it depends on."""
-    level: dict[str, int] = {}
-    for step in in_order(steps):
-        level[step.id] = max((level[n] + 1 for n in step.depends_on if n in level), default=0)
-    return [
-        [step.id for step in steps if level[step.id] == number]
-        for number in range(max(level.values(), default=-1) + 1)
-    ]
+    return graphs.levels(_waits(steps))
 
 
 def critical_path(steps: Sequence[PlanStep]) -> list[str]:
@@ -202,17 +190,8 @@ def _name(value: JSONValue) -> str:
     return "" if value is None or isinstance(value, bool) else str(value).strip()
 
 
-def _sorter(steps: Sequence[PlanStep]) -> TopologicalSorter[str]:
-    here = {step.id for step in steps}
-    sorter = TopologicalSorter(
-        {step.id: [name for name in step.depends_on if name in here] for step in steps}
-    )
-    try:
-        sorter.prepare()
-    except CycleError as exc:
-        cycle = " → ".join(reversed(exc.args[1]))
-        raise ValueError(f"the steps wait for each other in a circle: {cycle}") from exc
-    return sorter
+def _waits(steps: Sequence[PlanStep]) -> dict[str, tuple[str, ...]]:
+    return {step.id: step.depends_on for step in steps}
 
 
 def _fitting(text: str, agents: Mapping[str, str]) -> str:

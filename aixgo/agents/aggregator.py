@@ -110,7 +110,7 @@ class AggregatorAgent:
         top_k: passages the model gets.
         where: metadata a passage must have.
         embedding_model: what compares passages. `api_key` goes to it too if it is of the model's vendor.
-        embedder: that, as an object.
+        embedder: the same, as an object.
         timeout_ms: how long sent answers are collected; 0 for each by itself. 5000 with several `inputs`, else 0.
         inputs: the agents whose answers are sent to it.
         model: the model that aggregates; votes ask none.
@@ -122,7 +122,6 @@ class AggregatorAgent:
 
     role = "aggregator"
     takes_policies: ClassVar[bool] = True
-    takes_embedder: ClassVar[bool] = True
     path_keys: ClassVar[Sequence[str]] = RetrieverAgent.path_keys
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
@@ -149,6 +148,7 @@ class AggregatorAgent:
         top_k: int = 5,
         where: Mapping[str, JSONValue] | None = None,
         embedding_model: str = "",
+        embedder: Embedder | None = None,
         timeout_ms: float | None = None,
         inputs: Sequence[str] = (),
         model: str = "",
@@ -159,7 +159,6 @@ class AggregatorAgent:
         provider: Provider | None = None,
         middleware: Sequence[ModelMiddleware] = (),
         api_key: str = "",
-        embedder: Embedder | None = None,
     ) -> None:
         self.name = check_name(name)
         self.description = description
@@ -227,15 +226,21 @@ class AggregatorAgent:
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
         """The agent of a YAML entry; what `aggregator_config` says comes before the entry's own keys.
 
-        `embedder` is what the configuration made of an `embedding_model`.
+        `embedder` is what the configuration made of the file's keys.
         """
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
-        settings |= cast("dict[str, object]", settings.pop("aggregator_config", {}))
         if entry.get("embedder") is not None:
-            settings |= {"embedding_model": "", "embedder": entry["embedder"]}
+            settings.pop("embedding_model", None)
+            settings["embedder"] = entry["embedder"]
+        settings |= cast("dict[str, object]", settings.pop("aggregator_config", {}))
         listed = cast("list[dict[str, str]]", entry.get("inputs") or [])
         settings["inputs"] = tuple(dict.fromkeys(item["source"] for item in listed))
         return cls(name, **model_options(entry), **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
+
+    @classmethod
+    def embeds(cls, entry: Mapping[str, object]) -> bool:
+        """Whether the agent of a YAML entry searches documents."""
+        return bool(entry.get("index") or entry.get("documents"))
 
     @property
     def model(self) -> str:

@@ -49,9 +49,6 @@ CLASSIFIER_KEYS: Mapping[str, Key] = {
     "use_embeddings": Key(
         "boolean", "take the category nearest by embeddings, and ask no model", default=False
     ),
-    "embedding_model": Key(
-        "text", "`hashing`, or vendor:model, for `use_embeddings`", default="hashing"
-    ),
 }
 
 INSTRUCTIONS = (
@@ -89,17 +86,20 @@ class ClassifierAgent:
     `confidence_threshold` was reached.
 
     With `use_embeddings` no chat model is asked: the category is the one whose description, keywords or examples are
-    nearest to the text, by `embedding_model` or an `embedder`. Its confidence is e^(10·s) / (1 + the sum of e^(10·s)
-    over all categories), s being the cosine, at least 0. With `multi_label`, every category that is at least
+    nearest to the text, by `embedding_model`. Its confidence is e^(10·s) / (1 + the sum of e^(10·s) over all
+    categories), s being the cosine, at least 0. With `multi_label`, every category that is at least
     `confidence_threshold` times as near as the nearest is one of the `categories`.
     """
 
     role = "classifier"
     takes_policies: ClassVar[bool] = True
-    takes_embedder: ClassVar[bool] = True
     config_keys: ClassVar[Mapping[str, Key]] = {
         **MODEL_KEYS,
         **CLASSIFIER_KEYS,
+        "embedding_model": Key(
+            "text",
+            "`hashing`, or vendor:model, for `use_embeddings`. By default as `embeddings` says",
+        ),
         "classifier_config": Key("mapping", "the classifier's settings", fields=CLASSIFIER_KEYS),
     }
 
@@ -113,6 +113,7 @@ class ClassifierAgent:
         multi_label: bool = False,
         use_embeddings: bool = False,
         embedding_model: str = "",
+        embedder: Embedder | None = None,
         model: str = "",
         prompt: str = "",
         temperature: float | None = 0.3,
@@ -121,13 +122,10 @@ class ClassifierAgent:
         provider: Provider | None = None,
         middleware: Sequence[ModelMiddleware] = (),
         api_key: str = "",
-        embedder: Embedder | None = None,
     ) -> None:
         self.name = check_name(name)
         self.description = description
         where = f"classifier {name!r}"
-        if embedder is not None and embedding_model:
-            raise ConfigError(f"{where}: give embedder or embedding_model, not both")
         if isinstance(categories, str) or not isinstance(categories, Iterable):
             raise ConfigError(f"{where}: give a list of categories, not one")
         check_given(CLASSIFIER_KEYS, where, confidence_threshold=confidence_threshold)
@@ -150,9 +148,11 @@ class ClassifierAgent:
         self._nearest: Nearest | None = None
         self.embedding_model = ""
         if use_embeddings:
-            found = embedder or embedder_of(embedding_model, api_key=api_key)
-            self._nearest = Nearest(found, {c.name: self._texts(c) for c in self.categories})
-            self.embedding_model = found.name
+            if embedder is not None and embedding_model:
+                raise ConfigError(f"{where}: give embedder or embedding_model, not both")
+            embedder = embedder or embedder_of(embedding_model, api_key=api_key)
+            self._nearest = Nearest(embedder, {c.name: self._texts(c) for c in self.categories})
+            self.embedding_model = embedder.name
         self._instructions = "\n\n".join(filter(None, (INSTRUCTIONS, prompt, self._catalogue())))
         self._wanted = Checked(self._make_schema(), self._check)
         self._use = ModelUse(
@@ -163,12 +163,13 @@ class ClassifierAgent:
     def from_config(cls, name: str, entry: Mapping[str, object]) -> Self:
         """The agent of a YAML entry; what `classifier_config` says comes before the entry's own keys.
 
-        `embedder` is what the configuration made of an `embedding_model`.
+        `embedder` is what the configuration made of the file's keys.
         """
         settings = own_keys(cls.config_keys, entry, f"agent {name!r}")
-        settings |= cast("dict[str, object]", settings.pop("classifier_config", {}))
         if entry.get("embedder") is not None:
-            settings = {**settings, "embedding_model": "", "embedder": entry["embedder"]}
+            settings.pop("embedding_model", None)
+            settings["embedder"] = entry["embedder"]
+        settings |= cast("dict[str, object]", settings.pop("classifier_config", {}))
         listed = cast("list[dict[str, str]]", settings.pop("categories", []))
         shots = cast("list[dict[str, str]]", settings.pop("few_shot_examples", []))
         return cls(
@@ -178,6 +179,13 @@ class ClassifierAgent:
             **model_options(entry),
             **cast("dict[str, str]", settings),  # type: ignore[arg-type]  # checked by their keys
         )
+
+    @classmethod
+    def embeds(cls, entry: Mapping[str, object]) -> bool:
+        """Whether the agent of a YAML entry compares texts."""
+        own = entry.get("classifier_config")
+        given = {**entry, **own} if isinstance(own, Mapping) else entry
+        return given.get("use_embeddings") is True
 
     @property
     def model(self) -> str:

@@ -4,7 +4,7 @@ Each child is `aixgo serve CONFIG --agent NAME` on a unix socket in a private fo
 all the others are. It leads its own session, so that Ctrl-C reaches only us, and it ends when its
 standard input closes, so that it does not outlive us whatever happens to us.
 
-Below: config, logs. Above: running.
+Below: config, logs, private. Above: running.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import sysconfig
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +29,7 @@ from aixgo.cli.logs import (
     in_json,
     read_json,
 )
+from aixgo.cli.private import private_folder
 from aixgo.config import Config
 from aixgo.errors import AixgoError, ConfigError, Unavailable
 from aixgo.runtime.binding import start_levels
@@ -43,7 +42,6 @@ NOTICE = 0.5  # seconds between a call that failed and the news that its process
 LONGEST_LINE = 1024 * 1024  # bytes of a child's output
 LAST_WORDS = 20  # lines kept of what a child wrote before it ended
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # of a terminal, none of them red
-LONGEST_FOLDER = 80  # bytes: a socket's path holds 107
 
 
 class Child:
@@ -172,6 +170,7 @@ class Fleet:
         self._tracebacks = tracebacks
         self._record = record
         self._folder = ""
+        self._holding = contextlib.ExitStack()
         self._children: list[Child] = []
         self._watches: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -181,10 +180,7 @@ class Fleet:
         """Why the run cannot go on, once a process has ended that should not have."""
 
     async def __aenter__(self) -> Self:
-        self._folder = tempfile.mkdtemp(prefix="aixgo-")  # only we may enter it
-        if len(os.fsencode(self._folder)) > LONGEST_FOLDER:
-            shutil.rmtree(self._folder)
-            self._folder = tempfile.mkdtemp(prefix="aixgo-", dir="/tmp")  # short, and still private
+        self._folder = self._holding.enter_context(private_folder())
         self._children = [
             Child(
                 [name],
@@ -206,7 +202,7 @@ class Fleet:
         finally:
             for child in self._children:
                 child.kill()  # only if we were interrupted while they drained
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._holding.close()
 
     @property
     def entry_address(self) -> str:

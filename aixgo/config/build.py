@@ -16,8 +16,10 @@ from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
-from aixgo.config.retrieving import embedder_for_file, embedder_of_entry, retrieval_of
+from aixgo.config.retrieving import embedder_for, embedder_for_file, retrieval_of
 from aixgo.config.roles import (
+    Role,
+    embeds,
     pattern_class,
     role_class,
     takes_policies,
@@ -94,7 +96,7 @@ def assemble(
     given = overrides or Overrides()
     hide(*(service.api_key for service in config.model_services.values()))
     hide(*(str(entry.settings.get("api_key") or "") for entry in config.agents))
-    hide(*(str(key) for key in _keys_of_embeddings(config)))
+    hide(*_keys_of_embeddings(config))
     policies, facts = ModelPolicies(config), Facts()
     wanted = set(config.names) - set(config.deployment.peers) if only is None else set(only)
     placed = []
@@ -210,13 +212,7 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
         settings["resilience"] = parts
         if parts.provider is not None:
             settings.pop("api_key", None)  # it has its own
-    for key in getattr(role, "path_keys", ()):
-        if key in settings:
-            settings[key] = _beside(config, settings[key])
-    settings |= _comparing(config, entry, settings, model)
-    for key in getattr(role, "code_keys", ()):
-        if key in settings:
-            settings[key] = load_code(str(settings[key]), config.path.resolve().parent)
+    settings |= _resolved(config, entry, role, settings)
     if given.count is not None and entry.role == "producer":
         settings["count"] = given.count
     if settings.get("tools") and takes_tools(entry.role):
@@ -226,15 +222,22 @@ def _agent(config: Config, entry: AgentEntry, given: Overrides, policies: ModelP
     return role.from_config(entry.name, settings)
 
 
-def _comparing(
-    config: Config, entry: AgentEntry, settings: Mapping[str, object], model: str
-) -> Mapping[str, object]:
-    """What an agent compares texts by, and finds them in, if its role does."""
+def _resolved(
+    config: Config, entry: AgentEntry, role: Role, settings: Mapping[str, object]
+) -> dict[str, object]:
+    """What stands for paths, searches and code that an entry names."""
+    folder = config.path.resolve().parent
+    paths = [key for key in getattr(role, "path_keys", ()) if key in settings]
+    code = [key for key in getattr(role, "code_keys", ()) if key in settings]
+    found: dict[str, object] = {key: _beside(config, settings[key]) for key in paths}
+    found |= {key: load_code(str(settings[key]), folder) for key in code}
     if takes_retrieval(entry.role):
-        return retrieval_of(config, entry, settings)
-    if getattr(role_class(entry.role), "takes_embedder", False):
-        return {"embedder": embedder_of_entry(entry.settings, model)}
-    return {}
+        found |= retrieval_of(config, entry, {**settings, **found})
+    elif embeds(entry.role, settings):
+        asks_too = entry.role != "classifier"  # which has embeddings in place of its model
+        asked = settings.get("model") if asks_too else entry.settings.get("model")
+        found["embedder"] = embedder_for(config, entry, str(asked or ""))
+    return found
 
 
 def _manager_model(
@@ -270,10 +273,9 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
     return found
 
 
-def _keys_of_embeddings(config: Config) -> Iterator[object]:
-    for block in config.embeddings.values():
-        if isinstance(block, dict) and block.get("api_key"):
-            yield block["api_key"]
+def _keys_of_embeddings(config: Config) -> list[str]:
+    blocks = [block for block in config.embeddings.values() if isinstance(block, dict)]
+    return [str(block.get("api_key") or "") for block in blocks]
 
 
 def _beside(config: Config, paths: object) -> object:

@@ -90,7 +90,7 @@ class _Parser:
         prices = read_prices(block, folder, self._findings)
         observability = read_observability(block, folder, self._findings)
         logging = read_logging(block, self._findings)
-        note_unused(block, [entry.role for entry in self._agents], self._findings)
+        note_unused(block, self._agents, self._findings)
         self._check_references(deployment.peers)
         self._findings.raise_errors()
         self._check_order(deployment.peers)

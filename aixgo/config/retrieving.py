@@ -15,7 +15,7 @@ from aixgo.config.keys import EMBEDDINGS_KEYS, VECTORSTORE_KEYS
 from aixgo.config.model import AgentEntry, Config
 from aixgo.config.models import key_for_file
 from aixgo.config.read import Block, position
-from aixgo.config.roles import takes_retrieval
+from aixgo.config.roles import embeds, takes_retrieval
 from aixgo.errors import ConfigError
 from aixgo.keys import read_keys
 from aixgo.loading import kinds
@@ -26,23 +26,38 @@ from aixgo.retrieval.embedding import is_offline
 from aixgo.retrieval.stores.base import Metric
 from aixgo.retrieval.stores.sqlite import Engine
 
-__all__ = ["embedder_for_file", "embedder_of_entry", "note_unused", "retrieval_of"]
+__all__ = ["embedder_for", "embedder_for_file", "note_unused", "retrieval_of"]
 
 TEI = "http://127.0.0.1:8080"
 OPENAI_MODEL = "text-embedding-3-small"
 
 
-def note_unused(block: Block, roles: Sequence[str], findings: Findings) -> None:
+def note_unused(block: Block, agents: Sequence[AgentEntry], findings: Findings) -> None:
     """Say so where a file describes a search that none of its agents makes."""
     existing = kinds("agents")
-    if any(role in existing and takes_retrieval(role) for role in roles):
-        return
-    for name in ("embeddings", "vectorstore"):
-        if block.get(name):
+    with_role = [entry for entry in agents if entry.role in existing]
+    used = {
+        "embeddings": any(embeds(entry.role, entry.settings) for entry in with_role),
+        "vectorstore": any(takes_retrieval(entry.role) for entry in with_role),
+    }
+    who = {"embeddings": "compares texts", "vectorstore": "has the role retriever"}
+    for name, is_used in used.items():
+        if block.get(name) and not is_used:
             where = f"{position(findings.file, block.lines[name])}: {name}"
             findings.notices.append(
-                f"{where}: no agent of the file has the role retriever, so it is without effect"
+                f"{where}: no agent of the file {who[name]}, so it is without effect"
             )
+
+
+def embedder_for(config: Config, entry: AgentEntry, model: str) -> Embedder:
+    """What an agent that only compares texts does that with; `model` is what it asks besides, if it does.
+
+    Its `api_key` is that of the model, and goes with the embeddings only if both are of one vendor.
+
+    Raises:
+        ConfigError: there is no such model, or its key would go to an address of the file that it is not meant for.
+    """
+    return _embedder(config, entry, _asked_dimensions(config, entry), 0, model)
 
 
 def retrieval_of(
@@ -91,15 +106,18 @@ def _asked_dimensions(config: Config, entry: AgentEntry) -> int:
     return cast("int", _block(config.embeddings, "openai").get("dimensions", 0))
 
 
-def _embedder(config: Config, entry: AgentEntry, asked: int, dimensions: int) -> Embedder:
-    name = str(entry.settings.get("embedding_model") or "")
-    api_key = str(entry.settings.get("api_key") or "")
+def _embedder(
+    config: Config, entry: AgentEntry, asked: int, dimensions: int, model: str = ""
+) -> Embedder:
+    name, of_file = str(entry.settings.get("embedding_model") or ""), ""
     if not name:
         name, of_file = _named(config.embeddings)
-        api_key = api_key or of_file
+    own = str(entry.settings.get("api_key") or "")
+    if model and not same_vendor(model, name):
+        own = ""
     if is_offline() or name.partition(":")[0] in ("", "hashing"):
         return embedder_of(name, dimensions=asked or dimensions)
-    return embedder_for_file(name, api_key, dimensions=asked)
+    return embedder_for_file(name, own or of_file, dimensions=asked)
 
 
 def embedder_for_file(name: str, api_key: str = "", *, dimensions: int = 0) -> Embedder:
@@ -117,26 +135,6 @@ def embedder_for_file(name: str, api_key: str = "", *, dimensions: int = 0) -> E
             "text-embeddings-inference and name the provider huggingface_tei, or take hashing or openai"
         )
     return embedder_of(name, api_key=key_for_file(name, api_key), dimensions=dimensions)
-
-
-def embedder_of_entry(settings: Mapping[str, JSONValue], model: str) -> Embedder | None:
-    """What an agent's entry names as its embedding model, itself or in a block of its role; None if nothing.
-
-    Its `api_key` is that of `model`, which it asks, and goes with the embedding model only if both have one vendor.
-
-    Raises:
-        ConfigError: as `embedder_for_file`.
-    """
-    found = dict(settings)
-    for key, block in settings.items():
-        if key.endswith("_config") and isinstance(block, dict):
-            found.update(block)
-    name = str(found.get("embedding_model") or "")
-    if not name:
-        return None
-    asked = "" if found.get("use_embeddings") and not found.get("model") else model
-    shared = not asked or same_vendor(asked, name)
-    return embedder_for_file(name, str(found.get("api_key") or "") if shared else "")
 
 
 def _named(embeddings: Mapping[str, JSONValue]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ Below: loading, config.keys, the classes' own `config_keys`, the policies'. Abov
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Protocol, cast
@@ -23,6 +23,7 @@ __all__ = [
     "Pattern",
     "Role",
     "agent_keys",
+    "embeds",
     "pattern_class",
     "pattern_keys",
     "role_class",
@@ -72,6 +73,12 @@ def takes_tools(role: str) -> bool:
 def takes_retrieval(role: str) -> bool:
     """Whether agents of this role search, by what the file says of embeddings and its store."""
     return bool(getattr(role_class(role), "takes_retrieval", False))
+
+
+def embeds(role: str, entry: Mapping[str, object]) -> bool:
+    """Whether the agent of an entry compares texts by what the file says of embeddings."""
+    asks: Callable[[Mapping[str, object]], bool] | None = getattr(role_class(role), "embeds", None)
+    return takes_retrieval(role) or (asks is not None and asks(entry))
 
 
 def takes_policies(role: str) -> bool:

@@ -57,7 +57,9 @@ class AixgoError(Exception):
     """What the failed call of a model spent, where that is known; it stays in the process."""
     partial: list[JSONValue] | None = None
     """What an orchestration with an error strategy had when it failed: for each call it made the `agent`, and its
-    `reply`, or its `error` with `class` and `text`, or that it was `stopped`; at most `MAX_PARTIAL` bytes of JSON."""
+    `reply`, or its `error` with `class` and `text`, or that it was `stopped`; of a consensus that was not come to, with
+    or without a strategy, each agent's last answer, whose it `stands_for`, and the `reason`. At most `MAX_PARTIAL`
+    bytes of JSON."""
 
     def __init__(self, text: str = "an error whose text stayed in the log of its process") -> None:
         super().__init__(text)

@@ -80,18 +80,12 @@ Ask: TypeAlias = Callable[[Message | Payload, str], Awaitable[Message]]
 
 def choice(reply: Message) -> str:
     """What a reply votes for: the category of its metadata, or of its JSON payload, else its text."""
-    for place in (said_of_answer(reply), fields_of(reply)):
-        if isinstance(category := place.get("category"), str):
-            return category
-    return reply.text
+    return _choice(reply, _places(reply))
 
 
 def confidence(reply: Message) -> float:
     """How sure a reply says it is, in its metadata or its JSON payload; 0 when it does not."""
-    for place in (said_of_answer(reply), fields_of(reply)):
-        if (found := number_of(place.get("confidence"))) is not None:
-            return found
-    return 0.0
+    return _confidence(_places(reply))
 
 
 def fields_of(reply: Message) -> dict[str, JSONValue]:
@@ -104,10 +98,27 @@ def ballots_of(
     replies: Mapping[str, Message], weights: Mapping[str, float] | None = None
 ) -> list[Ballot]:
     """A ballot for each reply; with `weights` they count in place of what the replies state, 1 for the others."""
-    return [
-        Ballot(agent, choice(reply), confidence(reply) if not weights else weights.get(agent, 1.0))
-        for agent, reply in replies.items()
-    ]
+    found = []
+    for agent, reply in replies.items():
+        places = _places(reply)  # read once: a text may be long
+        weight = weights.get(agent, 1.0) if weights else _confidence(places)
+        found.append(Ballot(agent, _choice(reply, places), weight))
+    return found
+
+
+def _places(reply: Message) -> tuple[Mapping[str, JSONValue], ...]:
+    """Where a reply says what it stands for."""
+    return said_of_answer(reply), fields_of(reply)
+
+
+def _choice(reply: Message, places: Iterable[Mapping[str, JSONValue]]) -> str:
+    stated = (place.get("category") for place in places)
+    return next((category for category in stated if isinstance(category, str)), reply.text)
+
+
+def _confidence(places: Iterable[Mapping[str, JSONValue]]) -> float:
+    stated = (number_of(place.get("confidence")) for place in places)
+    return next((found for found in stated if found is not None), 0.0)
 
 
 def votes_of(verdict: Verdict) -> dict[str, JSONValue]:

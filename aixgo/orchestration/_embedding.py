@@ -3,7 +3,7 @@
 A pattern reaches the embedder like any agent, by name through its caller: so it has a key, a deadline and a part of the
 budget, and what it costs is in the ledger.
 
-Below: `_deliberation`, providers. Above: `_settling`, consensus.
+Below: `_deliberation`, retrieval. Above: `_settling`, consensus.
 """
 
 from __future__ import annotations
@@ -12,15 +12,32 @@ import math
 from collections.abc import Iterable, Sequence
 
 from aixgo.context import CallContext
-from aixgo.errors import AgentRefused
+from aixgo.errors import AgentRefused, ConfigError
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.orchestration._deliberation import Panel
 from aixgo.providers import Embedder
+from aixgo.retrieval import embedder_of
 
-__all__ = ["Embedding", "Vectors"]
+__all__ = ["Embedding", "Vectors", "chosen_embedder"]
 
 MOST = 8_000  # characters of a text that are embedded: models take about as many tokens
+
+
+def chosen_embedder(model: str | Embedder, where: str) -> Embedder:
+    """The embedder somebody gave, or named.
+
+    Raises:
+        ConfigError: there is none of that name, no key for it, or it is neither.
+    """
+    if not isinstance(model, str):
+        if callable(getattr(model, "embed", None)):
+            return model
+        raise ConfigError(f"{where}: embedding_model must be text, or an Embedder, not {model!r}")
+    try:
+        return embedder_of(model)
+    except ConfigError as exc:
+        raise ConfigError(f"{where}: {exc}") from exc
 
 
 class Embedding:

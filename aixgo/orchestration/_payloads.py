@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import cast
 
 import msgspec
 
-from aixgo.domain import plain
-from aixgo.errors import InvalidMessage
 from aixgo.message import JSONValue, Message
 
 __all__ = ["json_payload", "number_of", "read_json", "stated_in"]
@@ -53,10 +52,10 @@ def read_json(text: str) -> JSONValue:
     """The value that `text` is as JSON, in a code fence too.
 
     Raises:
-        ValueError: it is none, or none that a message could hold.
+        ValueError: it is none, or nested far too deeply.
     """
     fenced = FENCE.fullmatch(text.strip())
     try:
-        return plain(msgspec.json.decode(fenced[1] if fenced else text), "the text")
-    except (RecursionError, InvalidMessage) as exc:
-        raise ValueError(f"it is JSON that no message may hold: {exc}") from exc
+        return cast("JSONValue", msgspec.json.decode(fenced[1] if fenced else text))
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc

@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aixgo.errors import MessageTooLarge, nearest
+from aixgo.domain import plain
+from aixgo.errors import InvalidMessage, MessageTooLarge, nearest
+from aixgo.graphs import Circle, in_order
 from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message, to_json_bytes
 from aixgo.orchestration._payloads import read_json
 
@@ -51,8 +53,8 @@ def read_plan(
     found = reply.payload
     if isinstance(found, str):
         try:
-            found = read_json(found)
-        except ValueError as exc:
+            found = plain(read_json(found), "it")
+        except (ValueError, InvalidMessage) as exc:
             raise BadPlan(f"the plan is text that is no JSON: {str(exc)[:SHOWN]}") from None
     if isinstance(found, dict):
         found = found.get("steps")
@@ -69,7 +71,10 @@ def read_plan(
             raise BadPlan(f"two steps are called {name!r}")
     earlier = [name for name in done if name not in ids]
     steps = [_step(name, item, ids, earlier, agents) for name, item in named]
-    _check_acyclic(steps)
+    try:
+        in_order({step.id: step.depends_on for step in steps})
+    except Circle as exc:
+        raise BadPlan(f"the plan goes in a circle: {exc}") from exc
     return steps
 
 
@@ -158,22 +163,3 @@ def _references(given: JSONValue) -> list[str]:
         return _REFERENCE.findall(given)
     items = given.values() if isinstance(given, dict) else given if isinstance(given, list) else ()
     return [name for item in items for name in _references(item)]
-
-
-def _check_acyclic(steps: Sequence[Step]) -> None:
-    left = {step.id: step for step in steps}
-    while left:
-        ready = [
-            step.id for step in left.values() if not any(one in left for one in step.depends_on)
-        ]
-        if not ready:
-            raise BadPlan(f"the plan goes in a circle: {' → '.join(_circle(left))}")
-        for name in ready:
-            del left[name]
-
-
-def _circle(left: Mapping[str, Step]) -> list[str]:
-    path = [next(iter(left))]
-    while path[-1] not in path[:-1]:
-        path.append(next(one for one in left[path[-1]].depends_on if one in left))
-    return path[path.index(path[-1]) :]

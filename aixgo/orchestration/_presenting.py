@@ -65,6 +65,12 @@ class Closing:
         """Whether anybody is asked more: not when time or budget ended it, nor when there is one answer only."""
         return not self._talk.stopped and len(self._talk.answers) > 1
 
+    @property
+    def author(self) -> str:
+        """The agent whose answer holds, if it can be asked more."""
+        author = self._talk.leader.answer.author
+        return author if author in self._talk.panel.agents and not self._talk.stopped else ""
+
     async def present(self, target: str) -> tuple[Message, str]:
         """The result, and who presented it: nobody when it is the answer as it was given."""
         talk = self._talk

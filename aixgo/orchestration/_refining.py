@@ -149,7 +149,7 @@ class Shown:
                 return Move(wrong=f"{named!r} is nobody; there are {', '.join(self.who)}")
             return Move(supports=self.who[named][0], reason=reason, action=action)
         answer = fields.get("answer")
-        if answer is None or answer == "":
+        if answer is None or (isinstance(answer, str) and not answer.strip()):
             return Move(wrong="it gives no answer")
         made = Message(answer)
         wrong = self._wrong(normal(choice(made)), action, novelty)
@@ -161,6 +161,8 @@ class Shown:
         same = self._known.get(made)
         if same is not None and (action == "new_answer" or novelty != "lenient"):
             return f"that answer is there already, as {same}; {stand}"
+        if novelty == "lenient":
+            return ""
         for known, shown in self._known.items():
             shared = _shared(made, known)
             if shared > NOVELTY[novelty]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aixgo.errors import AixgoError
+from aixgo.errors import AgentRefused, AixgoError
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._agreement import Group, Likeness, Words, groups_of
 from aixgo.orchestration._deliberation import Ask, Panel, is_tied, reaches, stop_of
@@ -22,6 +22,7 @@ from aixgo.orchestration._settings import Rules
 __all__ = ["CORRECTIONS", "TALK_FACTS", "Deliberation"]
 
 CORRECTIONS = 2  # of a reply that is none of those asked for
+SHOWN = 60  # characters of an answer that an error repeats
 MAX_HISTORY = 32  # rounds kept of a deliberation: the last ones
 
 TALK_FACTS: Mapping[str, Fact] = {
@@ -252,8 +253,17 @@ class Deliberation:
             facts["stopped_by"] = self.stopped
         return facts
 
-    def partial(self) -> list[JSONValue]:
-        """What an error may carry of it: each agent's last answer, whose it stands for, why, and who failed."""
+    def failure(self, name: str) -> AgentRefused:
+        """That the pattern `name` did not settle, with what an error may carry of how far it came."""
+        refused = AgentRefused(
+            f"no consensus in {name!r} after {self.rounds} of {self.rules.max_rounds} rounds: {self.agreement:.2f} for "
+            f"{self.leader.answer.text[:SHOWN]!r}, {self.rules.threshold:.2f} is needed"
+        )
+        refused.partial = self._partial()
+        return refused
+
+    def _partial(self) -> list[JSONValue]:
+        """Each agent's last answer, whose it stands for, why, and who failed."""
         agents = list(dict.fromkeys([*self.own, *self.panel.errors]))
 
         def shown(most: int) -> list[JSONValue]:

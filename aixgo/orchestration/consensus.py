@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
+from typing import ClassVar, Literal, Self, TypeAlias, get_args
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.errors import AixgoError, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._agreement import Measure
 from aixgo.orchestration._deliberation import Panel, check_voices, stop_of
-from aixgo.orchestration._embedding import Embedding, Vectors
+from aixgo.orchestration._embedding import Embedding, Vectors, chosen_embedder
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._presenting import Closing, Verdict, told_again
 from aixgo.orchestration._refining import Level
@@ -36,19 +36,17 @@ from aixgo.orchestration.base import (
     Limits,
     OnFailure,
     Orchestrator,
+    Place,
     Slot,
     Step,
     list_of,
     slot_name,
 )
 from aixgo.providers import Embedder
-from aixgo.retrieval import embedder_of
 
 __all__ = ["PATTERN", "Consensus", "Presenter", "Protocol"]
 
 Presenter: TypeAlias = Literal["winner", "synthesis", "verbatim"]
-
-SHOWN = 60  # characters of an answer that an error repeats
 
 
 @dataclass(slots=True)
@@ -163,7 +161,7 @@ class Consensus(Orchestrator):
         self._embedder = ""
         if embedding_model:
             self._embedder = f"{name}.embedder"
-            slots.append(Embedding(self._embedder, _embedder_of(embedding_model, where)))
+            slots.append(Embedding(self._embedder, chosen_embedder(embedding_model, where)))
         super().__init__(
             name, slots, description=description, limits=limits, error_strategy=error_strategy
         )
@@ -219,7 +217,7 @@ class Consensus(Orchestrator):
         return cls(name, agents, limits=limits, **found)  # type: ignore[arg-type]  # checked by their keys
 
     def edges(self) -> Iterable[Edge]:
-        """Answers, what the agents make of each other's, and who presents."""
+        """Answers, what the agents make of each other's, who presents, and whether that does."""
         shared = Step(f"agreement ≥ {self.rules.threshold:.2g}?", "choice")
         for agent in self._agents:
             yield Edge(START, agent)
@@ -227,9 +225,20 @@ class Consensus(Orchestrator):
             yield Edge(
                 shared, agent, f"answers of all, {self.rules.max_rounds} rounds at most", maybe=True
             )
+        if self._embedder:
+            yield Edge(shared, self._embedder, "answers to compare")
+            yield Edge(self._embedder, shared, "vectors")
+        last: Place = shared
         if self._synthesizer:
             yield Edge(shared, self._synthesizer)
-        yield Edge(self._synthesizer or shared, END)
+            last = self._synthesizer
+        if self.post_evaluation:
+            judged = Step("does the result do?", "choice")
+            yield Edge(last, judged)
+            last = judged
+            for agent in self._agents if self.max_restarts else ():
+                yield Edge(judged, agent, f"again, {self.max_restarts} times at most", maybe=True)
+        yield Edge(last, END)
 
     async def run(self, message: Message, caller: Caller) -> Message:
         """Have all agents answer, refine until they agree, then present; all again when the result is turned down."""
@@ -275,9 +284,9 @@ class Consensus(Orchestrator):
         panel.check(self.name, await talk.answer(message, extra=number > 0), self._needed)
         await talk.refine(left)
         if not talk.converged and not talk.stopped and not self._goes_on:
-            raise self._failure(talk)
+            raise talk.failure(self.name)
         closing = Closing(talk)
-        author = self._author_of(talk)
+        author = closing.author
         target = {"synthesis": self._synthesizer, "winner": author}.get(self.presenter, "")
         reply, presenter = await closing.present(target)
         facts = {**talk.facts(), "presenter": presenter or "verbatim"}
@@ -289,30 +298,6 @@ class Consensus(Orchestrator):
         if panel.errors:
             facts["errors"] = panel.errors
         return _Found(reply, facts, verdict, talk.rounds)
-
-    def _failure(self, talk: Deliberation) -> AgentRefused:
-        rules = self.rules
-        refused = AgentRefused(
-            f"no consensus in {self.name!r} after {talk.rounds} of {rules.max_rounds} rounds: {talk.agreement:.2f} for "
-            f"{talk.leader.answer.text[:SHOWN]!r}, {rules.threshold:.2f} is needed"
-        )
-        refused.partial = talk.partial()
-        return refused
-
-    def _author_of(self, talk: Deliberation) -> str:
-        """The agent whose answer holds, if it can be asked more."""
-        author = talk.leader.answer.author
-        return author if author in talk.panel.agents and not talk.stopped else ""
-
-
-def _embedder_of(model: str | Embedder, where: str) -> Embedder:
-    if callable(getattr(model, "embed", None)):
-        return cast("Embedder", model)
-    Consensus.config_keys["embedding_model"].check(model, f"{where}: embedding_model")
-    try:
-        return embedder_of(cast("str", model))
-    except ConfigError as exc:
-        raise ConfigError(f"{where}: {exc}") from exc
 
 
 PATTERN = Consensus

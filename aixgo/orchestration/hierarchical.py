@@ -193,7 +193,7 @@ class Hierarchical(Orchestrator):
             AgentRefused: a team is unknown, or it is no mapping.
         """
         given = plan.metadata.get("team_assignments")
-        if given is None:
+        if given in (None, {}):  # a hierarchy that plans has nothing more to hand on itself
             given = _object(plan).get("team_assignments")
         if given is None:
             return {}

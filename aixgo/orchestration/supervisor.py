@@ -82,7 +82,11 @@ class Supervisor(Orchestrator):
             "`answer`, `manager`, `max_rounds`, or `failures` of a later round under `continue`"
         ),
         "stopped_by": Fact("the last two of these"),
-        "done": Fact("true: a supervisor around it does not ask again", seen=False, stays=True),
+        "done": Fact(
+            "true if its answer says it is not: a supervisor around it does not ask again",
+            seen=False,
+            stays=True,
+        ),
     }
 
     def __init__(
@@ -175,7 +179,7 @@ class Supervisor(Orchestrator):
                 ended_by = "max_rounds"
         return self.result(
             reply,
-            done=True,
+            done=True if _stated(reply, "done") is False else None,
             rounds=len(path),
             path=path,
             routed_to=path[-1] if path else "",

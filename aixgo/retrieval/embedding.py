@@ -18,13 +18,14 @@ from itertools import pairwise
 
 from aixgo.errors import ConfigError
 from aixgo.providers import Embedder, resolve_embedder
+from aixgo.retrieval.stores._common import COMMON
 
 __all__ = ["HashingEmbedder", "embedder_of", "is_offline"]
 
 DIMENSIONS = 512
 LEAST_DIMENSIONS = 16
 WORD = re.compile(r"\w+")
-SHORT = 3  # letters of a word that says little
+SHORT = 3  # letters of a word that has no stem of its own
 STEM = 5  # letters that the forms of a word share
 
 
@@ -82,14 +83,14 @@ def is_offline() -> bool:
 
 
 def _features(text: str) -> Iterator[tuple[str, float]]:
-    """What is hashed, and how much it counts: often grows slowly, short words count little."""
+    """What is hashed, and how much it counts: often grows slowly, words that say little count little."""
     words = [word.lower() for word in WORD.findall(text)]
     for word, count in Counter(words).items():
         often = 1 + math.log(count)
-        short = len(word) <= SHORT
-        yield f"word {word}", often * (0.2 if short else 1.0)
-        if not short:
+        common = word in COMMON
+        yield f"word {word}", often * (0.1 if common else 1.0)
+        if not common and len(word) > SHORT:
             yield f"stem {word.rstrip('s')[:STEM]}", often * 0.7
     for pair in pairwise(words):
-        if all(len(word) > SHORT for word in pair):
+        if not COMMON.intersection(pair):
             yield f"pair {' '.join(pair)}", 0.5

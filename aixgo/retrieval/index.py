@@ -27,6 +27,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 BATCH = 256  # chunks looked up at once: each comes with its vector
 WIDER = 4  # times as many hits of each search as are wanted of both together
 MADE_BY = "embedder"  # the note that says which vectors are in the store
+CUT = 2  # how chunks are made and indexed: raised, all are made anew
 DIGEST = "digest"  # in the metadata of a chunk: what its document was when it was cut
 
 
@@ -96,7 +97,7 @@ class Index:
         await self.store.note(MADE_BY, self.embedder.name)
         vectors = await self.embedder.embed([_searched(chunk) for chunk in chunks])
         await self.store.upsert(
-            Record(chunk.id, chunk.text, vector, {**chunk.metadata, DIGEST: digest})
+            Record(chunk.id, chunk.text, vector, {**chunk.metadata, DIGEST: digest}, _title(chunk))
             for chunk, vector in zip(chunks, vectors, strict=True)
         )
         await self.store.delete(known.keys() - {chunk.id for chunk in chunks})
@@ -172,14 +173,20 @@ class Index:
 
     def _digest(self, document: Document) -> str:
         facts = json.dumps(dict(document.metadata), sort_keys=True)
-        how = f"{self.chunk_size} {self.chunk_overlap} {facts}"
+        how = f"{CUT} {self.chunk_size} {self.chunk_overlap} {facts}"
         return hashlib.sha256(f"{how}\n{document.text}".encode()).hexdigest()[:16]
 
 
 def _searched(chunk: Chunk) -> str:
-    """What of a chunk is embedded: the headings above it say what it is about."""
+    """What of a chunk is embedded: the headings above it say what it is about, more than its other words do."""
+    title = _title(chunk)
+    return f"{title}\n{title}\n{chunk.text}" if title else chunk.text
+
+
+def _title(chunk: Chunk) -> str:
+    """The path of headings above a chunk."""
     heading = chunk.metadata.get("heading")
-    return f"{heading}\n{chunk.text}" if heading else chunk.text
+    return heading if isinstance(heading, str) else ""
 
 
 def _shown(hit: Hit) -> Hit:

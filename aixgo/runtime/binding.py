@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from aixgo.contract import Agent, members_of
 from aixgo.errors import ConfigError, LimitExceeded
+from aixgo.graphs import Circle, levels
 
 __all__ = ["check_orchestration", "objects_below", "start_levels"]
 
@@ -78,32 +79,16 @@ def start_levels(
         ConfigError: an unknown dependency or a cycle; the text prints the path.
     """
     outside = set(elsewhere)
-    waits: dict[str, set[str]] = {}
     for name, needed in depends_on.items():
         for other in needed:
             if other not in depends_on and other not in outside:
                 raise ConfigError(
                     f"{_arrow([name, other])}: no agent is called {other!r} (depends_on)"
                 )
-        waits[name] = {other for other in needed if other in depends_on}
-    levels: list[list[str]] = []
-    while waits:
-        level = sorted(name for name, needed in waits.items() if not needed)
-        if not level:
-            raise ConfigError(f"depends_on cycle: {_arrow(_find_cycle(waits))}")
-        levels.append(level)
-        for name in level:
-            del waits[name]
-        for needed in waits.values():
-            needed.difference_update(level)
-    return levels
-
-
-def _find_cycle(waits: Mapping[str, set[str]]) -> list[str]:
-    path = [min(waits)]
-    while path.count(path[-1]) < 2:
-        path.append(min(waits[path[-1]]))
-    return path[path.index(path[-1]) :]
+    try:
+        return levels({name: sorted(depends_on[name]) for name in sorted(depends_on)})
+    except Circle as exc:
+        raise ConfigError(f"depends_on cycle: {_arrow(exc.path)}") from exc
 
 
 def _arrow(names: Iterable[str]) -> str:

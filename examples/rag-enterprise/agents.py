@@ -5,6 +5,7 @@ Everything is computed from the question and the documents; a model can take eac
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NotRequired, TypedDict
 
@@ -41,29 +42,43 @@ def rephrase(question: str) -> list[str]:
 
 @agent
 def judge(found: Found) -> list[str]:
-    """The passages that share words with the question, those that share most of them first."""
-    asked = set(words(found["question"]))
-    shares = {p["id"]: len(asked & set(words(p["content"]))) for p in found["documents"]}
+    """The passages that share words with the question, those that share most of them first; rare ones count more."""
+    asked = worth(found)
+    shares = {p["id"]: about(asked, p["content"]) for p in found["documents"]}
     return sorted((name for name in shares if shares[name]), key=lambda name: -shares[name])
 
 
 @agent
 def writer(found: Found) -> str:
     """The sentences that say most about the question, each with the place it stands in."""
-    asked = set(words(found["question"]))
-    lines = [
-        (sentence, passage.get("source", passage["id"]))
-        for passage in found["documents"]
+    asked = worth(found)
+    lines = {
+        sentence: passage.get("source", passage["id"])
+        for passage in reversed(found["documents"])  # of a sentence in two, the better one's place
         for sentence in sentences(passage["content"])
-    ]
-    best = sorted(lines, key=lambda line: -share(asked, line[0]))[:SENTENCES]
+    }
+    best = sorted(lines.items(), key=lambda line: -share(asked, line[0]))[:SENTENCES]
     return "\n".join(f"{sentence} [{source}]" for sentence, source in best)
 
 
-def share(asked: set[str], sentence: str) -> float:
+def worth(found: Found) -> dict[str, float]:
+    """The words of the question, and how much each tells: the fewer passages have it, the more."""
+    texts = [set(words(passage["content"])) for passage in found["documents"]]
+    return {
+        word: math.log(1 + len(texts) / (1 + sum(word in text for text in texts)))
+        for word in words(found["question"])
+    }
+
+
+def about(asked: dict[str, float], text: str) -> float:
+    """How much of what was asked a text has."""
+    said = set(words(text))
+    return sum(value for word, value in asked.items() if word in said)
+
+
+def share(asked: dict[str, float], sentence: str) -> float:
     """How much of a sentence is about what was asked; of two that say as much, the shorter is better."""
-    said = words(sentence)
-    return len(asked & set(said)) / (8 + len(said))
+    return about(asked, sentence) / (8 + len(words(sentence)))
 
 
 def words(text: str) -> list[str]:

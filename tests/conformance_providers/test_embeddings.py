@@ -9,6 +9,7 @@ import pytest
 from aixgo import Budget, LocalRuntime, agent
 from aixgo.config import load_config, open_runtime
 from aixgo.errors import BudgetExceeded, ConfigError, ProviderUnavailable, RequestRejected
+from aixgo.orchestration import Consensus
 from aixgo.providers import resolve_embedder, resolve_model
 from tests.conformance_providers.wire import WireServer, as_json
 
@@ -62,6 +63,39 @@ async def test_what_it_used_is_charged_and_refused_before_it_is_spent(wire: Wire
         asked = len(wire.asked)
         with pytest.raises(BudgetExceeded):
             await rt.call("embeds", "hi", budget=Budget(tokens=1))
+        assert len(wire.asked) == asked
+
+
+async def test_a_consensus_compares_meanings_and_pays_for_it(
+    wire: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    wire.answers = [as_json(reply([1.0, 0.0], [0.99, 0.1], tokens=1000))]
+
+    @agent
+    async def one(text: str) -> str:
+        return "a car"
+
+    @agent
+    async def two(text: str) -> str:
+        return "an automobile"
+
+    team = Consensus(
+        "team",
+        [one, two],
+        convergence="similarity",
+        embedding_model=f"{MODEL}@{wire.url}",
+        presenter="verbatim",
+    )
+    async with LocalRuntime(team) as rt:
+        found = await rt.call("team", "what is it?")
+        assert (found.text, found.metadata["converged"]) == ("a car", True)
+        assert (found.usage.tokens_prompt, found.usage.calls) == (1000, 1)
+        assert found.usage.cost_nanos > 0
+        assert wire.asked[0].body["input"] == ["a car", "an automobile"]
+        asked = len(wire.asked)
+        poor = await rt.call("team", "what is it?", budget=Budget(tokens=1))
+        assert (poor.metadata["stopped_by"], poor.metadata["degraded"]) == ("budget", True)
         assert len(wire.asked) == asked
 
 

@@ -19,7 +19,7 @@ from aixgo.errors import ConfigError
 from aixgo.message import JSONValue
 from aixgo.retrieval.filters import Where, matches
 from aixgo.retrieval.stores._words import Words
-from aixgo.retrieval.stores.base import Hit, Record
+from aixgo.retrieval.stores.base import Hit, Record, words_of
 
 __all__ = ["MAX_COLLECTION", "Tables", "collections", "transaction"]
 
@@ -75,7 +75,7 @@ class Tables:
     ) -> None:
         values = (record.id, record.text, facts, row.tobytes())
         (number,) = connection.execute(PUT.format(records=self.records), values).fetchone()
-        self._words.put(connection, number, record.id, record.text)
+        self._words.put(connection, number, record.id, words_of(record))
 
     def drop(self, connection: sqlite3.Connection, ids: Iterable[str]) -> list[str]:
         """Take out those of `ids` that there are, and say which."""
@@ -157,7 +157,12 @@ class transaction:  # noqa: N801 - used like a function
         self._connection.execute(self._begin)
 
     def __exit__(self, kind: object, exc: object, trace: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:  # what could not be committed would stand in the way of all that follows
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 def _metadata(facts: str) -> dict[str, JSONValue]:

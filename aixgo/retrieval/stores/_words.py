@@ -9,6 +9,8 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
+from aixgo.retrieval.stores._common import COMMON
+
 __all__ = ["WORDS", "Words"]
 
 WORDS = """
@@ -48,7 +50,9 @@ class Words:
 
     def search(self, connection: sqlite3.Connection, query: str) -> Iterator[tuple[str, float]]:
         """Ids and scores of the texts with any word of `query`, best first. Nothing in it is taken for syntax."""
-        words = list(dict.fromkeys(re.findall(r"\w+", query.lower())))[:MOST_WORDS]
+        asked_for = dict.fromkeys(re.findall(r"\w+", query.lower()))
+        words = [word for word in asked_for if word not in COMMON] or list(asked_for)
+        words = words[:MOST_WORDS]
         if words:
             asked = " OR ".join(f'"{word}"' for word in words)
             for name, score in connection.execute(self._search, (asked,)):

@@ -35,6 +35,7 @@ __all__ = [
     "check_text",
     "check_which",
     "stored",
+    "words_of",
 ]
 
 MAX_ID = 512  # characters of an id
@@ -49,6 +50,8 @@ class Record:
     text: str
     vector: Sequence[float]
     metadata: Mapping[str, JSONValue] = field(default_factory=dict)
+    title: str = ""
+    """What it is found by besides its text, by words only; a store need not give it back."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -143,7 +146,10 @@ class Store(Protocol):
         offset: int = 0,
         min_score: float | None = None,
     ) -> list[Hit]:
-        """The records with words of `query`, by BM25, word stems compared; ties in the order of their ids."""
+        """The records with words of `query`, by BM25, word stems compared; ties in the order of their ids.
+
+        English words that say little, such as "how" and "the", are looked for only if there are no others.
+        """
         ...
 
     async def ids(self, where: Where | None = None) -> list[str]:
@@ -226,6 +232,11 @@ def check_text(text: object, of: str) -> None:
         text.encode()
     except UnicodeEncodeError as exc:
         raise ConfigError(f"{of} holds a lone surrogate at character {exc.start}") from None
+
+
+def words_of(record: Record) -> str:
+    """What a search by words looks at."""
+    return f"{record.title}\n{record.text}" if record.title else record.text
 
 
 def check_metric(metric: str | None) -> None:

@@ -24,6 +24,7 @@ from aixgo.retrieval.stores.base import (
     check_record,
     check_which,
     stored,
+    words_of,
 )
 
 __all__ = ["STORE", "MemoryStore"]
@@ -75,7 +76,7 @@ class MemoryStore:
             checked.append((record, row))
         for record, row in checked:
             number = self._numbers.setdefault(record.id, next(self._next))
-            self._words.put(connection, number, record.id, record.text)
+            self._words.put(connection, number, record.id, words_of(record))
             self._records[record.id] = Record(record.id, record.text, (), dict(record.metadata))
             self._rows.put(record.id, row)
         self._dimensions = dimensions

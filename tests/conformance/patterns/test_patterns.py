@@ -168,15 +168,17 @@ async def test_a_run_ends_when_its_time_is_up(case: Case, leg: str) -> None:
 
 
 @every_case
-async def test_the_same_calls_have_the_same_keys_whoever_answers_first(case: Case) -> None:
-    async def keys(steps: Callable[[], int]) -> dict[str, str]:
+async def test_calls_their_keys_and_the_result_are_the_same_whoever_answers_first(
+    case: Case,
+) -> None:
+    async def ran(steps: Callable[[], int]) -> tuple[dict[str, str], str]:
         agents = [Actor(name, rule, steps=steps) for name, rule in case.agents.items()]
         async with open_stage("local", [case.build()], agents) as stage:
-            await asked(case, stage.rt)
-        return stage.keys
+            reply = await asked(case, stage.rt)
+        return stage.keys, json.dumps([reply.payload, reply.metadata])
 
     turns = itertools.count(PATIENCE, -2)
-    assert await keys(lambda: 0) == await keys(lambda: max(0, next(turns)))
+    assert await ran(lambda: 0) == await ran(lambda: max(0, next(turns)))
 
 
 @every_case

@@ -10,6 +10,7 @@ import pytest
 from aixgo import LocalRuntime, Message, load_config
 from aixgo.agents import AggregatorAgent
 from aixgo.config import open_runtime
+from aixgo.config.build import assemble
 from aixgo.errors import AixgoError, ConfigError, OutputInvalid
 from aixgo.testing import ScriptedProvider
 
@@ -201,6 +202,19 @@ async def test_a_file_gives_it_documents_beside_itself(
     async with open_runtime(load_config(tmp_path / "c.yaml")) as rt:
         reply: Any = await rt.call("m", {"a": "Roses are thirsty."})
     assert reply.payload["aggregated_content"] == "Roses need water twice a week. [1]"
+
+
+def test_a_file_sends_no_key_to_an_address_that_only_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIXGO_OFFLINE", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    (tmp_path / "c.yaml").write_text(
+        "agents: [{name: m, role: aggregator, model: offline, aggregation_strategy: rag_based, documents: [d], "
+        "embedding_model: 'openai:m@https://elsewhere.example/v1'}]"
+    )
+    with pytest.raises(ConfigError, match="may not send the key in OPENAI_API_KEY"):
+        assemble(load_config(tmp_path / "c.yaml"))
 
 
 async def test_documents_that_are_not_there_fail_the_start(tmp_path: Path) -> None:

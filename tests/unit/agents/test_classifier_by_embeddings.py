@@ -13,7 +13,9 @@ from aixgo import LocalRuntime, Message, load_config
 from aixgo.agents import Category, ClassifierAgent, FewShot
 from aixgo.agents._nearness import Nearest
 from aixgo.config import open_runtime
+from aixgo.config.build import assemble
 from aixgo.errors import ConfigError
+from aixgo.retrieval import HashingEmbedder
 
 CATEGORIES = [
     Category("technical_issue", "Problems with the system", ["error", "crash"], ["It is slow"]),
@@ -131,6 +133,32 @@ async def test_a_file_turns_it_on_and_names_the_embeddings(tmp_path: Path) -> No
     assert (reply.metadata["category"], reply.metadata["embedding_model"]) == ("a", "hashing:64")
 
 
+async def test_what_the_file_says_of_embeddings_holds_for_it(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "vectorstore: {embedding_dimensions: 128}\nembeddings: {provider: hashing}\nagents:\n"
+        "- {name: c, role: classifier, categories: [{name: a}, {name: b}], use_embeddings: true}\n"
+    )
+    config = load_config(tmp_path / "c.yaml")
+    assert [line for line in config.warnings if "embeddings" in line] == []
+    async with open_runtime(config) as rt:
+        assert (await rt.call("c", "a")).metadata["embedding_model"] == "hashing:512"
+
+
+def test_a_file_sends_no_key_to_an_address_that_only_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIXGO_OFFLINE", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    (tmp_path / "c.yaml").write_text(
+        "agents: [{name: c, role: classifier, categories: [{name: a}], use_embeddings: true, "
+        "embedding_model: 'openai:m@https://elsewhere.example/v1'}]"
+    )
+    with pytest.raises(ConfigError, match="may not send the key in OPENAI_API_KEY"):
+        assemble(load_config(tmp_path / "c.yaml"))
+
+
 def test_wrong_embeddings_are_refused() -> None:
+    with pytest.raises(ConfigError, match="not both"):
+        classifier(embedding_model="hashing", embedder=HashingEmbedder())
     with pytest.raises(ConfigError, match="hashing:NUMBER"):
         classifier(embedding_model="hashing:many")

@@ -77,7 +77,8 @@ def service(address: str, more: str = "", vendor: str = "openai") -> str:
         f"agents: [{{name: a, role: classifier, {NEAREST}, embedding_model: 'openai:m@{ELSEWHERE}'}}]",
         (
             "agents: [{name: a, role: classifier, categories: [{name: x}], "
-            f"classifier_config: {{use_embeddings: true, embedding_model: 'openai:m@{ELSEWHERE}'}}}}]"
+            "classifier_config: {use_embeddings: true}}]\n"
+            f"embeddings: {{provider: openai, openai: {{base_url: '{ELSEWHERE}'}}}}"
         ),
         (
             "agents: [{name: a, role: aggregator, model: offline, aggregation_strategy: rag_based, "
@@ -236,7 +237,7 @@ async def embeddings(heard: list[str]) -> AsyncIterator[str]:
     [
         ("model: 'openai:m'", "sk-of-this-agent"),
         ("model: 'deepseek:m'", SECRET),
-        ("embedding_model: hashing", "sk-of-this-agent"),  # nobody else is asked with it
+        ("use_embeddings: true", "sk-of-this-agent"),  # nobody else is asked with it
     ],
 )
 async def test_an_agents_key_goes_with_its_embedding_model_only_if_no_other_vendor_is_asked(
@@ -244,10 +245,12 @@ async def test_an_agents_key_goes_with_its_embedding_model_only_if_no_other_vend
 ) -> None:
     heard: list[str] = []
     async with embeddings(heard) as address:
-        block = f"classifier_config: {{{NEAREST}, embedding_model: 'openai:m@{address}'}}"
         path = tmp_path / "c.yaml"
         path.write_text(
-            f"agents: [{{name: a, role: classifier, api_key: sk-of-this-agent, {more}, {block}}}]"
+            f"agents: [{{name: a, role: classifier, api_key: sk-of-this-agent, {more}, "
+            "classifier_config: {use_embeddings: true}, "
+            f"categories: [{{name: x}}], embedding_model: 'openai:m@{address}'}}]\n"
+            "default_model: deepseek:m"
         )
         async with open_runtime(load_config(path)) as rt:
             await rt.call("a", "hello")

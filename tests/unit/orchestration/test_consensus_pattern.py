@@ -165,6 +165,7 @@ async def test_support_is_read_from_text_with_its_reason() -> None:
         ("Keep in mind that it depends.", "none of the replies asked for"),
         ({"action": "support", "agent": "agent9"}, "'agent9' is nobody; there are agent1, agent2"),
         ({"action": "revise"}, "it gives no answer"),
+        ({"action": "revise", "answer": "  "}, "it gives no answer"),
         ({"action": "revise", "answer": "4", "agent": "agent1"}, "do one of the two"),
     ],
 )

@@ -11,7 +11,7 @@ from aixgo import Budget, CallContext, DistributedRuntime, Message, Usage, agent
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.message import JSONValue
 from aixgo.middleware import CallNext, Request, Response
-from aixgo.orchestration import Consensus, ErrorStrategy, Limits
+from aixgo.orchestration import Consensus, ErrorStrategy, Limits, Sequential
 from aixgo.orchestration._presenting import TO_EVALUATOR
 from aixgo.runtime.local import LocalRuntime
 from aixgo.testing import RecordingAgent
@@ -326,6 +326,26 @@ async def test_the_error_tells_the_same_from_another_process_and_names_who_faile
         {"agent": "b", "reply": "5", "stands_for": "b"},
         {"agent": "d", "error": {"class": "AgentRefused", "text": "no"}},
     ]
+
+
+async def test_a_pattern_around_it_passes_on_what_the_error_tells() -> None:
+    def inner() -> Consensus:
+        return plain("c", [says("a", "4"), says("b", "5")], max_rounds=0)
+
+    answers: list[JSONValue] = [
+        {"agent": "a", "reply": "4", "stands_for": "a"},
+        {"agent": "b", "reply": "5", "stands_for": "b"},
+    ]
+    async with LocalRuntime(Sequential("s", [inner()])) as rt:
+        with pytest.raises(AgentRefused, match="no consensus") as refused:
+            await rt.call("s", "?")
+    assert refused.value.partial == answers
+    async with LocalRuntime(Sequential("s", [inner()], error_strategy="fail_fast")) as rt:
+        with pytest.raises(AgentRefused, match="no consensus") as refused:
+            await rt.call("s", "?")
+    assert isinstance(refused.value.partial, list)
+    assert isinstance(entry := refused.value.partial[0], dict)
+    assert (entry["agent"], entry["partial"]) == ("c", answers)
 
 
 async def test_what_an_error_tells_is_bounded() -> None:

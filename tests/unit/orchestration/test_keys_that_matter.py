@@ -12,6 +12,7 @@ import pytest
 
 from aixgo.config import load_config, open_runtime
 from aixgo.errors import AixgoError
+from aixgo.loading import kinds, load
 from tests.conformance.gates import HANG
 from tests.unit.orchestration import speakers
 
@@ -404,3 +405,10 @@ async def test_another_value_makes_another_answer(kind: str, row: Row, tmp_path:
     one = await outcome(written(tmp_path, kind, row, row.one), row.given)
     other = await outcome(written(tmp_path, kind, row, row.other), row.given)
     assert one != other
+
+
+def test_every_key_of_every_pattern_is_tried() -> None:
+    tried = {kind: {row.key.split(".")[0] for row in rows} for kind, rows in ROWS.items()}
+    assert tried == {
+        kind: {*load("orchestration", kind).PATTERN.config_keys} for kind in kinds("orchestration")
+    }

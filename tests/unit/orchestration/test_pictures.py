@@ -13,6 +13,7 @@ from aixgo import Caller, Message
 from aixgo.orchestration import (
     END,
     START,
+    Consensus,
     Debate,
     Edge,
     Ensemble,
@@ -140,6 +141,27 @@ def test_stand_ins_are_dashed_and_asked_one_after_another() -> None:
     read = seen(Sequential("flow", ["a", "d"], error_strategy=strategy).graph())
     assert read.dashed == {"b", "c"}
     assert read.maybe == [("a", "failed", "b"), ("b", "failed", "c")]
+
+
+def test_a_consensus_shows_who_compares_and_who_may_have_all_begin_again() -> None:
+    team = Consensus(
+        "team",
+        ["a", "b"],
+        convergence="similarity",
+        embedding_model="hashing",
+        post_evaluation=True,
+        max_restarts=2,
+    )
+    read = seen(team.graph())
+    shared, judged = "agreement ≥ 0.67?", "does the result do?"
+    assert {
+        (shared, "answers to compare", "team.embedder"),
+        ("team.embedder", "vectors", shared),
+        (shared, "", judged),
+        (judged, "", "reply"),
+    } <= {*read.links}
+    again = {link for link in read.maybe if link[0] == judged}
+    assert again == {(judged, "again, 2 times at most", name) for name in ("a", "b")}
 
 
 def test_a_router_shows_its_routes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from aixgo.retrieval import HashingEmbedder, Index
 from aixgo.retrieval.documents import Document
 from aixgo.retrieval.stores import sqlite
 from aixgo.retrieval.stores._driver import INSTALL, Driver, driver
+from aixgo.retrieval.stores._tables import transaction
 from aixgo.retrieval.stores.base import Record
 from aixgo.retrieval.stores.sqlite import SqliteStore
 
@@ -151,3 +153,19 @@ async def test_many_may_make_one_file_at_the_same_time(tmp_path: Path) -> None:
         assert [await store.count() for store in stores] == [2] * 8
         for store in stores:
             await store.close()
+
+
+def test_what_cannot_be_committed_is_taken_back_and_the_next_can_begin(tmp_path: Path) -> None:
+    writer, reader = (
+        sqlite3.connect(tmp_path / "f.db", isolation_level=None, timeout=0) for _ in range(2)
+    )
+    writer.execute("CREATE TABLE t (n)")
+    with transaction(reader, "BEGIN"):
+        reader.execute("SELECT * FROM t").fetchall()
+        with pytest.raises(sqlite3.OperationalError, match="locked"), transaction(writer):
+            writer.execute("INSERT INTO t VALUES (1)")
+    with transaction(writer):
+        writer.execute("INSERT INTO t VALUES (2)")
+    assert reader.execute("SELECT n FROM t").fetchall() == [(2,)]
+    writer.close()
+    reader.close()
