@@ -12,12 +12,13 @@ context, message. Above: runtimes implement `Caller`; agents and patterns implem
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, overload, runtime_checkable
 
-from aixgo.errors import AixgoError
+from aixgo.errors import AixgoError, ConfigError
 from aixgo.ledger import Budget
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.middleware import ReplyStream
@@ -210,10 +211,17 @@ class Gathers:
     Its method `gather` makes that one message of several, in order of arrival; its reply goes to the outputs. They are
     worked on `seconds` after the first came, or as soon as all `sources` have answered, or when the runtime stops.
     Calls are not gathered.
+
+    Raises:
+        ConfigError: `seconds` is no time that ends.
     """
 
     seconds: float
     sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < math.inf:
+            raise ConfigError(f"Gathers(seconds={self.seconds}): it must be a time that ends")
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

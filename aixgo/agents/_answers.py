@@ -13,7 +13,14 @@ from aixgo.errors import InvalidMessage
 from aixgo.message import JSONValue, Message, to_json_bytes
 from aixgo.voting import Ballot
 
-__all__ = ["DEDUPLICATION", "Answers", "read_answer", "read_answers", "without_repeats"]
+__all__ = [
+    "DEDUPLICATION",
+    "OTHER_METHODS",
+    "Answers",
+    "read_answer",
+    "read_answers",
+    "without_repeats",
+]
 
 
 @dataclass(slots=True, frozen=True)
@@ -90,3 +97,5 @@ DEDUPLICATION: Mapping[str, Callable[[Sequence[Ballot], float], list[list[Ballot
     "semantic": cluster,
 }
 """How repetitions are found: word for word, but for case and blanks, or by similarity."""
+OTHER_METHODS = {"exact_match": "exact", "fuzzy": "semantic"}
+"""What files for the Go design call them."""

@@ -15,10 +15,19 @@ from aixgo.agents.base import ModelUse
 from aixgo.message import JSONValue
 from aixgo.voting import Ballot, vote
 
-__all__ = ["MEDIATED", "RULES", "Conflict", "find_conflicts"]
+__all__ = ["MEDIATED", "OTHER_WORDS", "RULES", "Conflict", "find_conflicts"]
 
 MEDIATED = "llm_mediated"
-RULES = (MEDIATED, "majority", "weighted", "newest", "keep_all")
+RULES = (MEDIATED, "majority", "weighted", "confidence", "newest", "keep_all")
+OTHER_WORDS = {
+    "llm_arbitration": MEDIATED,
+    "llm_reasoning": MEDIATED,
+    "vote": "majority",
+    "deterministic": "majority",
+    "highest_weight_wins": "confidence",
+    "merge": "keep_all",
+}
+"""What files for the Go design call the rules."""
 INSTRUCTIONS = (
     "Name the points on which the sources contradict each other. For each give the position of every source that "
     "takes one, in the same words where they agree. A point that only some mention is no contradiction."

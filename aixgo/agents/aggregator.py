@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
-from aixgo.agents._answers import DEDUPLICATION, read_answer, read_answers
-from aixgo.agents._conflicts import MEDIATED, RULES
+from aixgo.agents._answers import DEDUPLICATION, OTHER_METHODS, read_answer, read_answers
+from aixgo.agents._conflicts import MEDIATED, OTHER_WORDS, RULES
 from aixgo.agents._writing import EMPHASIS, GROUNDED, Writing
 from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.agents.retriever import RetrieverAgent
@@ -56,13 +56,13 @@ AGGREGATOR_KEYS: Mapping[str, Key] = {
     "conflict_resolution": Key(
         "text",
         "what stands where sources contradict each other; a vote has its own rule",
-        choices=RULES,
+        choices=(*RULES, *OTHER_WORDS),
         default=MEDIATED,
     ),
     "deduplication_method": Key(
         "text",
         "which answers the model reads once; a vote counts all",
-        choices=tuple(DEDUPLICATION),
+        choices=(*DEDUPLICATION, *OTHER_METHODS),
         default="none",
     ),
     "summarization_enabled": Key(
@@ -98,8 +98,9 @@ class AggregatorAgent:
         consensus_threshold: the level that metadata calls a consensus.
         max_input_sources: sources taken, the most confident ones.
         conflict_resolution: what stands where sources contradict each other: `llm_mediated`, what the model makes of
-            it; the position of the `majority`, of the largest sum of confidences (`weighted`), or of the last source
-            (`newest`); or all (`keep_all`). All but the first cost a request more, which names the contradictions.
+            it; the position of the `majority`, of the largest sum of confidences (`weighted`), of the surest source
+            (`confidence`), or of the last one (`newest`); or all (`keep_all`). All but the first cost a request more,
+            which names the contradictions.
         deduplication_method: which answers the model reads only once: `exact`, `normalized` (but for case and
             blanks), `semantic` (by the similarity threshold), or `none`.
         summarization_enabled: whether the model says in `summary_insights` what the answers together show.
@@ -177,6 +178,7 @@ class AggregatorAgent:
             source_weights=source_weights,
             conflict_resolution=conflict_resolution,
             deduplication_method=deduplication_method,
+            summarization_enabled=summarization_enabled,
             top_k=top_k,
             mode=mode,
             timeout_ms=timeout_ms,
@@ -215,8 +217,8 @@ class AggregatorAgent:
             use=self._use,
             prompt=prompt,
             threshold=semantic_similarity_threshold,
-            resolution=conflict_resolution,
-            deduplication=deduplication_method,
+            resolution=OTHER_WORDS.get(conflict_resolution, conflict_resolution),
+            deduplication=OTHER_METHODS.get(deduplication_method, deduplication_method),
             insights=summarization_enabled,
             retriever=self._retriever,
             top_k=top_k,

@@ -5,7 +5,7 @@ Below: providers. Above: one module per role.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Self, TypedDict, cast
 
@@ -29,6 +29,7 @@ __all__ = [
     "ModelOptions",
     "ModelParts",
     "ModelUse",
+    "check_all",
     "model_options",
     "own_keys",
 ]
@@ -167,3 +168,16 @@ class ModelUse:
     def with_max_tokens(self, max_tokens: int) -> ModelUse:
         """The same model with another bound on its answers."""
         return replace(self, max_tokens=max_tokens)
+
+
+def check_all(where: str, what: str, given: Iterable[object], wanted: type) -> None:
+    """Refuse a list in which something is no `wanted`.
+
+    Raises:
+        ConfigError: it is; the text says which and what it is instead.
+    """
+    for place, item in enumerate(given):
+        if not isinstance(item, wanted):
+            raise ConfigError(
+                f"{where}: {what}[{place}] is a {type(item).__name__}; give {wanted.__name__}(…)"
+            )

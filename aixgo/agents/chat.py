@@ -30,7 +30,7 @@ from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentFailed, AixgoError, ConfigError, new_error_id
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.ledger import Usage
 from aixgo.message import JSONValue, Message, StreamChunk, new_id
 from aixgo.names import check_name
@@ -40,6 +40,8 @@ from aixgo.tools import FunctionTool, Tool, Toolbox, as_tool
 __all__ = ["AGENT", "ChatAgent"]
 
 log = logging.getLogger("aixgo.agents")
+
+TRIES_KEY = Key("integer", "answers a model may give until one fits `output`", minimum=1)
 
 
 class ChatAgent:
@@ -114,8 +116,14 @@ class ChatAgent:
         self.description = description
         if output is not None and output_schema is not None:
             raise ConfigError(f"agent {name!r}: give output or output_schema, not both")
-        if tries < 1 or max_rounds < 1:
-            raise ConfigError(f"agent {name!r}: tries and max_rounds must be at least 1")
+        check_given(
+            {**self.config_keys, "tries": TRIES_KEY},
+            f"agent {name!r}",
+            tries=tries,
+            max_rounds=max_rounds,
+            remember=remember,
+            max_history=max_history,
+        )
         wanted = output_schema if output is None else output
         self._output = None if wanted is None else Output(wanted)
         self.output_schema = None if self._output is None else self._output.schema

@@ -9,7 +9,7 @@ from typing import ClassVar, Self, cast
 from aixgo.agents._nearness import Near, Nearest
 from aixgo.agents._output import Checked
 from aixgo.agents._turn import Turn
-from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
+from aixgo.agents.base import MODEL_KEYS, ModelUse, check_all, model_options, own_keys
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.keys import Key, check_given
@@ -128,10 +128,18 @@ class ClassifierAgent:
         where = f"classifier {name!r}"
         if isinstance(categories, str) or not isinstance(categories, Iterable):
             raise ConfigError(f"{where}: give a list of categories, not one")
-        check_given(CLASSIFIER_KEYS, where, confidence_threshold=confidence_threshold)
+        check_given(
+            CLASSIFIER_KEYS,
+            where,
+            confidence_threshold=confidence_threshold,
+            multi_label=multi_label,
+            use_embeddings=use_embeddings,
+        )
         self.categories = tuple(
             Category(item) if isinstance(item, str) else item for item in categories
         )
+        check_all(where, "categories", self.categories, Category)
+        check_all(where, "few_shot_examples", few_shot_examples, FewShot)
         self.confidence_threshold = confidence_threshold
         self.multi_label = multi_label
         self._names = {category.name.casefold(): category.name for category in self.categories}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Self, cast
 
 from aixgo.agents.base import own_keys
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import Message
 from aixgo.names import check_name
 
@@ -41,6 +41,7 @@ class LoggerAgent:
     ) -> None:
         self.name = check_name(name)
         self.description = description
+        check_given(self.config_keys, f"logger {name!r}", log_payload=log_payload)
         self.log_payload = log_payload
         self._level = LEVELS[str(self.config_keys["level"].check(level, f"logger {name!r}: level"))]
 

@@ -13,7 +13,7 @@ from aixgo.agents._plan import critical_path, groups, in_order, plan_by_rule
 from aixgo.agents._planning import STRATEGIES
 from aixgo.agents._planning_task import read_task
 from aixgo.agents._turn import Answer, Turn
-from aixgo.agents.base import MODEL_KEYS, ModelUse, model_options, own_keys
+from aixgo.agents.base import MODEL_KEYS, ModelUse, check_all, model_options, own_keys
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, OutputInvalid
@@ -61,11 +61,9 @@ PLANNER_KEYS: Mapping[str, Key] = {
     ),
     "executors": Key("texts", "agents that can do steps; each step names one of them"),
     "enable_replanning": Key(
-        "boolean", "said in the plan, for who runs it: plan again after a failure"
+        "boolean", "said in the plan: whoever runs it plans again after a failure"
     ),
-    "task_timeout_ms": Key(
-        "integer", "said in the plan, for who runs it: time for one step", minimum=1
-    ),
+    "task_timeout_ms": Key("integer", "said in the plan: time for one step", minimum=1),
     "temperature": Key("number", "how freely the model answers", minimum=0, maximum=2, default=0.7),
     "max_tokens": Key("integer", "tokens one answer may have", minimum=1, default=2000),
 }
@@ -153,6 +151,7 @@ class PlannerAgent:
             enable_replanning=enable_replanning,
             task_timeout_ms=task_timeout_ms,
         )
+        check_all(f"planner {name!r}", "example_plans", example_plans, ExamplePlan)
         self.strategy = planning_strategy
         self.executors = tuple(executors)
         self.max_steps = min(max_steps, max_tasks or max_steps)

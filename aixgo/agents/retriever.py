@@ -13,7 +13,7 @@ from typing import ClassVar, Self, cast
 from aixgo.agents.base import own_keys
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, ConfigError
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.providers import Embedder
@@ -109,8 +109,17 @@ class RetrieverAgent:
             raise ConfigError(f"{stated}: give embedder or embedding_model, not both")
         if isinstance(documents, (str, Path)):
             raise ConfigError(f"{stated}: documents is a list of paths")
-        self._mode = cast("Mode", self.config_keys["mode"].check(mode, f"{stated}: mode"))
-        self._top_k = cast("int", self.config_keys["top_k"].check(top_k, f"{stated}: top_k"))
+        check_given(
+            self.config_keys,
+            stated,
+            mode=mode,
+            top_k=top_k,
+            min_score=min_score,
+            embedding_model=embedding_model,
+            chunk_size=chunk_size,
+            chunk_overlap=chunk_overlap,
+        )
+        self._mode, self._top_k = mode, top_k
         check_where(where)
         check_sizes(chunk_size, chunk_overlap)
         self._where, self._min_score = where, min_score

@@ -16,7 +16,7 @@ from aixgo.config.facts import Facts
 from aixgo.config.model import AgentEntry, Config, Deployment, OrchestrationEntry
 from aixgo.config.models import check_model, model_of
 from aixgo.config.policies import ModelPolicies, call_policies
-from aixgo.config.retrieving import embedder_for, embedder_for_file, retrieval_of
+from aixgo.config.retrieving import check_model_of_pattern, embedder_for, retrieval_of
 from aixgo.config.roles import (
     Role,
     embeds,
@@ -45,6 +45,7 @@ __all__ = [
     "Placed",
     "WireOptions",
     "assemble",
+    "check_retrievers",
     "open_runtime",
     "orchestrators",
     "place",
@@ -96,7 +97,8 @@ def assemble(
     given = overrides or Overrides()
     hide(*(service.api_key for service in config.model_services.values()))
     hide(*(str(entry.settings.get("api_key") or "") for entry in config.agents))
-    hide(*_keys_of_embeddings(config))
+    blocks = (block for block in config.embeddings.values() if isinstance(block, dict))
+    hide(*(str(block.get("api_key") or "") for block in blocks))
     policies, facts = ModelPolicies(config), Facts()
     wanted = set(config.names) - set(config.deployment.peers) if only is None else set(only)
     placed = []
@@ -227,16 +229,13 @@ def _resolved(
 ) -> dict[str, object]:
     """What stands for paths, searches and code that an entry names."""
     folder = config.path.resolve().parent
-    paths = [key for key in getattr(role, "path_keys", ()) if key in settings]
     code = [key for key in getattr(role, "code_keys", ()) if key in settings]
-    found: dict[str, object] = {key: _beside(config, settings[key]) for key in paths}
+    found = _paths(config, role, settings)
     found |= {key: load_code(str(settings[key]), folder) for key in code}
     if takes_retrieval(entry.role):
         found |= retrieval_of(config, entry, {**settings, **found})
     elif embeds(entry.role, settings):
-        asks_too = entry.role != "classifier"  # which has embeddings in place of its model
-        asked = settings.get("model") if asks_too else entry.settings.get("model")
-        found["embedder"] = embedder_for(config, entry, str(asked or ""))
+        found["embedder"] = embedder_for(config, entry)
     return found
 
 
@@ -249,6 +248,22 @@ def _manager_model(
     parts = policies.parts(choice.service, choice.api_key, {})
     own_key = {} if parts.provider is not None else {"api_key": choice.api_key}
     return {"model": choice.model, "resilience": parts, **own_key}
+
+
+def check_retrievers(config: Config) -> Iterator[str]:
+    """What is wrong with how the file's retrievers are set, a line each; no model is asked for, and no file opened."""
+    for entry in config.agents:
+        if entry.code or entry.name in config.deployment.peers or not takes_retrieval(entry.role):
+            continue
+        try:
+            with _fault_of(config, entry):
+                role = role_class(entry.role)
+                settings: dict[str, object] = {**entry.settings}
+                settings |= _paths(config, role, settings)
+                settings |= retrieval_of(config, entry, settings, model=False)
+                role.from_config(entry.name, settings)
+        except ConfigError as exc:
+            yield str(exc)
 
 
 def orchestrators(config: Config) -> dict[str, Orchestrator]:
@@ -273,9 +288,10 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
     return found
 
 
-def _keys_of_embeddings(config: Config) -> list[str]:
-    blocks = [block for block in config.embeddings.values() if isinstance(block, dict)]
-    return [str(block.get("api_key") or "") for block in blocks]
+def _paths(config: Config, role: Role, settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings that are paths, from the folder of the file."""
+    keys = getattr(role, "path_keys", ())
+    return {key: _beside(config, settings[key]) for key in keys if key in settings}
 
 
 def _beside(config: Config, paths: object) -> object:
@@ -302,11 +318,11 @@ def _orchestrator(
     """An orchestration; `asked` is the model of a supervisor's manager. One to be `looked_at` needs no key."""
     limits = Limits.from_config(cast("Mapping[str, object]", entry.limits))
     settings: dict[str, object] = {**entry.config, **_transfers(config, entry)}
-    named = settings.get("embedding_model")
-    if named and isinstance(named, str):
-        settings["embedding_model"] = "hashing" if looked_at else embedder_for_file(named)
     if needs_manager(entry):
         settings["manager"] = manager_of(config, entry, asked)
+    check_model_of_pattern(settings)
+    if looked_at and settings.get("embedding_model"):
+        settings["embedding_model"] = "hashing"
     pattern = pattern_class(entry.pattern)
     made = pattern.from_config(entry.name, list(entry.agents), settings, limits)
     if "error_strategy" in entry.config and getattr(made, "error_strategy", None) is None:

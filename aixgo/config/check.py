@@ -70,7 +70,7 @@ class Findings:
     def raise_errors(self) -> None:
         """Raise all faults as one error, if there are any."""
         if self.errors:
-            raise ConfigError("\n".join(self.errors[:20]))
+            raise ConfigError("\n".join(list(dict.fromkeys(self.errors))[:20]))
 
     @property
     def warnings(self) -> list[str]:

@@ -306,6 +306,18 @@ VECTORSTORE_KEYS: Mapping[str, Key] = {
     "firestore": Key("mapping", "settings of Firestore", absent=FIRESTORE),
 }
 
+ALIKE = (
+    "supervisor",
+    "sequential",
+    "parallel",
+    "ensemble",
+    "debate",
+    "consensus",
+    "swarm",
+    "aggregation",
+)
+"""Patterns that `supervisor.pattern` may name: a list of agents is all they need."""
+
 ROOT_KEYS: Mapping[str, Key] = {
     "agents": Key("list", "the agents", fields=AGENT_KEYS),
     "orchestration": Key(
@@ -316,6 +328,12 @@ ROOT_KEYS: Mapping[str, Key] = {
         "an agent that picks one of the agents for each input",
         fields={
             "name": Key("text", "what it is called", default="supervisor"),
+            "pattern": Key(
+                "text",
+                "another pattern, of agents that are all alike, over the agents that answer",
+                default="supervisor",
+                choices=ALIKE,
+            ),
             "model": Key("text", "the model that picks, or the name of a model service"),
             "max_rounds": Key("integer", "calls it may make; below 1 means 10", default=10),
             "routing_strategy": Key(
@@ -381,7 +399,7 @@ ROOT_KEYS: Mapping[str, Key] = {
         },
         absent=SESSIONS,
     ),
-    "embeddings": Key("mapping", "how retrievers compare texts", fields=EMBEDDINGS_KEYS),
+    "embeddings": Key("mapping", "how agents compare texts", fields=EMBEDDINGS_KEYS),
     "vectorstore": Key("mapping", "where retrievers find texts", fields=VECTORSTORE_KEYS),
     "observability": Key(
         "mapping", "where traces and metrics go; nothing is seen without", fields=OBSERVABILITY_KEYS

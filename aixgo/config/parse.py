@@ -66,6 +66,8 @@ class _Parser:
 
     def config(self, block: Block) -> Config:
         check_root(block, self._findings)
+        if not isinstance(block.get("agents"), list | None):
+            self._findings.fault(block.lines["agents"], "agents", "must be a list")
         for i, item in enumerate(self._list(block, "agents")):
             self._agent(item, f"agents[{i}]", block, i)
         for path, item in self._one_or_more(block, "orchestration"):
@@ -272,10 +274,17 @@ class _Parser:
         if not members:
             self._findings.absent.setdefault("a supervisor without agents", []).append("supervisor")
             return None
-        settings = {k: v for k, v in given.items() if k != "name"}
+        pattern = text_of(given, "pattern") or "supervisor"
+        settings = {k: v for k, v in given.items() if k not in ("name", "pattern")}
+        if pattern != "supervisor":
+            for key in settings:
+                self._findings.absent.setdefault(
+                    f"a supervisor's settings beside its pattern {pattern!r}", []
+                ).append(f"supervisor.{key}")
+            settings = {}
         return OrchestrationEntry(
             name=name,
-            pattern="supervisor",
+            pattern=pattern,
             agents=tuple(members),
             config=settings,
             line=given.line,
@@ -309,7 +318,8 @@ class _Parser:
         for name, line, path in self._references:
             if name not in known:
                 near = nearest(name, known)
-                hint = f"; did you mean {near!r}?" if near else f"; agents: {', '.join(known)}"
+                listed = f"agents: {', '.join(known)}" if known else "the file has none"
+                hint = f"; did you mean {near!r}?" if near else f"; {listed}"
                 self._findings.fault(line, path, f"no agent is called {name!r}{hint}")
 
     def _check_order(self, peers: Mapping[str, tuple[str, ...]]) -> None:
@@ -352,16 +362,15 @@ class _Parser:
         value = block.get(name)
         if isinstance(value, Block):
             return [(name, value)]
+        if value is not None and not isinstance(value, list):
+            self._findings.fault(block.lines[name], name, "must be a mapping, or a list of them")
+            return []
         return [(f"{name}[{i}]", item) for i, item in enumerate(self._list(block, name))]
 
     def _list(self, block: Block, name: str) -> list[JSONValue]:
+        """The entries of a list; of what is none there are none, and who checked the key said so."""
         value = block.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self._findings.fault(block.lines[name], name, "must be a list")
-            return []
-        return value
+        return value if isinstance(value, list) else []
 
 
 def _names(block: Block, key: str, inner: str) -> tuple[str, ...]:

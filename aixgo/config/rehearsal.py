@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aixgo.config.build import orchestrators
+from aixgo.config.build import check_retrievers, orchestrators
 from aixgo.config.code import missing_file
-from aixgo.config.model import Config
+from aixgo.config.model import AgentEntry, Config
+from aixgo.config.roles import role_class
 from aixgo.contract import Agent
 from aixgo.errors import AixgoError, ConfigError
 from aixgo.runtime.binding import check_orchestration, objects_below
@@ -18,13 +19,13 @@ __all__ = ["rehearse"]
 
 
 def rehearse(config: Config) -> None:
-    """Build the file's orchestrations, and look whether its agents' files are there.
+    """Build the file's orchestrations and retrievers, and look whether its agents' files are there.
 
     Raises:
-        ConfigError: an orchestration cannot be built, contains itself or reaches more agents than it may, or an
-            agent's file is missing; a line for each.
+        ConfigError: an orchestration or a retriever cannot be built, an orchestration contains itself or reaches
+            more agents than it may, or an agent's file is missing; a line for each.
     """
-    faults = [*_of_code(config), *_of_orchestrations(config)]
+    faults = [*_of_code(config), *check_retrievers(config), *_of_orchestrations(config)]
     if faults:
         raise ConfigError("\n".join(faults))
 
@@ -34,8 +35,20 @@ def _of_code(config: Config) -> Iterator[str]:
     for entry in config.agents:
         if entry.name in config.deployment.peers:
             continue  # whoever serves it has its code
-        if file := missing_file(entry.code, folder):
-            yield f"{config.path}:{entry.line}: {entry.name!r}: code {entry.code!r}: there is no file {file}"
+        for key, reference in _references(entry):
+            if file := missing_file(reference, folder):
+                yield (
+                    f"{config.path}:{entry.line}: {entry.name!r}: {key} {reference!r}: there is no file {file}"
+                )
+
+
+def _references(entry: AgentEntry) -> Iterator[tuple[str, str]]:
+    """The keys of an entry that name code, and what they name."""
+    if entry.code:
+        yield "code", entry.code
+    elif entry.role:
+        for key in getattr(role_class(entry.role), "code_keys", ()):
+            yield key, str(entry.settings.get(key) or "")
 
 
 def _of_orchestrations(config: Config) -> Iterator[str]:

@@ -20,13 +20,13 @@ from aixgo.errors import ConfigError
 from aixgo.keys import read_keys
 from aixgo.loading import kinds
 from aixgo.message import JSONValue
-from aixgo.providers import Embedder, same_vendor
+from aixgo.providers import Embedder
 from aixgo.retrieval import MemoryStore, SqliteStore, Store, embedder_of
 from aixgo.retrieval.embedding import is_offline
 from aixgo.retrieval.stores.base import Metric
 from aixgo.retrieval.stores.sqlite import Engine
 
-__all__ = ["embedder_for", "embedder_for_file", "note_unused", "retrieval_of"]
+__all__ = ["check_model_of_pattern", "embedder_for", "note_unused", "retrieval_of"]
 
 TEI = "http://127.0.0.1:8080"
 OPENAI_MODEL = "text-embedding-3-small"
@@ -49,21 +49,35 @@ def note_unused(block: Block, agents: Sequence[AgentEntry], findings: Findings) 
             )
 
 
-def embedder_for(config: Config, entry: AgentEntry, model: str) -> Embedder:
-    """What an agent that only compares texts does that with; `model` is what it asks besides, if it does.
+def check_model_of_pattern(settings: Mapping[str, object]) -> None:
+    """Refuse that a pattern's `embedding_model` takes a key out of the environment to an address of the file.
 
-    Its `api_key` is that of the model, and goes with the embeddings only if both are of one vendor.
+    Raises:
+        ConfigError: it would.
+    """
+    name = settings.get("embedding_model")
+    if isinstance(name, str) and not is_offline() and key_for_file(name, ""):
+        raise ConfigError(
+            f"embedding_model: {name!r} names an address that the key in the environment is not for; unset it"
+        )
+
+
+def embedder_for(config: Config, entry: AgentEntry) -> Embedder:
+    """What an agent that only compares texts does that with.
 
     Raises:
         ConfigError: there is no such model, or its key would go to an address of the file that it is not meant for.
     """
-    return _embedder(config, entry, _asked_dimensions(config, entry), 0, model)
+    name, api_key = _model(config, entry, own_key=False)
+    return _embedder(name, api_key, _asked_dimensions(config, entry), 0)
 
 
 def retrieval_of(
-    config: Config, entry: AgentEntry, settings: Mapping[str, object]
+    config: Config, entry: AgentEntry, settings: Mapping[str, object], *, model: bool = True
 ) -> dict[str, object]:
     """What a retriever is built with besides its own keys: `embedder`, and maybe `store` and `top_k`.
+
+    Without `model` the embedder is one that needs no key and no package, for who only looks whether all fits.
 
     Raises:
         ConfigError: the file's settings do not fit each other, or name what there is not.
@@ -76,8 +90,11 @@ def retrieval_of(
             f"embeddings.openai.dimensions is {asked}, and vectorstore.embedding_dimensions {dimensions}; "
             "they are the same thing"
         )
+    name, api_key = _model(config, entry)
+    if not model:
+        name = ""
     found: dict[str, object] = {
-        "embedder": _embedder(config, entry, asked, dimensions),
+        "embedder": _embedder(name, api_key, asked, dimensions),
         "store": _store(config, entry, settings, spec, asked or dimensions),
     }
     if "top_k" not in settings and "default_top_k" in spec:
@@ -106,35 +123,25 @@ def _asked_dimensions(config: Config, entry: AgentEntry) -> int:
     return cast("int", _block(config.embeddings, "openai").get("dimensions", 0))
 
 
-def _embedder(
-    config: Config, entry: AgentEntry, asked: int, dimensions: int, model: str = ""
-) -> Embedder:
-    name, of_file = str(entry.settings.get("embedding_model") or ""), ""
-    if not name:
-        name, of_file = _named(config.embeddings)
-    own = str(entry.settings.get("api_key") or "")
-    if model and not same_vendor(model, name):
-        own = ""
-    if is_offline() or name.partition(":")[0] in ("", "hashing"):
-        return embedder_of(name, dimensions=asked or dimensions)
-    return embedder_for_file(name, own or of_file, dimensions=asked)
+def _model(config: Config, entry: AgentEntry, *, own_key: bool = True) -> tuple[str, str]:
+    """The name of the embedding model, and the key the file has for it; each may be empty.
 
-
-def embedder_for_file(name: str, api_key: str = "", *, dimensions: int = 0) -> Embedder:
-    """What a file names as an embedding model, with a key that is meant for its address.
-
-    Raises:
-        ConfigError: there is none of that name, or a key would go to an address of the file that it is not meant for.
+    The key of an agent that has a model to talk to is that model's, and not `own_key`.
     """
-    vendor = name.partition(":")[0]
-    if is_offline() or vendor in ("", "hashing"):
-        return embedder_of(name)
-    if vendor == "huggingface":
+    own = str(entry.settings.get("embedding_model") or "")
+    name, api_key = (own, "") if own else _named(config.embeddings)
+    if name.partition(":")[0] == "huggingface" and not is_offline():
         raise ConfigError(
             "embeddings of Hugging Face's own servers are not in this version; serve the model by "
             "text-embeddings-inference and name the provider huggingface_tei, or take hashing or openai"
         )
-    return embedder_of(name, api_key=key_for_file(name, api_key), dimensions=dimensions)
+    return name, (str(entry.settings.get("api_key") or "") if own_key else "") or api_key
+
+
+def _embedder(name: str, api_key: str, asked: int, dimensions: int) -> Embedder:
+    if is_offline() or name.partition(":")[0] in ("", "hashing"):
+        return embedder_of(name, dimensions=asked or dimensions)
+    return embedder_of(name, api_key=key_for_file(name, api_key), dimensions=asked)
 
 
 def _named(embeddings: Mapping[str, JSONValue]) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from aixgo.errors import AgentRefused, ConfigError
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.orchestration._deliberation import Panel
+from aixgo.orchestration._payloads import number_of
 from aixgo.providers import Embedder
 from aixgo.retrieval import embedder_of
 
@@ -109,7 +110,7 @@ def _vectors(given: JSONValue) -> list[list[float]]:
     if not isinstance(given, list):
         return []
     return [
-        [float(x) for x in vector if isinstance(x, (int, float))]
+        [number for x in vector if (number := number_of(x)) is not None]
         for vector in given
         if isinstance(vector, list)
     ]

@@ -5,6 +5,7 @@ Below: message, retrieval.fusion. Above: rag.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from aixgo.retrieval.fusion import fused
 
 __all__ = ["Found", "as_one", "by_words", "documents_of", "ordered", "relevant"]
 
+MAX_NAME = 60  # characters of a document that it is called by
 RULE = re.compile(r"^[ \t]*---+[ \t]*\r?$", re.MULTILINE)
 
 
@@ -61,11 +63,19 @@ def _document(item: JSONValue, who: str) -> Found:
     source, score = facts.get("source"), facts.get("score")
     name = facts.get("id")
     return Found(
-        content if name in (None, "") else str(name),
+        _name_of(content) if name in (None, "") else str(name),
         content,
         source if isinstance(source, str) else "",
         number_of(score),
     )
+
+
+def _name_of(content: str) -> str:
+    """What a document without an id is called: what it says, of a long one the beginning and a digest."""
+    if len(content) <= MAX_NAME:
+        return content
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return f"{' '.join(content[:MAX_NAME].split())}… {digest}"
 
 
 def as_one(rankings: Sequence[Sequence[Found]]) -> list[Found]:

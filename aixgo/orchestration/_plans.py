@@ -16,7 +16,7 @@ from aixgo.graphs import Circle, in_order
 from aixgo.message import MAX_MESSAGE_BYTES, JSONValue, Message, to_json_bytes
 from aixgo.orchestration._payloads import read_json
 
-__all__ = ["INPUT", "BadPlan", "Step", "fill", "read_plan"]
+__all__ = ["INPUT", "BadPlan", "Plan", "Step", "fill", "read_plan"]
 
 INPUT = "input"
 """What stands for the run's own message in a step's input, unless a step is called so."""
@@ -40,10 +40,21 @@ class Step:
     depends_on: tuple[str, ...]
 
 
+@dataclass(slots=True, frozen=True)
+class Plan:
+    """The steps, and what the planner wants of whoever runs them."""
+
+    steps: list[Step]
+    replanning: bool = False
+    """`enable_replanning`: that it is asked again after a failure."""
+    step_timeout: float | None = None
+    """`task_timeout_ms`, in seconds."""
+
+
 def read_plan(
     reply: Message, agents: Sequence[str], max_steps: int, done: Iterable[str] = ()
-) -> list[Step]:
-    """The steps of a planner's reply: an object with `steps`, or a list of them, as JSON or as its text.
+) -> Plan:
+    """The plan in a planner's reply: an object with `steps`, or a list of them, as JSON or as its text.
 
     A step that refers to another in its input depends on it. `done` are steps of earlier plans that may be referred to.
 
@@ -56,8 +67,9 @@ def read_plan(
             found = plain(read_json(found), "it")
         except (ValueError, InvalidMessage) as exc:
             raise BadPlan(f"the plan is text that is no JSON: {str(exc)[:SHOWN]}") from None
+    wishes: Mapping[str, JSONValue] = {}
     if isinstance(found, dict):
-        found = found.get("steps")
+        wishes, found = found, found.get("steps")
     if not isinstance(found, list):
         raise BadPlan("a plan is a list of steps, or an object with one under 'steps'")
     if not found:
@@ -75,7 +87,16 @@ def read_plan(
         in_order({step.id: step.depends_on for step in steps})
     except Circle as exc:
         raise BadPlan(f"the plan goes in a circle: {exc}") from exc
-    return steps
+    return Plan(steps, wishes.get("enable_replanning") is True, _timeout(wishes))
+
+
+def _timeout(wishes: Mapping[str, JSONValue]) -> float | None:
+    wanted = wishes.get("task_timeout_ms")
+    if wanted is None:
+        return None
+    if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or wanted <= 0:
+        raise BadPlan(f"task_timeout_ms must be a number above 0, not {str(wanted)[:SHOWN]}")
+    return wanted / 1000
 
 
 def fill(given: JSONValue, values: Mapping[str, JSONValue]) -> JSONValue:

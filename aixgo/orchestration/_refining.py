@@ -98,6 +98,8 @@ class Move(NamedTuple):
     action: str = "keep"
     wrong: str = ""
     """What is wrong with a reply that is none of these."""
+    stands: bool = False
+    """Whether it says at least that the agent holds to its own: it keeps it, or gives one that is not taken."""
 
 
 def instructions(actions: Mapping[str, str], sensitivity: Level, novelty: Level) -> str:
@@ -136,8 +138,9 @@ class Shown:
         if action not in actions:
             if action in MAKES and not any(one in MAKES for one in actions):
                 may = " or ".join(actions)
-                return Move(wrong=f"you have given as many answers as you may; now {may}")
-            return Move(wrong="it is none of the replies asked for")
+                wrong = f"you have given as many answers as you may; now {may}"
+                return Move(wrong=wrong, stands=True)
+            return Move(wrong="it is none of the replies asked for", stands=action == "keep")
         if "answer" in fields and "agent" in fields:
             return Move(wrong="it names an agent and gives an answer; do one of the two")
         if action == "keep":
@@ -153,7 +156,11 @@ class Shown:
             return Move(wrong="it gives no answer")
         made = Message(answer)
         wrong = self._wrong(normal(choice(made)), action, novelty)
-        return Move(wrong=wrong) if wrong else Move(answer=made, reason=reason, action=action)
+        return (
+            Move(wrong=wrong, stands=True)
+            if wrong
+            else Move(answer=made, reason=reason, action=action)
+        )
 
     def _wrong(self, made: str, action: str, novelty: Level) -> str:
         """What is wrong with a new answer: that it is there already, or nearly so."""

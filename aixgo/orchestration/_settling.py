@@ -107,10 +107,10 @@ class Deliberation:
                 self.stopped = self.panel.stopped_by
                 return
             self.rounds += 1
-            quiet = self._apply(moves)
+            self._apply(moves)
             if not await self._measure():
                 return
-            if quiet and rules.by_vote:
+            if rules.by_vote and all(move.supports or move.stands for move in moves.values()):
                 self.settled = True
                 return
 
@@ -162,8 +162,8 @@ class Deliberation:
 
         return await self.panel.turn(f"{self.step}refine[{self.rounds + 1}]", read, extra=True)
 
-    def _apply(self, moves: Mapping[str, Move]) -> bool:
-        """Take the moves of a round together; whether nobody gave a new answer.
+    def _apply(self, moves: Mapping[str, Move]) -> None:
+        """Take the moves of a round together.
 
         Support is for the answer that was shown, so that it stays when that agent revises in the same round. Under the
         vote protocol a new answer clears all votes.
@@ -183,7 +183,6 @@ class Deliberation:
                     found.message, found.author, found.revisions, move.reason
                 )
         self._note({a: self._told(moves.get(a), before, cleared) for a in self.own})
-        return not new
 
     async def _measure(self) -> bool:
         """Find who stands together; False when that cannot be told by what was to tell it."""

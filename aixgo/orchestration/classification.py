@@ -14,7 +14,7 @@ from aixgo.orchestration._deliberation import Panel
 from aixgo.orchestration._labels import labels_of
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import ErrorStrategy, Fact, Limits, OnFailure, Slot
-from aixgo.orchestration.router import CLASSIFIER_KEYS, ROUTE_FACTS, Router
+from aixgo.orchestration.router import CLASSIFIER_KEYS, ROUTE_FACTS, SHOWN, Router
 
 __all__ = ["PATTERN", "Classification"]
 
@@ -138,7 +138,7 @@ class Classification(Router):
                 continue
             route = self._route(category)
             if route is None:
-                unknown.append(category)
+                unknown.append(category[:SHOWN])
                 continue
             agent = self._routes[route]
             label: JSONValue = {"category": route, "confidence": confidence, "agent": agent}

@@ -210,11 +210,8 @@ class Consensus(Orchestrator):
     def from_config(
         cls, name: str, agents: Sequence[Slot], config: Mapping[str, object], limits: Limits
     ) -> Self:
-        """The pattern as YAML states it; `embedding_model` may stand for what the configuration made of it."""
-        made = {k: v for k, v in config.items() if callable(getattr(v, "embed", None))}
-        given = {k: v for k, v in config.items() if k not in made}
-        found = {**cls.settings(given, f"consensus {name!r}"), **made}
-        return cls(name, agents, limits=limits, **found)  # type: ignore[arg-type]  # checked by their keys
+        """The pattern as YAML states it."""
+        return cls(name, agents, limits=limits, **cls.settings(config, f"consensus {name!r}"))  # type: ignore[arg-type]  # checked by their keys
 
     def edges(self) -> Iterable[Edge]:
         """Answers, what the agents make of each other's, who presents, and whether that does."""

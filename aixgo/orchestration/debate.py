@@ -18,7 +18,8 @@ from typing import ClassVar, NamedTuple, Self
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
-from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.domain import plain
+from aixgo.errors import AgentRefused, AixgoError, ConfigError, InvalidMessage
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._deliberation import (
@@ -299,7 +300,11 @@ class Debate(Orchestrator):
         for named in (fields.get("winner"), said_of_answer(reply).get("winner"), reply.text):
             if isinstance(named, str) and (winner := meant(MARKER.sub("", named), said)):
                 return _Judgement(winner=winner, reason=reason)
-        return _Judgement(answer=fields.get("answer"), reason=reason, said=reply.text)
+        try:
+            answer = plain(fields.get("answer"), "answer")
+        except InvalidMessage:  # a text may hold what no message does
+            answer = None
+        return _Judgement(answer=answer, reason=reason, said=reply.text)
 
     def _decided(
         self, said: Mapping[str, Message], verdict: Verdict, judgement: _Judgement

@@ -13,6 +13,7 @@ from aixgo.errors import AgentRefused, AixgoError, ConfigError, nearest
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
+from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload, read_json
 from aixgo.orchestration.base import (
     END,
@@ -143,8 +144,8 @@ class Hierarchical(Orchestrator):
         for team, outcome in zip(assigned, outcomes, strict=True):
             if outcome.reply is not None:
                 results[team] = json_payload(outcome.reply)
-            else:
-                errors[team] = {"class": type(outcome.error).__name__, "text": str(outcome.error)}
+            elif outcome.error is not None:
+                errors[team] = described(outcome.error)
         if not results:
             causes = "; ".join(f"{o.target}: {type(o.error).__name__}" for o in outcomes)
             text = f"all {len(outcomes)} teams of {self.name!r} failed: {causes}"

@@ -19,11 +19,12 @@ from typing import ClassVar, Literal, Self, TypeAlias, cast, get_args
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller, Outcome, Outcomes
-from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.errors import AgentRefused, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message, Payload
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._deliberation import VOTE_FACTS, ballots_of, facts_of
+from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration.base import (
     END,
@@ -172,7 +173,9 @@ class Parallel(Orchestrator):
         self._check(outcomes)
         replies = {o.target: o.reply for o in outcomes if o.reply is not None}
         made, facts = await self._aggregate(replies, outcomes, caller)
-        errors = {o.target: _error_entry(o.error) for o in outcomes if o.error is not None}
+        errors: dict[str, JSONValue] = {
+            o.target: described(o.error) for o in outcomes if o.error is not None
+        }
         return self.result(
             made,
             agent_count=len(self._targets),
@@ -250,8 +253,8 @@ class Parallel(Orchestrator):
         for outcome in outcomes:
             if outcome.reply is not None:
                 found[outcome.target] = json_payload(outcome.reply)
-            elif self.on_error == "keep":
-                found[outcome.target] = {"error": _error_entry(outcome.error)}
+            elif outcome.error is not None and self.on_error == "keep":
+                found[outcome.target] = {"error": described(outcome.error)}
         return found
 
     def _failures(self, outcomes: Outcomes) -> list[str]:
@@ -262,10 +265,6 @@ class Parallel(Orchestrator):
             for o in outcomes
             if o.error is not None
         ]
-
-
-def _error_entry(error: AixgoError | None) -> JSONValue:
-    return {"class": type(error).__name__, "text": str(error)}
 
 
 PATTERN = Parallel

@@ -16,13 +16,14 @@ from typing import ClassVar, Self, cast
 from aixgo.context import CallContext
 from aixgo.contract import Caller
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
+from aixgo.graphs import in_order
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._graph import Step as Box
 from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
-from aixgo.orchestration._plans import INPUT, BadPlan, Step, fill, read_plan
+from aixgo.orchestration._plans import INPUT, BadPlan, Plan, Step, fill, read_plan
 from aixgo.orchestration.base import (
     END,
     START,
@@ -42,6 +43,7 @@ __all__ = ["PATTERN", "Planning"]
 
 MAX_STEPS = 10
 MAX_PARALLEL = 10
+REPLANS = 2  # of a plan that enables them, where the pattern does not say how many
 
 
 class Planning(Orchestrator):
@@ -55,7 +57,8 @@ class Planning(Orchestrator):
     error strategy "continue" the steps that depend on it are skipped.
 
     The result is that of the last step, in the plan's order, that succeeded, or what the `synthesizer` makes of an
-    object of `task` and `results` (step → payload, type `synthesis`). `step_timeout` is in seconds.
+    object of `task` and `results` (step → payload, type `synthesis`). `step_timeout` is in seconds. Where it is not
+    given, a plan's `task_timeout_ms` holds, and where `max_replans` is not, a plan with `enable_replanning` allows 2.
     """
 
     pattern = "planning"
@@ -65,12 +68,13 @@ class Planning(Orchestrator):
         "max_steps": Key("integer", "steps a plan may have", minimum=1, default=MAX_STEPS),
         "max_replans": Key(
             "integer",
-            "plans after a failure; `limits.max_iterations` bounds all",
+            "plans after a failure; `limits.max_iterations` bounds all. By default 2 if the plan enables it, else 0",
             minimum=0,
-            default=0,
         ),
         "max_parallel": Key("integer", "steps at work at once", minimum=1, default=MAX_PARALLEL),
-        "step_timeout": Key("duration", "time for each step", minimum=0),
+        "step_timeout": Key(
+            "duration", "time for each step; by default as the plan says", minimum=0
+        ),
     }
     facts: ClassVar[Mapping[str, Fact]] = {
         "step_count": Fact("steps of the last plan"),
@@ -90,7 +94,7 @@ class Planning(Orchestrator):
         *,
         synthesizer: Slot | None = None,
         max_steps: int = MAX_STEPS,
-        max_replans: int = 0,
+        max_replans: int | None = None,
         max_parallel: int = MAX_PARALLEL,
         step_timeout: float | None = None,
         description: str = "",
@@ -113,12 +117,17 @@ class Planning(Orchestrator):
             max_parallel=max_parallel,
             step_timeout=step_timeout,
         )
+        strategy = self.error_strategy
+        if max_replans and strategy is not None and strategy.kind == "fail_fast":
+            raise ConfigError(
+                f"{where}: under 'fail_fast' the first failure fails the run, so nothing is planned again: "
+                "drop max_replans, or use 'retry'"
+            )
         self._planner = slot_name(planner, where)
         self._agents = [slot_name(slot, where) for slot in agents]
         self._synthesizer = "" if synthesizer is None else slot_name(synthesizer, where)
         self.max_steps = max_steps
-        self.max_replans = min(max_replans, max(0, self.limits.max_iterations - 1))
-        self._cut = self.max_replans < max_replans
+        self.max_replans = max_replans
         self.max_parallel = max_parallel
         self.step_timeout = step_timeout
 
@@ -146,8 +155,8 @@ class Planning(Orchestrator):
         for agent in self._agents:
             yield Edge(ran, agent, maybe=True)
             yield Edge(agent, ran, "result")
-        if self.max_replans:
-            again = f"failure, {self.max_replans} replans at most"
+        if replans := self._bounded(self.max_replans or 0):
+            again = f"failure, {replans} replans at most"
             yield Edge(ran, self._planner, again, maybe=True)
         if self._synthesizer:
             yield Edge(ran, self._synthesizer)
@@ -157,21 +166,24 @@ class Planning(Orchestrator):
         """Plan, run the steps, and plan again after a failure."""
         goes_on = self.error_strategy is not None and self.error_strategy.goes_on
         asked = message.with_metadata(agents=list(self._agents), max_steps=self.max_steps)
-        work = _Work(message, self.step_timeout, self.max_parallel)
-        replans = 0
+        work = _Work(message, self.max_parallel)
+        replans, wanted = 0, self.max_replans or 0
         while True:
             reply = await caller.call(self._planner, asked, key=_key("plan"))
             failure: AixgoError | None = None
             try:
-                work.take(read_plan(reply, self._agents, self.max_steps, work.results))
+                plan = read_plan(reply, self._agents, self.max_steps, work.results)
             except BadPlan as exc:
                 work.errors = {}
                 failure = AgentRefused(f"the plan of {self._planner!r} for {self.name!r}: {exc}")
             else:
-                tolerant = goes_on or replans < self.max_replans
+                work.take(plan, self.step_timeout)
+                if self.max_replans is None:
+                    wanted = REPLANS if plan.replanning else 0
+                tolerant = goes_on or replans < self._bounded(wanted)
                 await work.run(caller, tolerant=tolerant, more=bool(self._synthesizer))
                 failure = work.failure
-            if failure is None or replans == self.max_replans:
+            if failure is None or replans >= self._bounded(wanted):
                 break
             replans += 1
             asked = self._replan(message, work, failure)
@@ -188,15 +200,18 @@ class Planning(Orchestrator):
             step_count=len(work.steps),
             replans=replans,
             errors={name: described(error) for name, error in work.errors.items()} or None,
-            stopped_by=self._stopped_by if failure is not None else None,
+            stopped_by=self._stopped_by(wanted) if failure is not None else None,
         )
 
-    @property
-    def _stopped_by(self) -> str | None:
+    def _bounded(self, replans: int) -> int:
+        """As many of `replans` as the limits allow."""
+        return min(replans, max(0, self.limits.max_iterations - 1))
+
+    def _stopped_by(self, wanted: int) -> str | None:
         """Why there was no further plan after a failure; nothing where none was to be made."""
-        if self._cut:
+        if self._bounded(wanted) < wanted:
             return "max_iterations"
-        return "failures" if self.max_replans else None
+        return "failures" if wanted else None
 
     def _replan(self, message: Message, work: _Work, failure: AixgoError) -> Message:
         told: dict[str, JSONValue] = {
@@ -211,7 +226,7 @@ class Planning(Orchestrator):
 class _Work:
     """The plan that is at work, and what came of it and of those before it."""
 
-    def __init__(self, message: Message, timeout: float | None, max_parallel: int) -> None:
+    def __init__(self, message: Message, max_parallel: int) -> None:
         self.steps: list[Step] = []
         self.results: dict[str, Message] = {}
         """What is done, by step."""
@@ -219,7 +234,7 @@ class _Work:
         """Of the plan at work, in its order."""
         self._as_run: dict[str, Step] = {}
         self._message = message
-        self._timeout = timeout
+        self._timeout: float | None = None
         self._free = asyncio.Semaphore(max_parallel)
 
     @property
@@ -249,15 +264,18 @@ class _Work:
             found.append(entry)
         return found
 
-    def take(self, steps: list[Step]) -> None:
+    def take(self, plan: Plan, timeout: float | None) -> None:
         """Begin a new plan; what is done and stands in it unchanged, as all it depends on, stays done."""
         again: set[str] = set()
-        for step in _in_order(steps):
+        by_id = {step.id: step for step in plan.steps}
+        for name in in_order({step.id: step.depends_on for step in plan.steps}):
+            step = by_id[name]
             if self._as_run.get(step.id) != step or again.intersection(step.depends_on):
                 again.add(step.id)
                 self.results.pop(step.id, None)
-        self.steps = steps
+        self.steps = plan.steps
         self.errors = {}
+        self._timeout = plan.step_timeout if timeout is None else timeout
 
     async def run(self, caller: Caller, *, tolerant: bool, more: bool) -> None:
         """Run what is not done, each step once those it depends on have ended."""
@@ -301,17 +319,6 @@ class _Work:
         values = {INPUT: json_payload(self._message), **self.payloads()}
         metadata = {**self._message.metadata, "step": step.id}
         return Message(fill(step.input, values), type="step", metadata=metadata)
-
-
-def _in_order(steps: Sequence[Step]) -> list[Step]:
-    """The steps so that each comes after those it depends on."""
-    left, found = list(steps), list[Step]()
-    while left:
-        names = {step.id for step in left}
-        ready = [step for step in left if not names.intersection(step.depends_on)]
-        found += ready
-        left = [step for step in left if step not in ready]
-    return found
 
 
 def _key(step: str) -> str:

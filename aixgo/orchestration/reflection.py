@@ -12,6 +12,7 @@ from aixgo.contract import Caller, Outcome, Outcomes
 from aixgo.errors import AgentRefused, AixgoError, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
+from aixgo.orchestration._partial import described
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._scores import NAMES, score_of
 from aixgo.orchestration.base import (
@@ -227,7 +228,7 @@ class Reflection(Orchestrator):
                     said[outcome.target] = json_payload(outcome.reply)
             if error is not None:
                 failures.append(error)
-                errors[outcome.target] = {"class": type(error).__name__, "text": str(error)}
+                errors[outcome.target] = described(error)
         if not scores:
             if len(failures) == 1:
                 raise failures[0]

@@ -37,7 +37,7 @@ from aixgo.orchestration.base import (
 
 __all__ = ["CLASSIFIER_KEYS", "PATTERN", "Router", "Rule", "Strategy"]
 
-SHOWN = 60  # characters of an unknown category that an error repeats
+SHOWN = 60  # characters of an unknown category that an error or a result repeats
 
 Strategy: TypeAlias = Literal["classifier", "rules", "cost", "load"]
 OWN: Mapping[str, tuple[Strategy, ...]] = {
@@ -252,7 +252,7 @@ class Router(Orchestrator):
         return self.result(
             reply,
             routed_to=target,
-            category=choice.category if route is None else route,
+            category=choice.category[:SHOWN] if route is None else route,
             confidence=choice.confidence,
             used_fallback=route is None or not sure or target != self._routes[route],
             strategy=self.strategy,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aixgo.retrieval.embedding import HashingEmbedder, embedder_of
     from aixgo.retrieval.fusion import fused
     from aixgo.retrieval.index import Index
-    from aixgo.retrieval.stores.base import Hit, Record, Store
+    from aixgo.retrieval.stores.base import Hit, Record, Stats, Store
     from aixgo.retrieval.stores.memory import MemoryStore
     from aixgo.retrieval.stores.sqlite import SqliteStore
 
@@ -24,6 +24,7 @@ _HOMES = {
     "MemoryStore": "aixgo.retrieval.stores.memory",
     "Record": "aixgo.retrieval.stores.base",
     "SqliteStore": "aixgo.retrieval.stores.sqlite",
+    "Stats": "aixgo.retrieval.stores.base",
     "Store": "aixgo.retrieval.stores.base",
     "chunked": "aixgo.retrieval.chunking",
     "embedder_of": "aixgo.retrieval.embedding",
@@ -40,6 +41,7 @@ __all__ = [
     "MemoryStore",
     "Record",
     "SqliteStore",
+    "Stats",
     "Store",
     "chunked",
     "embedder_of",

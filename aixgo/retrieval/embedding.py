@@ -8,6 +8,7 @@ Below: providers. Above: index.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import re
@@ -24,6 +25,7 @@ __all__ = ["HashingEmbedder", "embedder_of", "is_offline"]
 
 DIMENSIONS = 512
 LEAST_DIMENSIONS = 16
+AT_ONCE = 64  # texts before others get their turn
 WORD = re.compile(r"\w+")
 SHORT = 3  # letters of a word that has no stem of its own
 STEM = 5  # letters that the forms of a word share
@@ -46,7 +48,12 @@ class HashingEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """A vector for each of `texts`, in their order."""
-        return [self.vector(text) for text in texts]
+        found = []
+        for number, text in enumerate(texts, 1):
+            found.append(self.vector(text))
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # a long document takes seconds, and others have work to do
+        return found
 
     def vector(self, text: str) -> list[float]:
         """The vector of `text`, of length one; zero if it has no word."""

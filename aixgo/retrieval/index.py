@@ -112,7 +112,7 @@ class Index:
     async def _known(self, document: str, likely: int) -> dict[str, JSONValue]:
         """The chunks there are of a document, and the digest of each.
 
-        They are numbered without gaps, so nobody has to look through all of the store.
+        They are numbered, so nobody has to look through all of the store; a batch of which none is there ends it.
         """
         found: dict[str, JSONValue] = {}
         begin, count = 0, min(likely + 1, BATCH)
@@ -120,13 +120,13 @@ class Index:
             ids = [f"{document}#{i}" for i in range(begin, begin + count)]
             there = await self.store.get(ids)
             found |= {record.id: record.metadata.get(DIGEST) for record in there}
-            if len(there) < count:
+            if not there:
                 return found
             begin, count = begin + count, BATCH
 
     async def remove(self, document_id: str) -> int:
         """Take a document out; how many chunks it had."""
-        return await self.store.delete(await self.store.ids({"document": document_id}))
+        return await self.store.delete(await self._known(document_id, BATCH))
 
     async def documents(self) -> set[str]:
         """The ids of the documents."""

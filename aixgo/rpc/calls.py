@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from aixgo.context import CallContext
 from aixgo.errors import AixgoError, LimitExceeded
 from aixgo.ledger import Usage
-from aixgo.rpc.codec import read_usage
+from aixgo.rpc.codec import Payload, read_usage
 from aixgo.rpc.outbox import Parcel
 from aixgo.rpc.transfers import Outgoing
 from aixgo.v1 import agent_service_pb2 as pb
@@ -43,6 +43,8 @@ class Call:
         self.counted = True
         """False once nobody asks any more what it spent."""
         self.end: End | None = None
+        self.payload: Payload | None = None
+        """Of the reply in `end`, if it came apart from it."""
         self.waiter: asyncio.Future[None] | None = None
         """What something that came for it ends."""
 

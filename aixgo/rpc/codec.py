@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -30,6 +30,7 @@ from aixgo.errors import (
 )
 from aixgo.ledger import NANOS_PER_USD, Budget, Usage
 from aixgo.message import (
+    MAX_MESSAGE_BYTES,
     NOT_JSON,
     JSONValue,
     Message,
@@ -46,6 +47,7 @@ from aixgo.v1 import message_pb2 as pb
 
 __all__ = [
     "CodecCheck",
+    "Payload",
     "error_detail",
     "fill_chunk",
     "fill_context",
@@ -79,19 +81,32 @@ def parse(kind: type[ProtoT], body: bytes) -> ProtoT:
         raise InvalidMessage(path=name, expected="the protobuf form of its name") from exc
 
 
-def fill_message(proto: pb.Message, message: Message) -> None:
-    """Write `message` into `proto`, which is empty.
+class Payload(NamedTuple):
+    """What a message carries, as it travels."""
+
+    kind: Literal["text", "json", "data"]
+    body: str | bytes
+
+
+def fill_message(
+    proto: pb.Message, message: Message, most: int = MAX_MESSAGE_BYTES
+) -> Payload | None:
+    """Write `message` into `proto`, which is empty; a payload above `most` is left out and given back.
 
     Raises:
         InvalidMessage: its type, id or source is no text that UTF-8 can hold.
     """
     parts = to_wire(message)
-    if parts.kind == "text":
+    left: Payload | None = None
+    if len(parts.body) > most:
+        left = Payload(parts.kind, parts.body)
+    elif parts.kind == "text":
         proto.text = parts.body  # type: ignore[assignment]  # text by its kind
     elif parts.kind == "json":
         proto.json = parts.body  # type: ignore[assignment]  # bytes by its kind
     else:
         proto.data = parts.body  # type: ignore[assignment]  # bytes by its kind
+    if parts.kind == "data":
         proto.content_type = parts.content_type
     if parts.metadata:
         proto.metadata = parts.metadata
@@ -104,10 +119,11 @@ def fill_message(proto: pb.Message, message: Message) -> None:
         raise InvalidMessage("has an id, type or source that is not valid text") from exc
     if parts.usage is not None:
         fill_usage(proto.usage, parts.usage)
+    return left
 
 
-def read_message(proto: pb.Message) -> Message:
-    """The message in `proto`; JSON stays encoded until somebody reads it.
+def read_message(proto: pb.Message, payload: Payload | None = None) -> Message:
+    """The message in `proto`, with `payload` if it came apart; JSON stays encoded until somebody reads it.
 
     Raises:
         MessageTooLarge: payload and metadata exceed 64 MiB.
@@ -120,6 +136,8 @@ def read_message(proto: pb.Message) -> Message:
         proto.timestamp_unix_nano or time.time_ns(),
         read_usage(proto.usage) if proto.HasField("usage") else None,
     )
+    if payload is not None:
+        parts.kind, parts.body = payload
     match proto.WhichOneof("payload"):
         case "text":
             parts.kind, parts.body = "text", proto.text

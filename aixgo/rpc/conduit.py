@@ -4,7 +4,7 @@ Only the writer task writes and only `read` reads, because cancelling either on 
 stream, with every call on it; whoever makes or serves a call waits on futures of its own. What an envelope
 means is its owner's business: the client's `Connection`, the server's `ServedConnection`.
 
-Below: frames, outbox, transfers, traffic. Above: connection, multiplex.
+Below: cargo, frames, outbox, transfers, traffic. Above: connection, multiplex.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import grpc
 
 from aixgo.context import Clock
 from aixgo.errors import InvalidMessage, LimitExceeded, MessageTooLarge, Unavailable
+from aixgo.rpc.cargo import Cargo, Encoded, cargo_of
 from aixgo.rpc.frames import OURS, Limits, credit, pong, read_frame
 from aixgo.rpc.options import MAX_WIRE_BYTES
 from aixgo.rpc.outbox import Outbox, Parcel
@@ -180,43 +181,44 @@ class Conduit:
             theirs.chunks,
         )
 
-    def fits(self, body: bytes) -> bool:
+    def fits(self, body: Encoded) -> TypeGuard[bytes]:
         """Whether an encoded envelope fits into a frame; else it takes a transfer.
 
         Raises:
             MessageTooLarge: nothing carries that much.
         """
-        if len(body) <= self.theirs.frame_bytes:
+        if isinstance(body, bytes) and len(body) <= self.theirs.frame_bytes:
             return True
         if len(body) > MAX_WIRE_BYTES:
             raise MessageTooLarge(len(body), MAX_WIRE_BYTES)
         return False
 
-    async def send_in_pieces(self, call: int, body: bytes) -> None:
+    async def send_in_pieces(self, call: int, body: Encoded) -> None:
         """Send an encoded envelope of `call` as a transfer, however small; returns when it has left."""
-        outgoing = Outgoing()
-        self.announce(call, body, outgoing)
-        await self.transfer(call, body, outgoing)
+        outgoing, cargo = Outgoing(), cargo_of(body)
+        self.announce(call, cargo, outgoing)
+        await self.transfer(call, cargo, outgoing)
 
-    def announce(self, call: int, body: bytes, outgoing: Outgoing) -> Parcel:
+    def announce(self, call: int, cargo: Cargo, outgoing: Outgoing) -> Parcel:
         """Begin a transfer of `call`; `transfer` does the rest."""
         self._outgoing[call] = outgoing
-        return self.outbox.put(announcement(call, len(body) - _header(body)))
+        return self.outbox.put(announcement(call, len(cargo)))
 
-    async def transfer(self, call: int, body: bytes, outgoing: Outgoing) -> None:
+    async def transfer(self, call: int, cargo: Cargo, outgoing: Outgoing) -> None:
         """Send an encoded envelope in pieces as the peer allows it, or until the transfer is stopped."""
-        data = memoryview(body)[_header(body) :]
+        sent, total = 0, len(cargo)
         try:
-            while data and not outgoing.stopped:
-                size = min(len(data), PIECE_BYTES)
+            while sent < total and not outgoing.stopped:
+                size = min(total - sent, PIECE_BYTES)
                 if outgoing.allowed < size:
                     self.traffic.stalls_credit += 1
                     await outgoing.changed()
                     continue
                 outgoing.allowed -= size
-                outgoing.complete = size == len(data)
-                await self.outbox.pass_piece(piece(call, bytes(data[:size])))
-                data = data[size:]
+                data = cargo.cut(sent, sent + size)
+                sent += size
+                outgoing.complete = sent == total
+                await self.outbox.pass_piece(piece(call, data))
         finally:
             if self._outgoing.get(call) is outgoing:
                 del self._outgoing[call]
@@ -288,11 +290,3 @@ class Conduit:
         self.traffic.bytes_sent += len(body)
         if self._view is not None:
             self._view.sent(body, pb.ConnectRequest.FromString)
-
-
-def _header(body: bytes) -> int:
-    """Bytes before the envelope in a frame that holds one: the field's tag, and a varint."""
-    end = 1
-    while body[end] & 0x80:
-        end += 1
-    return end + 1

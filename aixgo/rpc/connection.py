@@ -4,7 +4,7 @@ A call is queued, and from then on belongs to the table of its connection until 
 also when its caller has left: so a place is free only when it is free on the other side as well, and what
 the call spent is learnt. Whoever waits for a call waits on its futures; no wait touches the RPC.
 
-Below: calls, conduit, frames, codec, status. Above: stream.
+Below: calls, cargo, conduit, frames, codec, status. Above: stream.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from aixgo.errors import (
 )
 from aixgo.message import Message
 from aixgo.rpc.calls import Call, End, StreamedCall
+from aixgo.rpc.cargo import LARGE, Encoded, cargo_of, load, unload
 from aixgo.rpc.channel import being_cancelled
-from aixgo.rpc.codec import fill_context, fill_message, parse
+from aixgo.rpc.codec import fill_context, fill_message
 from aixgo.rpc.conduit import Conduit
 from aixgo.rpc.frames import Limits, cancel, credit, frame_of, hello, read_hello
 from aixgo.rpc.options import STATUS_GRACE
@@ -158,20 +159,25 @@ class Connection:
         else:
             self._enter(call)
             call.outgoing = Outgoing()
-            call.parcel = conduit.announce(call.number, body, call.outgoing)
+            cargo = cargo_of(body)
+            call.parcel = conduit.announce(call.number, cargo, call.outgoing)
             with contextlib.suppress(Unavailable):  # lost: the end of the call says so
-                await conduit.transfer(call.number, body, call.outgoing)
+                await conduit.transfer(call.number, cargo, call.outgoing)
         return True
 
-    def _encode(self, call: Call, method: pb.Method, target: str, message: Message | None) -> bytes:
+    def _encode(
+        self, call: Call, method: pb.Method, target: str, message: Message | None
+    ) -> Encoded:
         """The request of `call` under the next number."""
         frame, envelope = frame_of(self._last + 1)
         request = envelope.request
         request.method = method
         request.target = target
-        if message is not None:
-            fill_message(request.message, message)
         fill_context(request.envelope, call.context)
+        if message is not None:
+            payload = fill_message(request.message, message, LARGE)
+            if payload is not None:
+                return load(frame, payload)
         return frame.SerializeToString()
 
     def _enter(self, call: Call) -> None:
@@ -366,8 +372,8 @@ class Connection:
                 raise InvalidMessage(path="piece", expected="an announcement without data")
             behind = isinstance(call, StreamedCall) and call.unread_bytes > MAX_UNREAD
             incoming.begin(number, part.total_bytes, held=behind)
-        elif (whole := incoming.add(number, part.data)) is not None:
-            envelope = parse(pb.Envelope, whole)
+        elif (parts := incoming.add(number, part.data)) is not None:
+            envelope, call.payload = unload(parts)
             kind = envelope.WhichOneof("frame")
             if envelope.call != number or kind not in ("chunk", "delivery", "reply", "status"):
                 raise InvalidMessage(path="piece", expected="a part of what belongs to its call")

@@ -29,7 +29,7 @@ from aixgo.errors import (
 from aixgo.message import Message, StreamChunk
 from aixgo.middleware import ReplyStream
 from aixgo.rpc.base import Host
-from aixgo.rpc.codec import read_context, read_message
+from aixgo.rpc.codec import Payload, read_context, read_message
 from aixgo.rpc.options import STATUS_GRACE
 from aixgo.v1 import agent_service_pb2 as pb
 from aixgo.v1 import message_pb2
@@ -46,7 +46,7 @@ Request = pb.ExecuteRequest | pb.ExecuteStreamRequest | pb.SendRequest | pb.Requ
 class Served:
     """One request being served, as far as it has been understood."""
 
-    __slots__ = ("admitted", "context", "peer", "target")
+    __slots__ = ("admitted", "context", "payload", "peer", "target")
 
     def __init__(self, target: str, peer: str = "") -> None:
         self.target = target
@@ -55,6 +55,8 @@ class Served:
         self.admitted = False
         """Whether the host let a stream in, so that what fails is its agent."""
         self.context: CallContext | None = None
+        self.payload: Payload | None = None
+        """Of the message, if it came apart from it; the request's reader takes it."""
 
     def error_of(self, failure: Exception) -> AixgoError:
         """What a caller is told of `failure`."""
@@ -175,7 +177,8 @@ class Desk:
             raise InvalidMessage(expected="a Message", path="message")
         if served.context.remaining <= 0:
             raise DeadlineExceeded(target)
-        return read_message(request.message)
+        payload, served.payload = served.payload, None
+        return read_message(request.message, payload)
 
 
 async def _pass_on(chunks: ReplyStream, reader: Reader, target: str) -> None:

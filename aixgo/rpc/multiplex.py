@@ -4,7 +4,7 @@ A `ServedConnection` is one client's. The reader opens calls, the calls queue wh
 writes it. A call keeps its place until its end was queued, and
 what was queued is bounded, so a client that does not read can neither fill memory nor be answered for ever.
 
-Below: conduit, frames, desk, served. Above: connections.
+Below: cargo, conduit, frames, desk, served. Above: connections.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from aixgo.errors import (
     LimitExceeded,
 )
 from aixgo.rpc.base import WIRE_VERSION
-from aixgo.rpc.codec import fill_message, parse
+from aixgo.rpc.cargo import Encoded, unload
 from aixgo.rpc.conduit import Conduit
 from aixgo.rpc.desk import Desk
 from aixgo.rpc.frames import Limits, frame_of, go_away, hello, read_hello
-from aixgo.rpc.served import CallReader, ServedCall
+from aixgo.rpc.served import CallReader, ServedCall, reply
 from aixgo.rpc.traffic import Traffic, wire_view
 from aixgo.rpc.transfers import Pool
 from aixgo.v1 import agent_service_pb2 as pb
@@ -217,8 +217,8 @@ class ServedConnection:
             incoming.begin(number, part.total_bytes)
         elif call is None:
             self._check_opened(number)
-        elif (whole := incoming.add(number, part.data)) is not None:
-            envelope = parse(pb.Envelope, whole)
+        elif (parts := incoming.add(number, part.data)) is not None:
+            envelope, call.served.payload = unload(parts)
             if envelope.call != number or envelope.WhichOneof("frame") != "request":
                 raise InvalidMessage(path="piece", expected="a part of the request of its call")
             self._open(call, envelope.request)
@@ -256,18 +256,18 @@ class ServedConnection:
             if call.task is not None:
                 self._tasks.discard(call.task)
 
-    async def _answer(self, call: ServedCall, request: pb.Request) -> bytes:
+    async def _answer(self, call: ServedCall, request: pb.Request) -> Encoded:
         """Do what the request asks; the encoded reply."""
-        frame, envelope = frame_of(call.number)
         method = request.method
         if method == pb.METHOD_EXECUTE:
-            fill_message(envelope.reply.message, await self._desk.call(call.served, request))
-        elif method == pb.METHOD_EXECUTE_STREAM:
+            return reply(call.number, await self._desk.call(call.served, request))
+        if method == pb.METHOD_EXECUTE_STREAM:
             call.allowed += self._window
             reader = CallReader(self, call)
             await self._desk.stream(call.served, request, reader)
             return reader.end
-        elif method == pb.METHOD_SEND:
+        frame, envelope = frame_of(call.number)
+        if method == pb.METHOD_SEND:
             await self._desk.send(call.served, request)
             envelope.reply.SetInParent()
         elif method == pb.METHOD_RECEIVE:
@@ -300,10 +300,14 @@ class ServedConnection:
             await room.wait()
         self._conduit.outbox.put(body)
 
-    async def _end(self, call: ServedCall, end: bytes) -> None:
+    async def _end(self, call: ServedCall, end: Encoded) -> None:
         """Send the end of `call`, which keeps its place until that is queued."""
         conduit = self._conduit
-        if len(end) <= conduit.theirs.frame_bytes and conduit.outbox.room.passable:
+        if (
+            isinstance(end, bytes)
+            and len(end) <= conduit.theirs.frame_bytes
+            and conduit.outbox.room.passable
+        ):
             conduit.outbox.put(end)
             call.ended = True
             self._forget(call)
@@ -333,7 +337,7 @@ class ServedConnection:
             call.ended = True
             self._forget(call)
 
-    def _guard_transfer(self, call: ServedCall, end: bytes) -> Guard | None:
+    def _guard_transfer(self, call: ServedCall, end: Encoded) -> Guard | None:
         """A guard against a caller that grants nothing to a large end, until the deadline of `call`."""
         context = call.served.context
         if context is None or call.task is None or len(end) <= self._conduit.theirs.frame_bytes:

@@ -1,6 +1,6 @@
 """One call of a client that `Connect` carries, as the server serves it.
 
-Below: desk, frames, codec. Above: multiplex.
+Below: cargo, desk, frames, codec. Above: multiplex.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Protocol
 
 from aixgo.errors import AgentFailed, AixgoError
 from aixgo.message import Message, StreamChunk
+from aixgo.rpc.cargo import LARGE, Encoded, load
 from aixgo.rpc.codec import fill_chunk, fill_message
 from aixgo.rpc.desk import Served
 from aixgo.rpc.frames import frame_of, status
 
-__all__ = ["CallReader", "ServedCall"]
+__all__ = ["CallReader", "ServedCall", "reply"]
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class CallReader:
     def __init__(self, connection: _Sender, call: ServedCall) -> None:
         self._connection = connection
         self._call = call
-        self.end = b""
+        self.end: Encoded = b""
         """The encoded reply that ends the stream."""
 
     async def admitted(self) -> None:
@@ -106,6 +107,11 @@ class CallReader:
         await self._connection.send_part(self._call, frame.SerializeToString())
 
     async def final(self, message: Message) -> None:
-        frame, envelope = frame_of(self._call.number)
-        fill_message(envelope.reply.message, message)
-        self.end = frame.SerializeToString()
+        self.end = reply(self._call.number, message)
+
+
+def reply(call: int, message: Message) -> Encoded:
+    """The end of a call that succeeded with `message`."""
+    frame, envelope = frame_of(call)
+    payload = fill_message(envelope.reply.message, message, LARGE)
+    return frame.SerializeToString() if payload is None else load(frame, payload)

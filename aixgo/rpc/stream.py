@@ -122,17 +122,18 @@ class StreamLink:
         return await self._unary.describe()
 
     async def call(self, target: str, message: Message, context: CallContext) -> Message:
-        end = await self._exchange(pb.METHOD_EXECUTE, target, message, context)
+        call = Call(context)
+        end = await self._exchange(call, pb.METHOD_EXECUTE, target, message)
         if end is None:
             return await self._unary.call(target, message, context)
         if not end.HasField("message"):
             raise Unavailable(target, "it answered without a reply", "unknown")
-        reply = read_message(end.message)
+        reply = read_message(end.message, call.payload)
         context.charge(reply.usage or None)
         return reply
 
     async def send(self, target: str, message: Message, context: CallContext) -> None:
-        if await self._exchange(pb.METHOD_SEND, target, message, context) is None:
+        if await self._exchange(Call(context), pb.METHOD_SEND, target, message) is None:
             await self._unary.send(target, message, context)
 
     async def stream(self, target: str, message: Message, context: CallContext) -> ReplyStream:
@@ -210,10 +211,10 @@ class StreamLink:
     # -- one call -------------------------------------------------------------------------------------
 
     async def _exchange(
-        self, method: pb.Method, target: str, message: Message, context: CallContext
+        self, call: Call, method: pb.Method, target: str, message: Message
     ) -> pb.Reply | None:
         """The end of a call that succeeded, or None if it has to be made over unary."""
-        call = Call(context)
+        context = call.context
         guard = guard_link(self._deadlines, context)
         self._outstanding += 1
         connection = self._connection

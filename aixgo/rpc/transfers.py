@@ -184,8 +184,8 @@ class Incoming:
         (self._held if held else self._waiting)[call] = _Transfer(total)
         self.admit()
 
-    def add(self, call: int, data: bytes) -> bytes | None:
-        """Take a piece; the whole envelope when it was the last.
+    def add(self, call: int, data: bytes) -> list[bytes] | None:
+        """Take a piece; all pieces of the envelope when it was the last.
 
         Raises:
             InvalidMessage: no transfer of that call is going on, or the piece is empty.
@@ -200,7 +200,7 @@ class Incoming:
         transfer.parts.append(data)
         if transfer.came == transfer.total:
             self.drop(call)
-            return b"".join(transfer.parts)
+            return transfer.parts
         if transfer.wanted and transfer.granted - transfer.came <= WINDOW // 2:
             self._allow(call, transfer)
         return None

@@ -46,7 +46,7 @@ class WireStream(RemoteStream):
             raise Unavailable(
                 context.agent, "it ended its stream without a final message", "unknown"
             )
-        final = read_message(reply.message)
+        final = read_message(reply.message, self._call.payload)
         context.charge(final.usage or None)
         self._final = final
         return None

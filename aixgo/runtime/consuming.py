@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from aixgo.context import CallContext, _current
 from aixgo.contract import Gathers
-from aixgo.errors import AixgoError, RuntimeClosed
+from aixgo.errors import AixgoError, ConfigError, RuntimeClosed
 from aixgo.mailboxes.base import Posted
 from aixgo.message import Message
 from aixgo.runtime.boundary import leaving
@@ -52,7 +52,7 @@ class Consumer:
         self._quiet.set()
         self._busy = 0  # messages taken, and gatherings, that are not done with
         self._one_gathering = asyncio.Lock()
-        gathers: Gathers | None = getattr(hosted.agent, "gathers", None)
+        gathers = _gathers(hosted)
         self._gathering = Gathering(gathers, shared.clock, self._due) if gathers else None
 
     @property
@@ -186,3 +186,22 @@ class Consumer:
             finally:
                 _current.reset(token)
                 context.ended = True
+
+
+def _gathers(hosted: Hosted) -> Gathers | None:
+    """What the agent says of gathering.
+
+    Raises:
+        ConfigError: it cannot gather so.
+    """
+    found: object = getattr(hosted.agent, "gathers", None)
+    if found is None:
+        return None
+    where = f"agent {hosted.name!r}"
+    if not isinstance(found, Gathers):
+        raise ConfigError(f"{where}: gathers is {found!r}; it must be a Gathers, or None")
+    if not callable(getattr(hosted.agent, "gather", None)):
+        raise ConfigError(f"{where} gathers messages, and has no method gather to join them")
+    if hosted.reads_mailbox:
+        raise ConfigError(f"{where} reads its own mailbox, so nothing gathers for it; drop one")
+    return found

@@ -144,6 +144,29 @@ agents: [{{name: r, role: retriever, documents: [a.txt]}}]
     assert {asked.body["model"] for asked in wire.asked} == {"bge"}
 
 
+async def test_the_key_of_an_agents_model_is_not_sent_to_who_embeds(
+    wire: WireServer, tmp_path: Path
+) -> None:
+    wire.decide = lambda asked: as_json(reply(*([1.0, len(t)] for t in asked.body["input"])))
+    (tmp_path / "c.yaml").write_text(
+        f"""
+embeddings: {{provider: openai, openai: {{base_url: "{wire.url}", api_key: of-embeddings}}}}
+agents:
+- name: c
+  role: classifier
+  model: offline
+  api_key: of-the-model
+  classifier_config:
+    use_embeddings: true
+    confidence_threshold: 0
+    categories: [{{name: bee, examples: [bee]}}, {{name: rose, examples: [roses]}}]
+"""
+    )
+    async with open_runtime(load_config(tmp_path / "c.yaml")) as rt:
+        await rt.call("c", "a bee")
+    assert {asked.headers["authorization"] for asked in wire.asked} == {"Bearer of-embeddings"}
+
+
 async def test_who_only_embeds_is_no_model_to_talk_to() -> None:
     with pytest.raises(ConfigError, match="huggingface_tei"):
         resolve_model("huggingface_tei:bge")

@@ -56,7 +56,8 @@ class Rows:
         self._rows = dict(rows)
         self._metric: Metric = metric
         self._numpy = has_numpy()
-        self._together: tuple[list[str], NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._together: tuple[list[str], NDArray[np.float32]] | None = None
+        self._squares: NDArray[np.float32] | None = None  # each length times itself, if it matters
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -78,7 +79,7 @@ class Rows:
         """The `count` best ids and their scores, of those `among` if that is given."""
         if count < 1 or not self._rows:
             return []
-        scored = self._by_numpy if self._numpy and math.hypot(*vector) < LARGE else self._by_hand
+        scored = self._by_numpy if self._numpy else self._by_hand
         return best(scored(vector, count, among), count)
 
     def _by_hand(
@@ -95,19 +96,21 @@ class Rows:
         if self._together is None:
             joined = np.concatenate([np.frombuffer(row, np.float32) for row in self._rows.values()])
             matrix = joined.reshape(len(self._rows), -1)
-            with np.errstate(over="ignore"):
-                squares = np.einsum("ij,ij->i", matrix, matrix)
-            self._together = (list(self._rows), matrix, squares)
-        names, matrix, squares = self._together
-        if not squares.max() < LARGE**2:
-            return self._by_hand(vector, count, among)
+            self._together = (list(self._rows), matrix)
+            if self._metric != "cosine":
+                with np.errstate(over="ignore"):
+                    self._squares = np.einsum("ij,ij->i", matrix, matrix)
+        names, matrix = self._together
         asked = np.frombuffer(vector, np.float32)
+        slack = SLACK
+        if self._squares is not None:
+            longest, length = math.sqrt(float(self._squares.max())), math.hypot(*vector)
+            if not longest + length < LARGE:
+                return self._by_hand(vector, count, among)
+            slack *= max(1.0, (longest + length) ** 2)
         rough = matrix @ asked
-        longest, length = math.sqrt(float(squares.max())), math.hypot(*vector)
-        slack = SLACK * max(1.0, longest * length)
-        if self._metric == "euclidean":  # in squares, which are in the same order
-            rough = 2 * rough - squares
-            slack = SLACK * max(1.0, (longest + length) ** 2)
+        if self._squares is not None and self._metric == "euclidean":
+            rough = 2 * rough - self._squares  # in squares, which are in the same order
         if among is None:
             picked = np.arange(len(names))
         else:

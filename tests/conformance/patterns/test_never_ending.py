@@ -55,16 +55,16 @@ async def others(gates: Gates) -> list[Arrival]:
 
 
 @every_pattern
-async def test_a_cancelled_run_stops_an_agent_in_another_process(
+async def test_a_cancelled_run_of_teams_within_teams_stops_an_agent_in_another_process(
     kind: str, waiting_at: str, sockets: Path
 ) -> None:
     peers = dict.fromkeys("ab", waiting_at)
     async with (
         asyncio.timeout(HANG),
         open_gates(sockets) as gates,
-        DistributedRuntime(TEAMS[kind]("t"), peers=peers) as rt,
+        DistributedRuntime(Sequential("outer", [TEAMS[kind]("t")]), peers=peers) as rt,
     ):
-        run = asyncio.create_task(rt.call("t", "rain"))
+        run = asyncio.create_task(rt.call("outer", "rain"))
         first = await somebody(gates)
         run.cancel()
         with pytest.raises(asyncio.CancelledError):

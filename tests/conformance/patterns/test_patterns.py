@@ -87,7 +87,13 @@ async def test_a_team_asks_whom_it_has_to_and_gives_what_it_has_to(
         if kind == "call":
             reply: Message | None = await asked(case, stage.rt)
         else:
-            _, reply = await read(stage.rt, case.name, case.given)  # type: ignore[arg-type]  # it has `emit` for its agents only
+            chunks, reply = await read(stage.rt, case.name, case.given)  # type: ignore[arg-type]  # it has `emit` for its agents only
+            heard = [chunk for chunk in chunks if chunk.source in case.agents]
+            said = [name for name, _ in case.calls if case.agents.get(name, refuses) is not refuses]
+            assert Counter(chunk.source for chunk in heard) == Counter(said)
+            assert {(chunk.path[0], chunk.path[-1]) for chunk in heard} == {
+                (case.name, name) for name in said
+            }
     assert reply is not None
     assert reply.payload == case.gives
     assert counted(stage.calls) == counted(case.calls)

@@ -38,7 +38,7 @@ from tests.conformance.gates import HANG
 from tests.conformance.patterns.base import Actor, Rule, open_stage, refuses
 from tests.unit.orchestration.teams import TEAMS
 
-LEGS = ("local", "two-servers-stream", "two-servers-unary")
+LEGS = ("local", "two-servers-stream")
 
 
 @dataclass(frozen=True)

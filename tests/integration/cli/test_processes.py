@@ -43,6 +43,19 @@ agents:
 """
 
 
+TEAMS = f"""
+orchestration:
+  pattern: parallel
+  agents:
+    - upper
+    - pattern: reflection
+      agents: [{{pattern: mapreduce, agents: [waits]}}, upper]
+agents:
+  - {{name: waits, code: "{PARTS}:waits"}}
+  - {{name: upper, code: "{PARTS}:upper"}}
+"""
+
+
 @pytest.fixture
 def spread(tmp_path: Path) -> Path:
     path = tmp_path / "spread.yaml"
@@ -165,6 +178,25 @@ def test_an_interrupted_run_is_exit_code_4_and_leaves_no_process(
         assert run.returncode == 4
         assert "interrupted" in log
         assert "Traceback" not in log
+        assert [pid for pid in children if alive(pid)] == []
+
+
+@pytest.mark.parametrize("end", ["interrupted", "an agent's process killed"])
+def test_teams_within_teams_end_when_they_are_stopped_in_the_middle(
+    tmp_path: Path, end: str
+) -> None:
+    file = tmp_path / "teams.yaml"
+    file.write_text(TEAMS, encoding="utf-8")
+    with started("run", file, "-i", "x", "--distributed") as run:
+        until_line(run, "[waits] waiting")
+        children = children_of(run.pid)
+        if end == "interrupted":
+            run.send_signal(signal.SIGINT)
+        else:
+            os.kill(min(children), signal.SIGKILL)
+        _, log = run.communicate(timeout=20)
+        assert run.returncode == (4 if end == "interrupted" else 2)
+        assert ("interrupted" if end == "interrupted" else "ended with signal SIGKILL") in log
         assert [pid for pid in children if alive(pid)] == []
 
 

@@ -37,7 +37,8 @@ DIFFER = opening(d="eleven", a="nine", b="ten", c="Ten")
 
 
 @pytest.mark.parametrize(
-    ("rule", "taken"), [("majority", "ten"), ("weighted", "nine"), ("newest", "eleven")]
+    ("rule", "taken"),
+    [("majority", "ten"), ("weighted", "nine"), ("confidence", "nine"), ("newest", "eleven")],
 )
 async def test_a_contradiction_is_decided_by_the_rule_and_told_to_the_model(
     rule: str, taken: str
@@ -57,6 +58,17 @@ async def test_a_contradiction_is_decided_by_the_rule_and_told_to_the_model(
     assert "Decided" in last.instructions
     assert "conflicts" not in last.output_schema["properties"]  # type: ignore[index,operator]
     assert reply.payload["tokens_used"] == 30
+
+
+@pytest.mark.parametrize(
+    ("word", "rule"),
+    [("vote", "majority"), ("highest_weight_wins", "confidence"), ("merge", "keep_all")],
+)
+async def test_a_rule_of_the_go_design_is_known_by_its_word(word: str, rule: str) -> None:
+    provider = ScriptedProvider([DIFFER, PLAIN])
+    agent = AggregatorAgent("m", conflict_resolution=word, provider=provider)
+    reply = await aggregated(agent, SAID)
+    assert reply.payload["conflicts_resolved"][0]["by"] == rule
 
 
 async def test_all_positions_can_be_kept() -> None:
@@ -89,6 +101,8 @@ async def test_a_position_of_nobody_is_asked_again() -> None:
         ("exact", {"a": ["b"]}),
         ("normalized", {"a": ["b", "c"]}),
         ("semantic", {"a": ["b", "c", "d"]}),
+        ("exact_match", {"a": ["b"]}),
+        ("fuzzy", {"a": ["b", "c", "d"]}),
     ],
 )
 async def test_repetitions_are_read_once_and_named(

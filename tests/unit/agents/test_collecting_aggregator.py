@@ -12,7 +12,7 @@ import pytest
 
 from aixgo import DistributedRuntime, LocalRuntime, Message, agent, load_config
 from aixgo.agents import AggregatorAgent
-from aixgo.cli.running import run_config
+from aixgo.cli.running import RunOptions, run_config
 from aixgo.config.build import assemble
 from aixgo.contract import Agent
 from aixgo.errors import ConfigError, InvalidMessage
@@ -228,7 +228,10 @@ async def two(text: str) -> dict:
 """
 
 
-async def test_a_run_of_a_file_ends_with_the_one_answer_of_all_its_inputs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("distributed", [False, True], ids=["one process", "a process each"])
+async def test_a_run_of_a_file_ends_with_the_one_answer_of_all_its_inputs(
+    tmp_path: Path, distributed: bool
+) -> None:
     (tmp_path / "flow.py").write_text(CODE)
     (tmp_path / "flow.yaml").write_text(FLOW)
     config = load_config(tmp_path / "flow.yaml")
@@ -236,7 +239,7 @@ async def test_a_run_of_a_file_ends_with_the_one_answer_of_all_its_inputs(tmp_pa
     [judge] = [placed.agent for placed in assemble(config) if placed.name == "judge"]
     assert judge.gathers.sources == ("one", "two", "start")  # type: ignore[attr-defined]
     async with asyncio.timeout(20):
-        outcome = await run_config(config, "hello")
+        outcome = await run_config(config, "hello", RunOptions(distributed=distributed))
     answer: Any = outcome.answer
     assert answer["aggregated_content"] == "HELLO"
     assert sorted(answer["sources"]) == ["one", "start", "two"]

@@ -8,6 +8,8 @@ import pytest
 
 from aixgo import load_config
 from aixgo.config import Overrides, assemble, open_runtime
+from aixgo.config.build import orchestrators
+from aixgo.config.keys import ALIKE
 from aixgo.errors import ConfigError
 from aixgo.message import Message
 
@@ -193,6 +195,34 @@ agents:
     assert reply.payload == "The servers crash every night.#"
     assert reply.metadata["routed_to"] == "outages"
     assert load_config(write(tmp_path, text)).warnings == ()
+
+
+async def test_a_supervisor_may_be_another_pattern_over_the_agents(tmp_path: Path) -> None:
+    text = """
+supervisor: {pattern: sequential, model: gpt-4}
+agents:
+  - {name: first, code: "./parts.py:marked", mark: "$"}
+  - {name: log, role: logger}
+  - {name: second, code: "./parts.py:marked", mark: "#"}
+"""
+    reply = await answer(tmp_path, text, "x")
+    assert (reply.payload, reply.metadata["pattern"]) == ("x$#", "sequential")
+    (warning,) = load_config(write(tmp_path, text)).warnings
+    assert "a supervisor's settings beside its pattern 'sequential'" in warning
+    with pytest.raises(
+        ConfigError, match=r"supervisor.pattern is 'mapreduce', not one of .*sequential"
+    ):
+        load_config(write(tmp_path, text.replace("sequential", "mapreduce")))
+
+
+@pytest.mark.parametrize("pattern", ALIKE)
+def test_a_list_of_agents_is_all_that_patterns_under_supervisor_need(
+    tmp_path: Path, pattern: str
+) -> None:
+    listed = ", ".join(f'{{name: {name}, code: "./parts.py:marked"}}' for name in "abc")
+    config = load_config(write(tmp_path, f"supervisor: {{pattern: {pattern}}}\nagents: [{listed}]"))
+    assert config.warnings == ()
+    assert [found.pattern for found in orchestrators(config).values()] == [pattern]
 
 
 def test_a_model_nobody_has_is_refused_before_anything_starts(

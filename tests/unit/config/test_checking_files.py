@@ -152,6 +152,7 @@ def test_deployment_keys_are_taken(tmp_path: Path) -> None:
         ("agents:\n- {name: a, role: chat, depends_on: [b]}", 2, "no agent is called 'b'"),
         ("agents:\n- just text", 2, "must be a mapping"),
         ("agents: text", 1, "must be a list"),
+        ("orchestration: sequential", 1, "orchestration: must be a mapping, or a list of them"),
         ("orchestration:\n  pattern: parallell", 2, "no pattern 'parallell'"),
         ("orchestration:\n  agents: []", 2, "'pattern' is missing"),
         (

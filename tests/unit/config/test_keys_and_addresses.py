@@ -232,29 +232,19 @@ async def embeddings(heard: list[str]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
 
 
-@pytest.mark.parametrize(
-    ("more", "sent"),
-    [
-        ("model: 'openai:m'", "sk-of-this-agent"),
-        ("model: 'deepseek:m'", SECRET),
-        ("use_embeddings: true", "sk-of-this-agent"),  # nobody else is asked with it
-    ],
-)
-async def test_an_agents_key_goes_with_its_embedding_model_only_if_no_other_vendor_is_asked(
-    more: str, sent: str, tmp_path: Path
+async def test_an_agents_key_is_its_models_and_not_sent_with_what_it_embeds(
+    tmp_path: Path,
 ) -> None:
     heard: list[str] = []
     async with embeddings(heard) as address:
         path = tmp_path / "c.yaml"
         path.write_text(
-            f"agents: [{{name: a, role: classifier, api_key: sk-of-this-agent, {more}, "
-            "classifier_config: {use_embeddings: true}, "
-            f"categories: [{{name: x}}], embedding_model: 'openai:m@{address}'}}]\n"
-            "default_model: deepseek:m"
+            "agents: [{name: a, role: classifier, model: 'deepseek:m', api_key: sk-of-this-agent, "
+            f"{NEAREST}, embedding_model: 'openai:m@{address}'}}]"
         )
         async with open_runtime(load_config(path)) as rt:
             await rt.call("a", "hello")
-    assert heard == [f"bearer {sent}"]
+    assert heard == [f"bearer {SECRET}"]
 
 
 def test_in_code_an_aggregators_key_is_not_given_to_another_vendor(

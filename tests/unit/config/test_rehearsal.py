@@ -98,3 +98,10 @@ def test_a_key_of_another_pattern_is_told_with_those_there_are(tmp_path: Path) -
         f"{path}:2: orchestration.config.rounds is no key of the pattern 'swarm'"
     )
     assert line.endswith("which has: entry, max_handoffs, shared_state, transfers")
+
+
+def test_a_missing_file_of_a_producers_events_is_told(tmp_path: Path) -> None:
+    text = "agents: [{name: feed, role: producer, events: './feed.py:readings'}]"
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"'feed': events './feed.py:readings': there is no file"):
+        rehearse(load_config(tmp_path / "c.yaml"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aixgo.config import load_config, open_runtime
+from aixgo.config import assemble, load_config, open_runtime, rehearse
 from aixgo.errors import ConfigError
 from aixgo.retrieval import Document, HashingEmbedder, Index, MemoryStore, SqliteStore
 
@@ -182,6 +182,18 @@ async def test_what_does_not_fit_is_refused_with_the_agents_line(
         await asked(tmp_path, text)
 
 
+def test_validate_finds_what_is_wrong_with_a_retriever_and_wants_no_key_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    good = "embeddings: {provider: openai}\n" + FILE + BEES
+    rehearse(load_config(written(tmp_path, good)))
+    bad = good + "- {name: s, role: retriever, collection: s, where: {year: {gtt: 1}}}\n"
+    with pytest.raises(ConfigError, match=r"^\S+c\.yaml:5: 's': the filter 'year' has no operator"):
+        rehearse(load_config(written(tmp_path, bad)))
+    assert not (tmp_path / "know.db").exists()
+
+
 async def test_an_agents_embedding_model_sends_no_key_to_an_address_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +201,34 @@ async def test_an_agents_embedding_model_sends_no_key_to_an_address_of_the_file(
     model = "embedding_model: 'openai:m@http://evil.example/v1'"
     with pytest.raises(ConfigError, match="a file may not send the key in OPENAI_API_KEY"):
         await asked(tmp_path, BEES.replace("]}", f"], {model}}}"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "model", "text"),
+    [
+        (
+            "OPENAI_API_KEY",
+            "openai:m@http://evil.example/v1",
+            "may not send the key in OPENAI_API_KEY",
+        ),
+        ("VLLM_API_KEY", "vllm:m@http://evil.example/v1", "the key in the environment is not for"),
+    ],
+)
+def test_neither_does_that_of_a_pattern(
+    variable: str, model: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "secret")
+    team = f"config: {{convergence: similarity, embedding_model: '{model}'}}"
+    path = written(
+        tmp_path,
+        f"orchestration: {{name: t, pattern: consensus, agents: [a, b], {team}}}\n"
+        "agents: [{name: a, role: logger}, {name: b, role: logger}]\n",
+    )
+    with pytest.raises(ConfigError, match=rf"c\.yaml:1: 't': .*{text}"):
+        assemble(load_config(path))
+    monkeypatch.delenv(variable)
+    if variable == "VLLM_API_KEY":
+        assemble(load_config(path))
 
 
 def test_a_file_without_a_retriever_says_that_its_store_is_without_effect(tmp_path: Path) -> None:

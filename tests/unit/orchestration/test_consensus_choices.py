@@ -180,3 +180,15 @@ def test_a_wrong_choice_is_refused_by_name(config: dict[str, object], says: str)
         Consensus.from_config("c", ["a"], config, Limits())
     with pytest.raises(ConfigError, match=says):
         Consensus("c", ["a"], **config)  # type: ignore[arg-type]  # wrong on purpose
+
+
+# -- who does not vote ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("voters", [0, 1])
+async def test_replies_that_cannot_be_read_are_no_votes(voters: int) -> None:
+    nonsense = ["I like turtles"] * 9
+    votes = [supports("4", "vote")] * 9
+    agents = [says("a", "4", *(votes if voters else nonsense)), says("b", "5", *nonsense)]
+    with pytest.raises(AgentRefused, match="no consensus"):
+        await result(voting(agents, threshold=1.0))

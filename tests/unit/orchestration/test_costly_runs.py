@@ -9,7 +9,7 @@ import pytest
 
 from aixgo import Agent, Budget, Message, Usage, agent
 from aixgo.context import CallContext
-from aixgo.errors import BudgetExceeded, ConfigError, MessageTooLarge
+from aixgo.errors import AgentRefused, BudgetExceeded, ConfigError, MessageTooLarge
 from aixgo.message import MAX_MESSAGE_BYTES
 from aixgo.orchestration import (
     Aggregation,
@@ -18,12 +18,15 @@ from aixgo.orchestration import (
     Ensemble,
     MapReduce,
     Orchestrator,
+    Parallel,
     Reflection,
     Supervisor,
     Swarm,
 )
 from aixgo.runtime.local import LocalRuntime
 from aixgo.testing import RecordingAgent
+
+SURE = RecordingAgent("sure", [{"score": 1}])
 
 
 async def answer(pattern: Orchestrator, given: str = "x", budget: Budget | None = None) -> Message:
@@ -54,6 +57,22 @@ async def test_a_budget_that_pays_for_some_voices_only_ends_the_run(
     free = [RecordingAgent("one", ["yes"]), RecordingAgent("two", ["yes"])]
     with pytest.raises(BudgetExceeded):
         await answer(pattern("p", [*free, pays]), budget=Budget(calls=0))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda failing: Parallel("p", [failing, RecordingAgent("b")]),
+        lambda failing: Ensemble("p", [failing, RecordingAgent("b")]),
+        lambda failing: Reflection("p", RecordingAgent("a"), [failing, SURE]),
+    ],
+)
+async def test_a_result_repeats_of_a_long_refusal_the_beginning(
+    make: Callable[[Agent], Orchestrator],
+) -> None:
+    failing = RecordingAgent("failing", [AgentRefused("no " * 10_000)])
+    errors = (await answer(make(failing))).metadata["errors"]
+    assert errors == {"failing": {"class": "AgentRefused", "text": ("no " * 86)[:256]}}
 
 
 async def test_answers_that_fit_into_no_message_stop_the_chunks_that_are_left() -> None:

@@ -160,7 +160,7 @@ async def test_metadata_that_cannot_be_read_is_the_error_of_its_agent_alone(
             reply = await rt.call("p", "x")
     assert reply is not None
     assert reply.payload == {"a": "x"}
-    assert "metadata is not a JSON object" in str(reply.metadata["errors"])
+    assert "InvalidMessage" in str(reply.metadata["errors"])
 
 
 def test_every_pattern_declares_what_all_results_say() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aixgo import Message, agent
+from aixgo import CallContext, Message, agent
 from aixgo.errors import AgentRefused, ConfigError, LimitExceeded
 from aixgo.message import JSONValue
 from aixgo.orchestration import Limits, Planning
@@ -206,6 +206,41 @@ async def test_with_continue_what_depends_on_a_failed_step_is_skipped() -> None:
     assert reply.metadata["errors"] == {"b": {"class": "AgentRefused", "text": "no"}}
 
 
+@pytest.mark.parametrize(
+    ("enabled", "given", "plans_made"),
+    [(True, None, 3), (False, None, 1), (None, None, 1), (True, 0, 1), (False, 1, 2)],
+)
+async def test_a_plan_may_enable_replanning_where_the_pattern_says_nothing(
+    enabled: bool | None, given: int | None, plans_made: int
+) -> None:
+    plan: JSONValue = {"steps": [{}], "enable_replanning": enabled}
+    planner = plans(*[plan] * 9)
+    with pytest.raises(AgentRefused, match="no"):
+        await answer(Planning("p", planner, [refuses], max_replans=given))
+    assert len(planner.messages) == plans_made
+
+
+async def test_a_plans_time_for_a_step_holds_where_the_pattern_says_none() -> None:
+    seen: list[float] = []
+
+    @agent
+    async def works(_: str, context: CallContext) -> str:
+        seen.append(round(context.remaining))
+        return "done"
+
+    plan: JSONValue = {"steps": [{}], "task_timeout_ms": 7000}
+    await answer(Planning("p", plans(plan), [works]))
+    await answer(Planning("p", plans(plan), [works], step_timeout=20))
+    assert seen == [7, 20]
+
+
+async def test_a_time_for_steps_that_is_none_makes_no_plan() -> None:
+    for wrong in (0, -5, "soon", True):
+        plan: JSONValue = {"steps": [{}], "task_timeout_ms": wrong}
+        with pytest.raises(AgentRefused, match="task_timeout_ms must be a number above 0"):
+            await answer(Planning("p", plans(plan), [upper]))
+
+
 @pytest.mark.parametrize(("limits", "plans_made"), [(Limits(), 4), (Limits(max_iterations=2), 2)])
 async def test_a_run_plans_no_more_often_than_it_may(limits: Limits, plans_made: int) -> None:
     planner = plans(*[[{}]] * 9)
@@ -230,6 +265,10 @@ async def test_a_limit_is_no_failure_to_plan_around() -> None:
         (lambda: Planning("p", upper, [refuses], max_steps=0), "max_steps is 0; it must be at le"),
         (lambda: Planning("p", upper, [refuses], max_replans=-1), "max_replans is -1"),
         (lambda: Planning("p", upper, [refuses], max_parallel=0), "max_parallel is 0"),
+        (
+            lambda: Planning("p", upper, [refuses], max_replans=1, error_strategy="fail_fast"),
+            "under 'fail_fast' the first failure fails the run, so nothing is planned again",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(make: Callable[[], Planning], text: str) -> None:

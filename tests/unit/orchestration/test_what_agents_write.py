@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,13 @@ async def test_a_managers_text_that_is_nested_too_deeply_is_an_answer_like_any_t
 
 async def test_a_judges_text_that_is_nested_too_deeply_decides_nothing() -> None:
     judge = says("judge", DEEP, '{"winner": "b"}')
+    pattern = Debate("d", [says("a", "yes"), says("b", "no")], judge=judge, rounds=1)
+    assert (await answer(pattern)).payload == "no"
+
+
+async def test_a_judges_answer_that_no_message_could_hold_decides_nothing() -> None:
+    answer_of = '{"answer": ' + "[" * 101 + "]" * 101 + "}"
+    judge = says("judge", answer_of, '{"winner": "b"}')
     pattern = Debate("d", [says("a", "yes"), says("b", "no")], judge=judge, rounds=1)
     assert (await answer(pattern)).payload == "no"
 
@@ -200,6 +208,18 @@ async def test_a_judge_that_names_nobody_does_not_choose_a_debater_called_none()
     assert (await answer(pattern)).payload == "neither"
 
 
+@pytest.mark.parametrize("several", [False, True])
+async def test_of_a_category_nobody_knows_a_result_repeats_the_beginning(several: bool) -> None:
+    talk = "well, " * 1_000
+    kind = Classification if several else Router
+    options: dict[str, bool] = {"multi_label": True} if several else {}
+    routes = {"x": says("a")}
+    pattern = kind("p", says("c", talk), routes, fallback=says("b", "his"), **options)
+    found = (await answer(pattern)).metadata
+    assert found["used_fallback"]
+    assert found.get("category", found.get("unknown")) in (talk[:60], [talk[:60]])
+
+
 # -- numbers ---------------------------------------------------------------------------------------------
 
 
@@ -242,6 +262,20 @@ async def test_documents_without_ids_are_told_apart_by_what_they_say(name: str |
     found: JSONValue = [{"id": name, "content": "one"}, {"id": name, "content": "two"}]
     reply = await answer(RAG("r", says("finds", found), says("tells")))
     assert reply.metadata["sources"] == ["one", "two"]
+
+
+async def test_a_long_document_without_an_id_is_not_written_twice() -> None:
+    long = ["rain " * 40 + end for end in ("one", "two")]
+    first = "rain " * 12 + "… "
+    generator = says("tells", lambda message: message.payload)
+    reply = await answer(RAG("r", says("finds", [*long, *long]), generator))
+    assert isinstance(reply.payload, dict)
+    shown: Any = reply.payload["documents"]
+    assert [document["content"] for document in shown] == long
+    names = [document["id"] for document in shown]
+    assert reply.metadata["sources"] == names
+    assert [len(name) for name in names] == [len(first) - 1 + 8] * 2
+    assert names[0] != names[1]
 
 
 async def test_a_text_of_nothing_but_blank_lines_is_split_into_documents_at_once() -> None:

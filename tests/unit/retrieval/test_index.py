@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -187,4 +188,21 @@ async def test_a_document_of_many_chunks_takes_its_own_place_without_a_look_at_t
         assert await index.add(words(count)) == await index.add(words(count)) == count
         assert len(embedder.texts) == count + more
         assert await index.add(words(3)) == 3
-        assert await index.size() == 3 + more
+        await index.store.delete(["a.txt#1"])
+        assert await index.size() == 2 + more
+        assert (await index.remove("a.txt"), await index.size()) == (2, more)
+
+
+async def test_others_get_their_turn_while_a_long_document_is_embedded() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(others())
+    await HashingEmbedder(16).embed(["rain"] * 1_000)
+    working.cancel()
+    assert turns >= 10

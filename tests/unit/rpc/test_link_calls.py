@@ -42,6 +42,12 @@ async def test_a_large_payload_travels_like_a_small_one(link: Link, size: int) -
     assert (await small).text == "hi"
 
 
+@pytest.mark.parametrize("payload", ["x" * 500_000, "\N{SNOWMAN}" * 200_000, [1, "x" * 300_000]])
+async def test_large_text_and_json_come_back_as_they_were_made(link: Link, payload: object) -> None:
+    reply = await link.call("echo", Message(payload), a_context())
+    assert reply.payload == payload
+
+
 async def test_a_unix_socket_is_an_address_like_any_other(
     host: SmallHost, transport: str, tmp_path: Path
 ) -> None:

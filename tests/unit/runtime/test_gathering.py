@@ -9,7 +9,7 @@ import pytest
 
 from aixgo import LocalRuntime, Message
 from aixgo.contract import Gathers
-from aixgo.errors import AgentFailed, RuntimeClosed
+from aixgo.errors import AgentFailed, ConfigError, RuntimeClosed
 from aixgo.runtime import gathering
 from aixgo.testing import FakeClock
 
@@ -93,3 +93,27 @@ async def test_a_chain_of_gatherings_is_handed_on_to_its_end_when_the_runtime_st
         async with rt:
             await rt.send("digest", "one")
         assert seen == [['["one"]']]
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"gathers": 5}, "it must be a Gathers"),
+        ({"gather": None}, "has no method gather"),
+        ({"mailbox": True}, "reads its own mailbox"),
+    ],
+)
+async def test_who_cannot_gather_is_refused_when_registered(
+    facts: dict[str, object], why: str
+) -> None:
+    agent = Digest()
+    for name, value in facts.items():
+        setattr(agent, name, value)
+    with pytest.raises(ConfigError, match=why):
+        await runtime_with(agent)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+def test_a_gathering_has_an_end(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="a time that ends"):
+        Gathers(seconds)
