@@ -18,13 +18,30 @@ from aixgo.cli.observing import LogFormat, LogLevel, Observing, Otel, Prometheus
 from aixgo.cli.running import RunOptions, run_config
 from aixgo.cli.view import show_costs, show_progress
 from aixgo.config import Config, Overrides, load_config
-from aixgo.errors import AgentRefused, AixgoError, ConfigError, LimitExceeded
+from aixgo.errors import (
+    AgentRefused,
+    AixgoError,
+    ConfigError,
+    DeadlineExceeded,
+    LimitExceeded,
+    ProviderError,
+    Unavailable,
+)
 from aixgo.keys import duration_seconds
 from aixgo.ledger import Budget, Ledger
 from aixgo.message import Message
 from aixgo.observability import setup
 
 __all__ = ["command"]
+
+SPEAK_FOR_THEMSELVES = (
+    AgentRefused,
+    DeadlineExceeded,
+    LimitExceeded,
+    ProviderError,
+    Unavailable,
+)
+"""Errors whose text is all there is to know; of others the traceback is shown."""
 
 
 def command(
@@ -91,8 +108,9 @@ def command(
         with setup(loaded.observability):
             _run(loaded, given, options, tracebacks, costs, as_json=as_json)
     except AixgoError as exc:
-        speaks_for_itself = isinstance(exc, (AgentRefused, LimitExceeded))
-        if not (speaks_for_itself or in_json()) and (traceback := tracebacks.find(exc.error_id)):
+        if not (isinstance(exc, SPEAK_FOR_THEMSELVES) or in_json()) and (
+            traceback := tracebacks.find(exc.error_id)
+        ):
             print(f"traceback of error {exc.error_id}:\n{traceback}", file=sys.stderr)
         if as_json:
             print_json(error_object(exc, costs))

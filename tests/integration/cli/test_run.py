@@ -119,6 +119,21 @@ def test_a_deadline_that_passes_is_exit_code_3(tmp_path: Path, way: list[str]) -
     assert "DeadlineExceeded" in done.stderr
 
 
+@BOTH_WAYS
+def test_a_pattern_whose_time_is_up_says_so_without_a_traceback(
+    tmp_path: Path, way: list[str]
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "orchestration: {name: flow, pattern: sequential, agents: [waits], limits: {timeout: 0}}\n"
+        f'agents: [{{name: waits, code: "{PARTS}:waits"}}]'
+    )
+    done = inside("run", file, "-i", "x", *way)
+    assert done.returncode == 3, done.stderr
+    assert "error: DeadlineExceeded: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
