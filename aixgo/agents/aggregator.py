@@ -295,8 +295,8 @@ class AggregatorAgent:
         if not weighed:
             raise InvalidMessage("holds only sources of weight 0", "payload")
         if self.max_input_sources is not None:
-            kept = sorted(weighed, key=lambda answer: -answer.confidence)[: self.max_input_sources]
-            weighed = [answer for answer in weighed if answer in kept]
+            surest = sorted(range(len(weighed)), key=lambda at: -weighed[at].confidence)
+            weighed = [weighed[at] for at in sorted(surest[: self.max_input_sources])]
         return weighed
 
     def _vote(self, answers: Sequence[Ballot]) -> tuple[dict[str, JSONValue], dict[str, JSONValue]]:

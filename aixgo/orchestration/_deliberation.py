@@ -16,6 +16,7 @@ from typing import TypeAlias, TypeVar
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
+from aixgo.domain import number_of
 from aixgo.errors import (
     AgentRefused,
     AixgoError,
@@ -30,7 +31,7 @@ from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._facts import Fact, said_of_answer
 from aixgo.orchestration._partial import described
-from aixgo.orchestration._payloads import number_of, stated_in
+from aixgo.orchestration._payloads import stated_in
 from aixgo.orchestration._strategy import ErrorStrategy
 from aixgo.purse import Share
 from aixgo.voting import Ballot, Verdict

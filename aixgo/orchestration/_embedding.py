@@ -12,11 +12,11 @@ import math
 from collections.abc import Iterable, Sequence
 
 from aixgo.context import CallContext
+from aixgo.domain import number_of
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.orchestration._deliberation import Panel
-from aixgo.orchestration._payloads import number_of
 from aixgo.providers import Embedder
 from aixgo.retrieval import embedder_of
 
