@@ -206,6 +206,7 @@ def check_record(record: Record) -> str:
             f"the id {shown} cannot be: an id is text of 1 to {MAX_ID} printable characters"
         )
     check_text(record.text, f"the text of {name!r}")
+    check_text(record.title, f"the title of {name!r}")
     keys: Iterable[object] = record.metadata
     for key in keys:
         if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY:

@@ -378,6 +378,7 @@ async def test_a_cleared_store_is_as_new(store: Store) -> None:
         (Record("m", "", [10**400, 1]), "of 'm' holds what is no finite number"),
         (Record("m", "", []), "of 'm' has 0 numbers"),
         (Record("m", "a\ud800", [1, 1]), "the text of 'm' holds a lone surrogate at character 1"),
+        (Record("m", "", [1, 1], title="\ud800"), "the title of 'm' holds a lone surrogate"),
         (Record("m", None, [1, 1]), "the text of 'm' is of type NoneType"),  # type: ignore[arg-type]
         (Record("m", "", [1, 1], {"k": "\ud800"}), "the metadata of 'm' holds a lone surrogate"),
         (Record("m", "", [1, 1], {"k": DEEP}), "of 'm' is not JSON"),
