@@ -137,7 +137,8 @@ class _Field(NamedTuple):
 def _look_for_payload(parts: list[bytes]) -> tuple[pb.Envelope, _Field] | None:
     """The envelope without its payload, and where that is. None unless it is as protobuf writes it.
 
-    That is: what stands before the payload is in the first part, and nothing comes after the message.
+    That is: what stands before the payload is in the first part, little comes after it, and nothing after the
+    message.
     """
     first, end = parts[0], sum(map(len, parts))
     outer = _seek(first, 0, _MESSAGE_IN)
@@ -148,7 +149,7 @@ def _look_for_payload(parts: list[bytes]) -> tuple[pb.Envelope, _Field] | None:
     if inner is None or inner.end != end:
         return None
     field = _seek(first, inner.content, _KINDS)
-    if field is None or field.end > end:
+    if field is None or not 0 <= end - field.end <= LARGE:
         return None
     rest = first[inner.content : field.begin] + b"".join(_between(parts, field.end, end))
     if _has_payload(rest):  # a second one, which would count

@@ -83,11 +83,12 @@ class _Sender(Protocol):
 class CallReader:
     """A streamed reply goes into envelopes; implements the desk's `Reader`."""
 
-    __slots__ = ("_call", "_connection", "end")
+    __slots__ = ("_begun", "_call", "_connection", "end")
 
     def __init__(self, connection: _Sender, call: ServedCall) -> None:
         self._connection = connection
         self._call = call
+        self._begun = False
         self.end: Encoded = b""
         """The encoded reply that ends the stream."""
 
@@ -100,6 +101,9 @@ class CallReader:
         frame, envelope = frame_of(self._call.number)
         fill_chunk(envelope.chunk, chunk)
         await self._connection.send_part(self._call, frame.SerializeToString())
+        if not self._begun:
+            self._begun = True
+            await asyncio.sleep(0)  # the first one leaves before the agent goes on
 
     async def deliver(self, message: Message) -> None:
         frame, envelope = frame_of(self._call.number)

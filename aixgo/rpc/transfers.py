@@ -23,6 +23,7 @@ __all__ = ["PIECE_BYTES", "Incoming", "Outgoing", "Pool", "announcement", "piece
 PIECE_BYTES = 63 * 1024  # of data; with what is around it, it fits into the smallest frame allowed
 WINDOW = 4 * PIECE_BYTES  # what a transfer may be ahead of its receiver
 MAX_ASSEMBLING = 2 * MAX_WIRE_BYTES  # announced bytes one connection grants to at a time
+CRUMB = 1024  # bytes; pieces that are less together are kept as one
 STALL = 10.0  # seconds without a piece after which a transfer has failed; twice that at most
 
 
@@ -185,7 +186,7 @@ class Incoming:
         self.admit()
 
     def add(self, call: int, data: bytes) -> list[bytes] | None:
-        """Take a piece; all pieces of the envelope when it was the last.
+        """Take a piece; the envelope, in parts, when it was the last.
 
         Raises:
             InvalidMessage: no transfer of that call is going on, or the piece is empty.
@@ -197,10 +198,14 @@ class Incoming:
         transfer.came += len(data)
         if transfer.came > transfer.granted:
             raise LimitExceeded("bytes granted to a transfer", transfer.granted, "Connect")
-        transfer.parts.append(data)
+        parts = transfer.parts
+        if parts and len(parts[-1]) + len(data) <= CRUMB:  # else each costs more than it brings
+            parts[-1] += data
+        else:
+            parts.append(data)
         if transfer.came == transfer.total:
             self.drop(call)
-            return transfer.parts
+            return parts
         if transfer.wanted and transfer.granted - transfer.came <= WINDOW // 2:
             self._allow(call, transfer)
         return None

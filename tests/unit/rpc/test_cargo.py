@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from aixgo.errors import InvalidMessage
 from aixgo.ledger import Usage
 from aixgo.message import Message
-from aixgo.rpc.cargo import Cargo, cargo_of, load, unload
+from aixgo.rpc.cargo import LARGE, Cargo, cargo_of, load, unload
 from aixgo.rpc.codec import fill_message, parse, read_message
 from aixgo.rpc.frames import frame_of
 from aixgo.v1 import agent_service_pb2 as pb
@@ -120,6 +120,13 @@ def test_text_that_is_no_utf_8_is_refused(text: bytes) -> None:
     body = cargo.cut(0, len(cargo)).replace(b"abc", text.rjust(3, b"x"))
     with pytest.raises(InvalidMessage):
         unload([body[:-1], body[-1:]])
+
+
+def test_of_a_small_payload_before_large_metadata_nothing_is_taken_apart() -> None:
+    frame, envelope = frame_of(1)
+    envelope.reply.message.text = "small"
+    envelope.reply.message.metadata = b" " * (LARGE + 1)
+    assert unload(cut(cargo_of(frame.SerializeToString()), 60_000)) == (envelope, None)
 
 
 def test_what_carries_no_message_is_an_envelope_all_the_same() -> None:

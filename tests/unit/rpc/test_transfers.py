@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from aixgo.errors import InvalidMessage, LimitExceeded, MessageTooLarge
 from aixgo.rpc.options import MAX_WIRE_BYTES
 from aixgo.rpc.transfers import (
+    CRUMB,
     PIECE_BYTES,
     STALL,
     WINDOW,
@@ -73,7 +74,18 @@ def test_whatever_the_pieces_the_whole_is_what_was_sent(sizes: list[int]) -> Non
     sent = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
     receiver.incoming.begin(1, sum(sizes))
     wholes = [receiver.incoming.add(1, part) for part in sent]
-    assert wholes == [None] * (len(sent) - 1) + [sent]
+    assert wholes[:-1] == [None] * (len(sent) - 1)
+    assert b"".join(wholes[-1] or ()) == b"".join(sent)
+
+
+def test_small_pieces_cost_no_more_than_the_bytes_they_bring() -> None:
+    receiver = Receiver()
+    total = 20 * CRUMB
+    receiver.incoming.begin(1, total)
+    for _ in range(total // 2 - 1):
+        assert receiver.incoming.add(1, b"xx") is None
+    parts = receiver.incoming.add(1, b"xx")
+    assert parts == [b"x" * CRUMB] * 20
 
 
 def test_transfers_beyond_the_budget_wait_and_go_in_their_order() -> None:
@@ -256,7 +268,7 @@ def test_one_that_goes_on_however_slowly_has_not_failed() -> None:
         receiver.clock.advance(STALL)
         receiver.incoming.add(1, b"x")
     assert receiver.stalled == []
-    assert receiver.incoming.add(1, b"x") == [b"x"] * 10
+    assert receiver.incoming.add(1, b"x") == [b"x" * 10]
 
 
 def test_one_that_waits_for_its_turn_does_not_fail_of_it() -> None:
