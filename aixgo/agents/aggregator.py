@@ -183,6 +183,8 @@ class AggregatorAgent:
             mode=mode,
             timeout_ms=timeout_ms,
         )
+        if isinstance(inputs, str):
+            raise ConfigError(f"{stated}: give a list of inputs, not one")
         if timeout_ms is None:
             timeout_ms = COLLECTING if len(inputs) > 1 else 0
         self.gathers = Gathers(timeout_ms / 1000, tuple(inputs)) if timeout_ms else None

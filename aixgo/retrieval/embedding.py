@@ -25,6 +25,7 @@ __all__ = ["HashingEmbedder", "embedder_of", "is_offline"]
 
 DIMENSIONS = 512
 LEAST_DIMENSIONS = 16
+MOST_DIMENSIONS = 65_536
 AT_ONCE = 64  # texts before others get their turn
 WORD = re.compile(r"\w+")
 SHORT = 3  # letters of a word that has no stem of its own
@@ -35,13 +36,15 @@ class HashingEmbedder:
     """The default: texts with the same words are near each other.
 
     Raises:
-        ConfigError: too few dimensions.
+        ConfigError: too few dimensions, or too many.
     """
 
     def __init__(self, dimensions: int = DIMENSIONS) -> None:
-        if dimensions < LEAST_DIMENSIONS:
+        given: object = dimensions
+        if not isinstance(given, int) or not LEAST_DIMENSIONS <= given <= MOST_DIMENSIONS:
             raise ConfigError(
-                f"HashingEmbedder(dimensions={dimensions}): it needs at least {LEAST_DIMENSIONS}"
+                f"HashingEmbedder(dimensions={dimensions!r}): it takes a whole number from {LEAST_DIMENSIONS} to "
+                f"{MOST_DIMENSIONS}"
             )
         self.dimensions = dimensions
         self.name = f"hashing:{dimensions}"
@@ -74,6 +77,9 @@ def embedder_of(name: str = "", *, api_key: str = "", dimensions: int = 0) -> Em
     Raises:
         ConfigError: there is none of that name, or no key for it.
     """
+    given: object = name
+    if not isinstance(given, str):
+        raise ConfigError(f"an embedding model is named by text such as 'hashing', not {given!r}")
     kind, _, written = name.partition(":")
     if kind in ("", "hashing"):
         if written and not written.isdecimal():

@@ -29,6 +29,7 @@ __all__ = [
     "Stats",
     "Store",
     "Where",
+    "check_dimensions",
     "check_metric",
     "check_page",
     "check_record",
@@ -248,6 +249,18 @@ def check_metric(metric: str | None) -> None:
     """
     if metric is not None and metric not in METRICS:
         raise ConfigError(f"there is no metric {metric!r}; there are: {', '.join(METRICS)}")
+
+
+def check_dimensions(dimensions: object) -> None:
+    """Refuse a length that no vector has; 0 stands for any.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 0:
+        raise ConfigError(
+            f"dimensions is {dimensions!r}; it is how many numbers a vector has, or 0 for any"
+        )
 
 
 def check_which(where: Where) -> None:

@@ -408,3 +408,10 @@ def test_a_metric_that_is_none_is_refused(make: Make) -> None:
 
 def make_is_vec(make: Make) -> bool:
     return isinstance(make, partial) and make.keywords["engine"] == "sqlite-vec"
+
+
+@pytest.mark.parametrize("dimensions", [-1, True, 1.5, "3"])
+@pytest.mark.parametrize("kind", [MemoryStore, partial(SqliteStore, "i.db")])
+def test_a_length_that_no_vector_has_is_refused(kind: Make, dimensions: Any) -> None:
+    with pytest.raises(ConfigError, match=f"dimensions is {dimensions!r}"):
+        kind(dimensions=dimensions)
