@@ -21,7 +21,7 @@ from aixgo.errors import ConfigError
 from aixgo.providers import Embedder, resolve_embedder
 from aixgo.retrieval.stores._common import COMMON
 
-__all__ = ["HashingEmbedder", "embedder_of", "is_offline"]
+__all__ = ["HashingEmbedder", "cosine", "embedder_of", "is_offline"]
 
 DIMENSIONS = 512
 LEAST_DIMENSIONS = 16
@@ -88,6 +88,16 @@ def embedder_of(name: str = "", *, api_key: str = "", dimensions: int = 0) -> Em
     if is_offline():
         return HashingEmbedder(dimensions or DIMENSIONS)
     return resolve_embedder(name, api_key=api_key, dimensions=dimensions)
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """How alike two vectors of one length are, from -1 to 1; 0 where one has no direction, or a number without end."""
+    lengths = math.hypot(*one), math.hypot(*other)
+    if not all(0 < length < math.inf for length in lengths):
+        return 0.0
+    mine, yours = lengths
+    found = math.fsum((x / mine) * (y / yours) for x, y in zip(one, other, strict=True))
+    return min(1.0, max(-1.0, found))
 
 
 def is_offline() -> bool:

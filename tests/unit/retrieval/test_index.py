@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from aixgo.retrieval import (
     embedder_of,
     fused,
 )
+from aixgo.retrieval.embedding import cosine
 from aixgo.retrieval.filters import Where
 
 GARDEN = Document("garden.md", "# Watering\n\nRoses drink a lot.\n\n# Soil\n\nDark earth is best.")
@@ -215,3 +217,21 @@ async def test_others_get_their_turn_while_a_long_document_is_embedded() -> None
 def test_hashing_takes_as_many_numbers_as_a_vector_can_have(dimensions: Any) -> None:
     with pytest.raises(ConfigError, match="a whole number from 16 to 65536"):
         HashingEmbedder(dimensions)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ([3.0, 4.0], [6.0, 8.0], 1.0),
+        ([1.0, 0.0], [-2.0, 0.0], -1.0),
+        ([1e200, 1e200], [1e200, 0.0], 0.5**0.5),
+        ([0.0, 0.0], [1.0, 0.0], 0.0),
+        ([math.nan, 1.0], [1.0, 0.0], 0.0),
+        ([math.inf, 1.0], [1.0, 0.0], 0.0),
+        ([], [], 0.0),
+    ],
+)
+def test_any_two_vectors_of_one_length_have_a_cosine(
+    one: list[float], other: list[float], alike: float
+) -> None:
+    assert cosine(one, other) == pytest.approx(alike)
