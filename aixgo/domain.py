@@ -15,10 +15,20 @@ import msgspec
 
 from aixgo.errors import InvalidMessage
 
-__all__ = ["MAX_DEPTH", "MAX_INT_BITS", "JSONValue", "label", "plain", "text_size", "to_json_bytes"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_INT_BITS",
+    "JSONValue",
+    "label",
+    "number_of",
+    "plain",
+    "text_size",
+    "to_json_bytes",
+]
 
 MAX_DEPTH = 100  # levels of nesting in one JSON value
 MAX_INT_BITS = 14_000  # about 4,200 digits; Python itself refuses to read integers above 4,300
+MOST = 1e9  # of a number that an agent states, such as how sure it is; sums of these stay finite
 
 if TYPE_CHECKING:
     JSONValue: TypeAlias = (
@@ -133,3 +143,10 @@ def _plain_rare(value: object, path: Where, depth: int) -> JSONValue:
     ):  # a pydantic model, which core does not import
         return plain(dump(mode="json"), path, depth)
     raise InvalidMessage(f"is a {type(value).__name__}, which is no JSON value", _spelled(path))
+
+
+def number_of(value: JSONValue) -> float | None:
+    """The number that `value` is; None for anything else, and for numbers that nobody means."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if -MOST <= value <= MOST else None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aixgo.agents._similarity import cluster
+from aixgo.domain import number_of
 from aixgo.errors import InvalidMessage
 from aixgo.message import JSONValue, Message, to_json_bytes
 from aixgo.voting import Ballot
@@ -69,15 +70,15 @@ def read_answers(message: Message) -> list[Ballot]:
 
 def read_answer(source: str, content: JSONValue) -> Ballot:
     """An answer as its source or an object in its stead says it."""
-    confidence: JSONValue = 0.0
+    confidence: JSONValue = None
     if isinstance(content, dict):
         source = str(content.get("source") or source)
-        confidence = content.get("confidence", 0.0)
+        confidence = content.get("confidence")
         content = next(
             (content[key] for key in ("content", "text", "category") if key in content), content
         )
     text = content if isinstance(content, str) else to_json_bytes(content).decode()
-    return Ballot(source, text, float(confidence) if isinstance(confidence, (int, float)) else 0.0)
+    return Ballot(source, text, number_of(confidence) or 0.0)
 
 
 def _same(key: Callable[[str], str]) -> Callable[[Sequence[Ballot], float], list[list[Ballot]]]:

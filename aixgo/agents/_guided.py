@@ -16,7 +16,7 @@ from aixgo.agents._output import Checked
 from aixgo.agents._turn import Step, Turn, Verdict
 from aixgo.agents.base import ModelUse
 from aixgo.errors import OutputInvalid
-from aixgo.keys import Key
+from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue
 
 __all__ = ["GUIDED_KEYS", "Guided", "Verifier"]
@@ -59,12 +59,24 @@ GUIDED_KEYS: Mapping[str, Key] = {
 
 @dataclass(slots=True, frozen=True)
 class Guided:
-    """That a ReActAgent verifies its answers, and how long it goes on."""
+    """That a ReActAgent verifies its answers, and how long it goes on.
+
+    Raises:
+        ConfigError: a setting is of another type.
+    """
 
     max_iterations: int = MAX_ITERATIONS
     """Times the model may act or answer, those with refused answers included; below 1 means 5."""
     verification_prompt: str = ""
     """The question an answer has to pass; by default whether it does what was asked, and follows from the tools."""
+
+    def __post_init__(self) -> None:
+        check_given(
+            GUIDED_KEYS,
+            "Guided",
+            max_iterations=self.max_iterations,
+            verification_prompt=self.verification_prompt,
+        )
 
     @classmethod
     def from_config(cls, settings: Mapping[str, object]) -> Self | None:

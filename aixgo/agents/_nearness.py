@@ -14,7 +14,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aixgo.errors import AgentRefused
 from aixgo.providers import Embedder
+from aixgo.retrieval.embedding import cosine
 
 __all__ = ["Near", "Nearest"]
 
@@ -48,19 +50,32 @@ class Nearest:
         self._embedding = asyncio.Lock()
 
     async def rank(self, text: str) -> list[Near]:
-        """All categories, nearest first."""
+        """All categories, nearest first.
+
+        Raises:
+            AgentRefused: the embedder gave something else than a vector of one size for each text.
+        """
         async with self._embedding:  # those who come meanwhile wait for the categories
             if not self._vectors:
                 texts = [text, *(told for _, told in self._telling)]
-                found, *self._vectors = await self._embedder.embed(texts)
+                found, *self._vectors = await self._embedded(texts)
                 return self._ranked(found)
-        (found,) = await self._embedder.embed([text])
+        (found,) = await self._embedded([text])
         return self._ranked(found)
+
+    async def _embedded(self, texts: Sequence[str]) -> list[list[float]]:
+        found = await self._embedder.embed(texts)
+        sizes = {len(vector) for vector in (*found, *self._vectors)}
+        if len(found) != len(texts) or len(sizes) != 1:
+            raise AgentRefused(
+                f"the embedder {self._embedder.name!r} did not give one vector of one size for each text"
+            )
+        return found
 
     def _ranked(self, vector: Sequence[float]) -> list[Near]:
         best = dict.fromkeys(self._names, (0.0, ""))
         for (name, text), other in zip(self._telling, self._vectors, strict=True):
-            near = round(_cosine(vector, other), PLACES)
+            near = round(cosine(vector, other), PLACES)
             if near > best[name][0]:
                 best[name] = (near, text)
         weights = {name: math.exp(SHARPNESS * near) for name, (near, _) in best.items()}
@@ -70,8 +85,3 @@ class Nearest:
             for name, (near, by) in best.items()
         ]
         return sorted(found, key=lambda item: -item.similarity)
-
-
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    size = math.sqrt(math.fsum(x * x for x in one) * math.fsum(x * x for x in other))
-    return math.fsum(x * y for x, y in zip(one, other, strict=True)) / size if size else 0.0

@@ -27,7 +27,7 @@ from aixgo.errors import ConfigError, InvalidMessage
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
-from aixgo.providers import Embedder, ModelMiddleware, Provider
+from aixgo.providers import Embedder, ModelMiddleware, Provider, same_vendor
 from aixgo.retrieval.index import Mode
 from aixgo.voting import STRATEGIES, Ballot, vote
 
@@ -110,7 +110,7 @@ class AggregatorAgent:
         mode: how passages are searched.
         top_k: passages the model gets.
         where: metadata a passage must have.
-        embedding_model: what compares passages.
+        embedding_model: what compares passages. `api_key` goes to it too if it is of the model's vendor.
         embedder: the same, as an object.
         timeout_ms: how long sent answers are collected; 0 for each by itself. 5000 with several `inputs`, else 0.
         inputs: the agents whose answers are sent to it.
@@ -183,6 +183,8 @@ class AggregatorAgent:
             mode=mode,
             timeout_ms=timeout_ms,
         )
+        if isinstance(inputs, str):
+            raise ConfigError(f"{stated}: give a list of inputs, not one")
         if timeout_ms is None:
             timeout_ms = COLLECTING if len(inputs) > 1 else 0
         self.gathers = Gathers(timeout_ms / 1000, tuple(inputs)) if timeout_ms else None
@@ -207,7 +209,7 @@ class AggregatorAgent:
                 where=where,
                 embedding_model=embedding_model,
                 embedder=embedder,
-                api_key=api_key,
+                api_key=api_key if same_vendor(model, embedding_model) else "",
             )
         self._use = ModelUse(
             model, temperature, max_tokens, provider, api_key, middleware=middleware, owner=name
@@ -295,8 +297,8 @@ class AggregatorAgent:
         if not weighed:
             raise InvalidMessage("holds only sources of weight 0", "payload")
         if self.max_input_sources is not None:
-            kept = sorted(weighed, key=lambda answer: -answer.confidence)[: self.max_input_sources]
-            weighed = [answer for answer in weighed if answer in kept]
+            surest = sorted(range(len(weighed)), key=lambda at: -weighed[at].confidence)
+            weighed = [weighed[at] for at in sorted(surest[: self.max_input_sources])]
         return weighed
 
     def _vote(self, answers: Sequence[Ballot]) -> tuple[dict[str, JSONValue], dict[str, JSONValue]]:

@@ -99,6 +99,12 @@ class ProducerAgent:
         self._sequence = 0
         self._failed = False
         self._task: asyncio.Task[None] | None = None
+        if self.interval == math.inf:
+            raise ConfigError(f"{where}: interval is inf; it must be a time that ends")
+        if events is not None and not callable(events):
+            raise ConfigError(
+                f"{where}: events must be an async generator function, not {events!r}"
+            )
         if events is None and not self.interval and count is None:
             raise ConfigError(f"{where} needs an interval, such as '1s', or a count, or events")
         if payload is not None and template:
@@ -116,11 +122,7 @@ class ProducerAgent:
         """The agent of a YAML entry; `events` stands for the code it names already."""
         given = {key: value for key, value in entry.items() if key != "events"}
         settings = own_keys(cls.config_keys, given, f"agent {name!r}")
-        events = entry.get("events")
-        if events is not None and not callable(events):
-            raise ConfigError(
-                f"agent {name!r}: events must name an async generator function, not {events!r}"
-            )
+        events = cast("EventSource | None", entry.get("events"))
         return cls(name, events=events, **cast("dict[str, str]", settings))  # type: ignore[arg-type]  # checked by their keys
 
     @property

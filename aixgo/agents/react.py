@@ -9,6 +9,7 @@ from aixgo.agents._guided import GUIDED_KEYS, Guided, Verifier
 from aixgo.agents._turn import Answer, Step, Turn
 from aixgo.agents.base import own_keys
 from aixgo.agents.chat import ChatAgent
+from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.message import JSONValue
 from aixgo.providers import ChatMessage, ModelMiddleware, Provider
@@ -72,6 +73,8 @@ class ReActAgent(ChatAgent):
         self, name: str, *, guided: Guided | None = None, **options: Unpack[ChatOptions]
     ) -> None:
         super().__init__(name, **options)
+        if not isinstance(guided, Guided | None):
+            raise ConfigError(f"agent {name!r}: guided={guided!r}: give Guided(…)")
         self.guided = guided
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import ClassVar, Self, cast
 
 from aixgo.agents.base import own_keys
 from aixgo.contract import Caller
+from aixgo.domain import to_json_bytes
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.keys import Key, check_given
 from aixgo.message import JSONValue, Message
@@ -34,6 +35,10 @@ from aixgo.retrieval.stores.base import Hit
 __all__ = ["AGENT", "RetrieverAgent"]
 
 MOST = 1_000  # passages that a message may ask for
+MAX_ASKED = (
+    8_000  # characters of a question that are searched for: models take about as many tokens
+)
+MAX_FILTER = 16 * 1024  # bytes of a message's filter, which is held against each passage
 
 
 class RetrieverAgent:
@@ -41,9 +46,10 @@ class RetrieverAgent:
 
     It searches an `index` that `aixgo index` made, or `documents`, files and folders it reads when it starts. The
     question is the message's text, or `query` of its JSON object, whose `where` is a further filter; `top_k` in the
-    message's metadata, up to 1,000, takes the place of its own. With a `store`, documents are kept there between
-    starts: those that did not change are not embedded again, and those that are gone are taken out. A question that
-    nothing fits has an empty list. Metadata: `document_count`, `mode`.
+    message's metadata, up to 1,000, takes the place of its own. Of a long question the first 8,000 characters count,
+    and a filter has up to 16 KiB. With a `store`, documents are kept there between starts: those that did not change
+    are not embedded again, and those that are gone are taken out. A question that nothing fits has an empty list.
+    Metadata: `document_count`, `mode`.
 
     Raises:
         ConfigError: neither or several of `index`, `documents` and `store`, or a setting that cannot be. Starting
@@ -193,7 +199,7 @@ class RetrieverAgent:
         if isinstance(wanted, int) and not isinstance(wanted, bool):
             count = min(max(1, wanted), MOST)
         hits = await self._index.search(
-            asked,
+            asked[:MAX_ASKED],
             count,
             mode=self._mode,
             where=self._filter(payload),
@@ -209,15 +215,17 @@ class RetrieverAgent:
         asked = payload.get("where") if isinstance(payload, dict) else None
         if not asked:
             return self._where
+        if len(to_json_bytes(asked)) > MAX_FILTER:
+            raise AgentRefused(
+                f"retriever {self.name!r}: the filter of a question has up to {MAX_FILTER:,} bytes"
+            )
+        given = cast("dict[str, JSONValue]", asked)
+        both: dict[str, JSONValue] = {"and": [dict(self._where), given]} if self._where else given
         try:
-            check_where(cast("Mapping[str, JSONValue]", asked))
+            check_where(both)
         except ConfigError as exc:
             raise AgentRefused(f"retriever {self.name!r}: {exc}") from exc
-        return (
-            {"and": [dict(self._where), asked]}
-            if self._where
-            else cast("dict[str, JSONValue]", asked)
-        )
+        return both
 
 
 def _read(path: str | Path) -> list[Document]:

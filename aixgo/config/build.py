@@ -97,6 +97,8 @@ def assemble(
     given = overrides or Overrides()
     hide(*(service.api_key for service in config.model_services.values()))
     hide(*(str(entry.settings.get("api_key") or "") for entry in config.agents))
+    blocks = (block for block in config.embeddings.values() if isinstance(block, dict))
+    hide(*(str(block.get("api_key") or "") for block in blocks))
     policies, facts = ModelPolicies(config), Facts()
     wanted = set(config.names) - set(config.deployment.peers) if only is None else set(only)
     placed = []
@@ -275,7 +277,7 @@ def orchestrators(config: Config) -> dict[str, Orchestrator]:
     for entry in config.orchestrations:
         try:
             with _fault_of(config, entry):
-                made = _orchestrator(config, entry, {"model": "offline"})
+                made = _orchestrator(config, entry, {"model": "offline"}, looked_at=True)
         except ConfigError as exc:
             faults.append(str(exc))
             continue
@@ -306,13 +308,21 @@ def _orchestration(
     return _orchestrator(config, entry, asked)
 
 
-def _orchestrator(config: Config, entry: OrchestrationEntry, asked: Mapping[str, object]) -> Agent:
-    """An orchestration; `asked` is the model of a supervisor's manager."""
+def _orchestrator(
+    config: Config,
+    entry: OrchestrationEntry,
+    asked: Mapping[str, object],
+    *,
+    looked_at: bool = False,
+) -> Agent:
+    """An orchestration; `asked` is the model of a supervisor's manager. One to be `looked_at` needs no key."""
     limits = Limits.from_config(cast("Mapping[str, object]", entry.limits))
     settings: dict[str, object] = {**entry.config, **_transfers(config, entry)}
     if needs_manager(entry):
         settings["manager"] = manager_of(config, entry, asked)
     check_model_of_pattern(settings)
+    if looked_at and settings.get("embedding_model"):
+        settings["embedding_model"] = "hashing"
     pattern = pattern_class(entry.pattern)
     made = pattern.from_config(entry.name, list(entry.agents), settings, limits)
     if "error_strategy" in entry.config and getattr(made, "error_strategy", None) is None:

@@ -7,7 +7,6 @@ Each retriever gets what the file says, but for what its own entry says: `vector
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import cast
 
 from aixgo.config.check import Findings
@@ -208,7 +207,7 @@ def _store(
 def _path(config: Config, spec: Mapping[str, object]) -> str:
     if not spec.get("path"):
         raise ConfigError("vectorstore: the provider sqlite needs a path, such as ./index.db")
-    return str(config.path.resolve().parent / Path(str(spec["path"])))
+    return str((config.path.resolve().parent / str(spec["path"])).resolve())
 
 
 def _check_alone(config: Config, entry: AgentEntry, path: str, collection: str) -> None:

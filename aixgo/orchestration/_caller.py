@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar, cast
 
 from aixgo.context import CallContext
 from aixgo.contract import Agent, Caller, Outcome, Outcomes
-from aixgo.errors import AixgoError, LimitExceeded, Unavailable
+from aixgo.errors import AixgoError, InvalidMessage, LimitExceeded, Unavailable
 from aixgo.ledger import Budget
 from aixgo.message import Message, Payload, StreamChunk
 from aixgo.middleware import ReplyStream
@@ -126,6 +126,15 @@ class PatternCaller:
             if chunks.final is not None:
                 self._inner.hear(target, chunks.final, key)
 
+    def _heard(self, outcome: Outcome) -> Outcome:
+        """`outcome`, once it is heard; a reply whose metadata cannot be read is none."""
+        if outcome.reply is not None:
+            try:
+                self._inner.hear(outcome.target, outcome.reply)
+            except InvalidMessage as exc:
+                return Outcome(outcome.target, error=exc)
+        return outcome
+
     async def call_parallel(
         self,
         targets: Sequence[str],
@@ -142,10 +151,7 @@ class PatternCaller:
             found = await self._caller.call_parallel(
                 targets, message, timeout=timeout, keys=keys, after=after
             )
-            for outcome in found:
-                if outcome.reply is not None:
-                    self._inner.hear(outcome.target, outcome.reply)
-            return found
+            return Outcomes(map(self._heard, found))
         if keys is None:  # before any task runs, so that keys do not depend on who comes first
             keys = [self._context.child_key(target) for target in targets]
 

@@ -16,6 +16,7 @@ from typing import TypeAlias, TypeVar
 
 from aixgo.context import CallContext
 from aixgo.contract import Caller
+from aixgo.domain import number_of
 from aixgo.errors import (
     AgentRefused,
     AixgoError,
@@ -30,12 +31,13 @@ from aixgo.orchestration._attempts import ends_run
 from aixgo.orchestration._caller import all_or_first_failure
 from aixgo.orchestration._facts import Fact, said_of_answer
 from aixgo.orchestration._partial import described
-from aixgo.orchestration._payloads import number_of, stated_in
+from aixgo.orchestration._payloads import stated_in
 from aixgo.orchestration._strategy import ErrorStrategy
 from aixgo.purse import Share
 from aixgo.voting import Ballot, Verdict
 
 __all__ = [
+    "MAX_TEXT",
     "TOLERANCE",
     "VOTE_FACTS",
     "Ask",
@@ -51,12 +53,14 @@ __all__ = [
     "fields_of",
     "is_tied",
     "reaches",
+    "reason_in",
     "stop_of",
     "votes_of",
 ]
 
 T = TypeVar("T")
 
+MAX_TEXT = 4_000  # characters of a reason, and of other texts that an agent adds to its decision
 TOLERANCE = 1e-9
 """How far below a threshold an agreement may be and still reach it: 2/3 of 3 agents are 2."""
 
@@ -92,6 +96,11 @@ def fields_of(reply: Message) -> dict[str, JSONValue]:
     """The JSON object a reply is, or is the text of, in a code fence too; empty when there is none."""
     found = stated_in(reply)
     return found if isinstance(found, dict) else {}
+
+
+def reason_in(fields: Mapping[str, JSONValue]) -> str:
+    """Why somebody decided so, if they say; a result's metadata has it, so what is longer than MAX_TEXT is cut."""
+    return str(fields.get("reason") or "")[:MAX_TEXT]
 
 
 def ballots_of(

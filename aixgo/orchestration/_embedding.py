@@ -8,17 +8,16 @@ Below: `_deliberation`, retrieval. Above: `_settling`, consensus.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from aixgo.context import CallContext
+from aixgo.domain import number_of
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.message import JSONValue, Message
 from aixgo.names import check_name
 from aixgo.orchestration._deliberation import Panel
-from aixgo.orchestration._payloads import number_of
 from aixgo.providers import Embedder
-from aixgo.retrieval import embedder_of
+from aixgo.retrieval.embedding import cosine, embedder_of
 
 __all__ = ["Embedding", "Vectors", "chosen_embedder"]
 
@@ -101,9 +100,7 @@ class Vectors:
         mine, yours = self._known.get(one), self._known.get(other)
         if mine is None or yours is None:
             return 0.0
-        lengths = math.hypot(*mine) * math.hypot(*yours)
-        product = math.fsum(x * y for x, y in zip(mine, yours, strict=True))
-        return min(1.0, max(0.0, product / lengths)) if lengths else 0.0
+        return max(0.0, cosine(mine, yours))
 
 
 def _vectors(given: JSONValue) -> list[list[float]]:

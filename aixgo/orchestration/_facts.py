@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from aixgo.errors import AixgoError
-from aixgo.loading import load
+from aixgo.loading import kinds, load
 from aixgo.message import JSONValue, Message
 
 __all__ = ["COMMON", "Fact", "Inner", "declare", "in_order", "said_of_answer", "without_facts"]
@@ -49,11 +50,7 @@ COMMON: Mapping[str, Fact] = {
 TROUBLE = ("degraded", "stopped_by", "errors", "missing", "retries", "fallbacks", "inner")
 """What goes up from a pattern inside; of another agent only the first two, which mean the same everywhere."""
 
-MAX_KIND = 64  # characters of a kind that is looked for: any agent may write any text there
-MAX_UNKNOWN = 64  # kinds that are not installed here; after so many, replies that name others are not looked into
-
 _declared: dict[str, dict[str, Fact]] = {}
-_unknown: set[str] = set()
 
 
 def declare(kind: str, facts: Mapping[str, Fact]) -> None:
@@ -86,12 +83,17 @@ def said_of_answer(reply: Message) -> dict[str, JSONValue]:
 
 def _facts_of(kind: str) -> Mapping[str, Fact]:
     """The facts of a kind of pattern, which may have run elsewhere; of one that is not installed here COMMON."""
-    if kind not in _declared and kind not in _unknown and len(_unknown) < MAX_UNKNOWN:
+    if kind not in _declared and kind in _installed():  # any agent may write any text there
         try:
             load("orchestration", kind)
-        except AixgoError:
-            _unknown.add(kind)
+        except (AixgoError, ImportError):
+            declare(kind, COMMON)  # cannot be imported, and is not tried again
     return _declared.get(kind, COMMON)
+
+
+@cache
+def _installed() -> frozenset[str]:
+    return frozenset(kinds("orchestration"))
 
 
 class Inner:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+from aixgo.domain import number_of
 from aixgo.errors import AgentRefused
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration._payloads import number_of, stated_in
+from aixgo.orchestration._payloads import stated_in
 from aixgo.retrieval.fusion import fused
 
 __all__ = ["Found", "as_one", "by_words", "documents_of", "ordered", "relevant"]

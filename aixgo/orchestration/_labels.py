@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aixgo.domain import number_of
 from aixgo.message import JSONValue, Message
 from aixgo.orchestration._facts import said_of_answer
-from aixgo.orchestration._payloads import number_of, stated_in
+from aixgo.orchestration._payloads import stated_in
 
 __all__ = ["label_of", "labels_of"]
 

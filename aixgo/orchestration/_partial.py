@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
 from aixgo.errors import AixgoError, partial_bytes, rebuild_error
-from aixgo.message import JSONValue, Message
+from aixgo.message import NOT_JSON, JSONValue, Message
 from aixgo.orchestration._facts import in_order
 
 __all__ = ["Account", "Entry", "described", "fitting", "shortened"]
@@ -58,7 +58,7 @@ class _Said:
             return {"bytes": self.size, "content_type": self.content_type}
         if not self.whole or len(self.text) > most:
             return {"reply": self.text[:most], "cut": True}
-        return {"reply": msgspec.json.decode(self.text) if self.content_type == JSON else self.text}
+        return {"reply": _json(self.text) if self.content_type == JSON else self.text}
 
 
 class Entry:
@@ -184,6 +184,14 @@ def fitting(shown: Callable[[int], list[JSONValue]], count: int) -> list[JSONVal
 def shortened(reply: Message, most: int) -> dict[str, JSONValue]:
     """`reply`, or as much of its text as is allowed."""
     return _Said.of(reply).shown(most)
+
+
+def _json(text: str) -> JSONValue:
+    """What `text` says, or itself: a reply from elsewhere that is no JSON is found out by whoever reads it first."""
+    try:
+        return cast("JSONValue", msgspec.json.decode(text))
+    except NOT_JSON:
+        return text
 
 
 def _tell(found: dict[str, _Told], entry: Entry, told: JSONValue) -> None:

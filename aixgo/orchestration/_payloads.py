@@ -13,9 +13,8 @@ import msgspec
 
 from aixgo.message import JSONValue, Message
 
-__all__ = ["json_payload", "number_of", "read_json", "stated_in"]
+__all__ = ["json_payload", "read_json", "stated_in"]
 
-MOST = 1e9  # of a number that an agent states, such as how sure it is; sums of these stay finite
 FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
 
 
@@ -27,13 +26,6 @@ def json_payload(message: Message) -> JSONValue:
     if message.content_type.startswith("text/"):
         return message.text
     return base64.b64encode(payload).decode()
-
-
-def number_of(value: JSONValue) -> float | None:
-    """The number that `value` is; None for anything else, and for numbers that nobody means."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if -MOST <= value <= MOST else None
 
 
 def stated_in(reply: Message) -> JSONValue | bytes:

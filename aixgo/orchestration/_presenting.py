@@ -15,14 +15,13 @@ from typing import NamedTuple
 from aixgo.context import CallContext
 from aixgo.errors import AixgoError
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration._deliberation import fields_of
+from aixgo.orchestration._deliberation import MAX_TEXT, fields_of, reason_in
 from aixgo.orchestration._payloads import json_payload
 from aixgo.orchestration._refining import Shown, spoken
 from aixgo.orchestration._settling import CORRECTIONS, Deliberation
 
 __all__ = ["TO_EVALUATOR", "TO_PRESENTER", "Closing", "Verdict", "read_verdict", "told_again"]
 
-MAX_TEXT = 4_000  # characters of a reason, and of instructions
 TO_PRESENTER = (
     "These answers were compared, and the chosen one holds. Give the final answer to the task, as the one who asked is "
     "to read it. Use what is right in the others; do not ask back."
@@ -144,7 +143,7 @@ def read_verdict(reply: Message) -> Verdict:
         return Verdict()
     if action != "restart":
         return Verdict(wrong="it is none of the replies asked for")
-    reason, told = (str(fields.get(key) or "")[:MAX_TEXT] for key in ("reason", "instructions"))
+    reason, told = reason_in(fields), str(fields.get("instructions") or "")[:MAX_TEXT]
     if not (reason.strip() or told.strip()):
         return Verdict(wrong="it says neither what is wrong nor what to do otherwise")
     return Verdict(True, reason, told)

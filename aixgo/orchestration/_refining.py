@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from aixgo.message import JSONValue, Message
-from aixgo.orchestration._deliberation import choice, fields_of
+from aixgo.orchestration._deliberation import choice, fields_of, reason_in
 from aixgo.orchestration._payloads import json_payload
 
 __all__ = [
@@ -145,7 +145,7 @@ class Shown:
             return Move(wrong="it names an agent and gives an answer; do one of the two")
         if action == "keep":
             return Move()
-        reason = str(fields.get("reason", ""))
+        reason = reason_in(fields)
         if action in ("support", "vote"):
             named = str(fields.get("agent", "")).casefold()
             if named not in self.who:

@@ -31,6 +31,7 @@ from aixgo.orchestration._deliberation import (
     fields_of,
     is_tied,
     reaches,
+    reason_in,
     votes_of,
 )
 from aixgo.orchestration._facts import said_of_answer
@@ -298,7 +299,7 @@ class Debate(Orchestrator):
         given = Message(dict(asked), type="debate_judgement")
         reply = await panel.beside(self._judge, given, key, extra=panel.goes_on)
         fields = fields_of(reply)
-        reason = str(fields.get("reason", ""))
+        reason = reason_in(fields)
         for named in (fields.get("winner"), said_of_answer(reply).get("winner"), reply.text):
             if isinstance(named, str) and (winner := meant(MARKER.sub("", named), said)):
                 return _Judgement(winner=winner, reason=reason)

@@ -12,7 +12,13 @@ from aixgo.providers._model import (
     ModelReply,
 )
 from aixgo.providers._reserve import most_tokens
-from aixgo.providers._selection import choose_model, other_providers, resolve_model, written_address
+from aixgo.providers._selection import (
+    choose_model,
+    other_providers,
+    resolve_model,
+    same_vendor,
+    written_address,
+)
 from aixgo.providers._vendors import VENDORS, Vendor
 from aixgo.providers.base import (
     ChatMessage,
@@ -50,5 +56,6 @@ __all__ = [
     "other_providers",
     "resolve_embedder",
     "resolve_model",
+    "same_vendor",
     "written_address",
 ]

@@ -19,7 +19,13 @@ from aixgo.providers._foreign import rewritten
 from aixgo.providers._vendors import EMBEDDERS, VENDORS, Vendor, vendor_of
 from aixgo.providers.base import Provider
 
-__all__ = ["choose_model", "other_providers", "resolve_model", "written_address"]
+__all__ = [
+    "choose_model",
+    "other_providers",
+    "resolve_model",
+    "same_vendor",
+    "written_address",
+]
 
 OFFLINE = "offline"
 
@@ -89,6 +95,12 @@ def written_address(model: str) -> tuple[Vendor | None, str]:
     written, name, url = _parts(model)
     vendor = VENDORS.get(written) or EMBEDDERS.get(written)
     return vendor or (None if written else vendor_of(name)), url
+
+
+def same_vendor(model: str, other: str) -> bool:
+    """Whether both names mean a vendor, and the same one: a key for the one is then one for the other."""
+    vendor = written_address(model)[0]
+    return vendor is not None and vendor == written_address(other)[0]
 
 
 def other_providers() -> list[str]:

@@ -21,10 +21,11 @@ from aixgo.errors import ConfigError
 from aixgo.providers import Embedder, resolve_embedder
 from aixgo.retrieval.stores._common import COMMON
 
-__all__ = ["HashingEmbedder", "embedder_of", "is_offline"]
+__all__ = ["HashingEmbedder", "cosine", "embedder_of", "is_offline"]
 
 DIMENSIONS = 512
 LEAST_DIMENSIONS = 16
+MOST_DIMENSIONS = 65_536
 AT_ONCE = 64  # texts before others get their turn
 WORD = re.compile(r"\w+")
 SHORT = 3  # letters of a word that has no stem of its own
@@ -35,13 +36,15 @@ class HashingEmbedder:
     """The default: texts with the same words are near each other.
 
     Raises:
-        ConfigError: too few dimensions.
+        ConfigError: too few dimensions, or too many.
     """
 
     def __init__(self, dimensions: int = DIMENSIONS) -> None:
-        if dimensions < LEAST_DIMENSIONS:
+        given: object = dimensions
+        if not isinstance(given, int) or not LEAST_DIMENSIONS <= given <= MOST_DIMENSIONS:
             raise ConfigError(
-                f"HashingEmbedder(dimensions={dimensions}): it needs at least {LEAST_DIMENSIONS}"
+                f"HashingEmbedder(dimensions={dimensions!r}): it takes a whole number from {LEAST_DIMENSIONS} to "
+                f"{MOST_DIMENSIONS}"
             )
         self.dimensions = dimensions
         self.name = f"hashing:{dimensions}"
@@ -74,6 +77,9 @@ def embedder_of(name: str = "", *, api_key: str = "", dimensions: int = 0) -> Em
     Raises:
         ConfigError: there is none of that name, or no key for it.
     """
+    given: object = name
+    if not isinstance(given, str):
+        raise ConfigError(f"an embedding model is named by text such as 'hashing', not {given!r}")
     kind, _, written = name.partition(":")
     if kind in ("", "hashing"):
         if written and not written.isdecimal():
@@ -82,6 +88,16 @@ def embedder_of(name: str = "", *, api_key: str = "", dimensions: int = 0) -> Em
     if is_offline():
         return HashingEmbedder(dimensions or DIMENSIONS)
     return resolve_embedder(name, api_key=api_key, dimensions=dimensions)
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """How alike two vectors of one length are, from -1 to 1; 0 where one has no direction, or a number without end."""
+    lengths = math.hypot(*one), math.hypot(*other)
+    if not all(0 < length < math.inf for length in lengths):
+        return 0.0
+    mine, yours = lengths
+    found = math.fsum((x / mine) * (y / yours) for x, y in zip(one, other, strict=True))
+    return min(1.0, max(-1.0, found))
 
 
 def is_offline() -> bool:

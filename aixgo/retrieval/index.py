@@ -18,7 +18,7 @@ from aixgo.retrieval.chunking import OVERLAP, SIZE, Chunk, check_sizes, chunked
 from aixgo.retrieval.documents import Document
 from aixgo.retrieval.embedding import HashingEmbedder
 from aixgo.retrieval.fusion import fused
-from aixgo.retrieval.stores.base import Hit, Record, Store, Where
+from aixgo.retrieval.stores.base import Hit, Record, Store, Where, check_text
 
 __all__ = ["MODES", "Index", "Mode"]
 
@@ -84,7 +84,11 @@ class Index:
         """Put a document in, in place of what was known of it; how many chunks it has.
 
         A document that has not changed since, cut in the same way, is not embedded again.
+
+        Raises:
+            ConfigError: it cannot be stored.
         """
+        check_text(document.text, f"the document {document.id!r}")
         chunks = chunked(document, self.chunk_size, self.chunk_overlap)
         digest = self._digest(document)
         known = await self._known(document.id, len(chunks))

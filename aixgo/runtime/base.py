@@ -24,7 +24,7 @@ from aixgo.runtime.calling import (
 )
 from aixgo.runtime.delivery import Delivery
 from aixgo.runtime.hosting import HOST_CODES, Hosted, Wire
-from aixgo.runtime.lifecycle import start_agents, stop_agents
+from aixgo.runtime.lifecycle import first_holding, start_agents, stop_agents
 from aixgo.runtime.options import CallMiddleware, Health, Metrics
 from aixgo.runtime.watchdog import LoopWatch
 
@@ -294,7 +294,7 @@ class Runtime(Delivery):
             for hosted in working:
                 await hosted.drained()
             if not working:
-                holding = next((item for item in every if item.holding), None)
+                holding = first_holding(every)
                 if holding is None:
                     return
                 await holding.hand_on()  # nobody is left who could add to it

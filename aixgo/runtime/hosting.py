@@ -213,9 +213,9 @@ class Hosted:
             left = being_cancelled()
             if left:
                 raise
-            raise self._boundary(exc) from exc
-        except BaseException as exc:  # the boundary: even SystemExit must not end the host
-            raise self._boundary(exc) from exc
+            raise (error := self._boundary(exc)) from error.__cause__
+        except BaseException as exc:  # noqa: BLE001 - the boundary: even SystemExit must not end the host
+            raise (error := self._boundary(exc)) from error.__cause__
         finally:
             _current.reset(token)
             if context.purse is not None and not left:  # nobody waits for what is not told in time
@@ -240,8 +240,13 @@ class Hosted:
         return result.delivered(self.name, context.spent)
 
     def _boundary(self, exc: BaseException) -> AixgoError:
+        """What a caller gets for `exc`, which is its cause; an inner call's error passes as it is, with its own."""
         error = leaving(exc, self.name)
-        return error if self._shared.wire is None else self._shared.wire.error(error)
+        if self._shared.wire is not None:
+            error = self._shared.wire.error(error)
+        if error is not exc:
+            error.__cause__ = exc
+        return error
 
     # -- streams: one step at a time, each inside the call's context ------------------------------------
 
@@ -261,9 +266,9 @@ class Hosted:
         except asyncio.CancelledError as exc:
             if being_cancelled():
                 raise
-            raise self._boundary(exc) from exc
-        except BaseException as exc:  # the boundary, as in `_execute`
-            raise self._boundary(exc) from exc
+            raise (error := self._boundary(exc)) from error.__cause__
+        except BaseException as exc:  # noqa: BLE001 - the boundary, as in `_execute`
+            raise (error := self._boundary(exc)) from error.__cause__
         finally:
             _current.reset(token)
 
@@ -281,8 +286,8 @@ class Hosted:
                 return self._whole(given, context)
             stream: Callable[[Message], AsyncIterator[StreamChunk | Message]] = self.agent.stream  # type: ignore[attr-defined]  # `_streams` says so
             return aiter(stream(given))
-        except BaseException as exc:  # the boundary, as in `_execute`
-            raise self._boundary(exc) from exc
+        except BaseException as exc:  # noqa: BLE001 - the boundary, as in `_execute`
+            raise (error := self._boundary(exc)) from error.__cause__
         finally:
             _current.reset(token)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aixgo.contract import Caller
@@ -16,7 +16,7 @@ from aixgo.runtime.boundary import being_cancelled
 if TYPE_CHECKING:
     from aixgo.runtime.hosting import Hosted
 
-__all__ = ["start_agents", "stop_agents"]
+__all__ = ["first_holding", "start_agents", "stop_agents"]
 
 log = logging.getLogger("aixgo.runtime")
 
@@ -85,6 +85,28 @@ async def _start(hosted: Hosted, timeout: float) -> None:
         raise AgentNotReady(hosted.name, hosted.state) from exc
     hosted.state = "running"
     hosted.started.set()
+
+
+def first_holding(hosted: Sequence[Hosted]) -> Hosted | None:
+    """Who hands on first what it gathered, when all that is gathered has to be: none that another one feeds."""
+    holding = {item.name: item for item in hosted if item.holding}
+    outputs = {item.name: item.outputs for item in hosted}
+    for name, item in holding.items():
+        others = [other for other in holding if other != name]
+        if name not in _fed_by(others, outputs):
+            return item
+    return next(iter(holding.values()), None)  # they feed each other
+
+
+def _fed_by(names: Sequence[str], outputs: Mapping[str, Sequence[str]]) -> set[str]:
+    """Whom what these agents pass on reaches."""
+    found: set[str] = set()
+    left = [*names]
+    while left:
+        new = [name for name in outputs.get(left.pop(), ()) if name not in found]
+        found.update(new)
+        left += new
+    return found
 
 
 async def stop_agents(hosted: Sequence[Hosted]) -> None:

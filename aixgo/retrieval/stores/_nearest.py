@@ -25,6 +25,7 @@ __all__ = ["METRICS", "SLACK", "Metric", "Rows", "best", "has_numpy", "score_of"
 
 Metric: TypeAlias = Literal["cosine", "euclidean", "dot_product"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+LARGE = 1e18  # lengths below it have products that single precision holds
 DIGITS = 5  # of a score: what lies behind them depends on who multiplied
 SLACK = 2 * 10**-DIGITS
 """How much of a score, relative to the lengths multiplied, single precision and rounding may take away."""
@@ -97,13 +98,17 @@ class Rows:
             matrix = joined.reshape(len(self._rows), -1)
             self._together = (list(self._rows), matrix)
             if self._metric != "cosine":
-                self._squares = np.einsum("ij,ij->i", matrix, matrix)
+                with np.errstate(over="ignore"):
+                    self._squares = np.einsum("ij,ij->i", matrix, matrix)
         names, matrix = self._together
         asked = np.frombuffer(vector, np.float32)
-        rough, slack = matrix @ asked, SLACK
+        slack = SLACK
         if self._squares is not None:
             longest, length = math.sqrt(float(self._squares.max())), math.hypot(*vector)
+            if not longest + length < LARGE:
+                return self._by_hand(vector, count, among)
             slack *= max(1.0, (longest + length) ** 2)
+        rough = matrix @ asked
         if self._squares is not None and self._metric == "euclidean":
             rough = 2 * rough - self._squares  # in squares, which are in the same order
         if among is None:

@@ -51,9 +51,11 @@ class Tables:
     """
 
     def __init__(self, collection: str = "") -> None:
-        if len(collection) > MAX_COLLECTION or (collection and not collection.isprintable()):
+        given: object = collection
+        fits = isinstance(given, str) and len(given) <= MAX_COLLECTION
+        if not fits or (collection and not collection.isprintable()):
             raise ConfigError(
-                f"the collection {collection[:MAX_COLLECTION]!r} cannot be: its name has up to {MAX_COLLECTION} "
+                f"the collection {str(given)[:MAX_COLLECTION]!r} cannot be: its name is text of up to {MAX_COLLECTION} "
                 "printable characters"
             )
         end = f"_{collection.encode().hex()}" if collection else ""

@@ -29,9 +29,11 @@ __all__ = [
     "Stats",
     "Store",
     "Where",
+    "check_dimensions",
     "check_metric",
     "check_page",
     "check_record",
+    "check_text",
     "check_which",
     "stored",
     "words_of",
@@ -91,7 +93,8 @@ class Store(Protocol):
 
         Raises:
             ConfigError: which record cannot be stored: its vector has another length than those there are, or a
-                number that is not finite; its id is empty, too long or not printable; its metadata is not JSON.
+                    number that is not finite; its id is empty, too long or not printable; its text is none that UTF-8
+                can hold; its metadata is not JSON.
         """
         ...
 
@@ -180,11 +183,14 @@ def stored(vector: Sequence[float], dimensions: int, of: str, metric: Metric) ->
     if not vector or (dimensions and len(vector) != dimensions):
         wanted = f"the store's have {dimensions}" if dimensions else "it needs one at least"
         raise ConfigError(f"the vector of {of} has {len(vector)} numbers; {wanted}")
-    length = math.hypot(*vector)
+    try:
+        length = math.hypot(*vector)
+    except (TypeError, OverflowError):
+        length = math.nan
     scale = length if length and metric == "cosine" else 1.0
     row = array("f", [x / scale for x in vector]) if math.isfinite(length) else array("f")
     if not row or not math.isfinite(sum(row)):  # or too large for the four bytes of a number
-        raise ConfigError(f"the vector of {of} holds a number that is not finite")
+        raise ConfigError(f"the vector of {of} holds what is no finite number")
     return row
 
 
@@ -200,6 +206,8 @@ def check_record(record: Record) -> str:
         raise ConfigError(
             f"the id {shown} cannot be: an id is text of 1 to {MAX_ID} printable characters"
         )
+    check_text(record.text, f"the text of {name!r}")
+    check_text(record.title, f"the title of {name!r}")
     keys: Iterable[object] = record.metadata
     for key in keys:
         if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY:
@@ -207,9 +215,25 @@ def check_record(record: Record) -> str:
                 f"the metadata of {name!r} has the key {str(key)[:40]!r}: a key is text of 1 to {MAX_KEY} characters"
             )
     try:
-        return json.dumps(dict(record.metadata), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as exc:
+        facts = json.dumps(dict(record.metadata), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exc:
         raise ConfigError(f"the metadata of {name!r} is not JSON: {exc}") from exc
+    check_text(facts, f"the metadata of {name!r}")
+    return facts
+
+
+def check_text(text: object, of: str) -> None:
+    """Refuse what no store can keep as text.
+
+    Raises:
+        ConfigError: it is none, or holds a lone surrogate.
+    """
+    if not isinstance(text, str):
+        raise ConfigError(f"{of} is of type {type(text).__name__}, and must be text")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise ConfigError(f"{of} holds a lone surrogate at character {exc.start}") from None
 
 
 def words_of(record: Record) -> str:
@@ -225,6 +249,18 @@ def check_metric(metric: str | None) -> None:
     """
     if metric is not None and metric not in METRICS:
         raise ConfigError(f"there is no metric {metric!r}; there are: {', '.join(METRICS)}")
+
+
+def check_dimensions(dimensions: object) -> None:
+    """Refuse a length that no vector has; 0 stands for any.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 0:
+        raise ConfigError(
+            f"dimensions is {dimensions!r}; it is how many numbers a vector has, or 0 for any"
+        )
 
 
 def check_which(where: Where) -> None:

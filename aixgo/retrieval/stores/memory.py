@@ -19,6 +19,7 @@ from aixgo.retrieval.stores.base import (
     Record,
     Stats,
     Where,
+    check_dimensions,
     check_metric,
     check_page,
     check_record,
@@ -43,6 +44,7 @@ class MemoryStore:
 
     def __init__(self, *, metric: Metric = "cosine", dimensions: int = 0) -> None:
         check_metric(metric)
+        check_dimensions(dimensions)
         self._metric: Metric = metric
         self._wanted = self._dimensions = dimensions
         self._records: dict[str, Record] = {}

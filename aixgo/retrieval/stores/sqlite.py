@@ -28,6 +28,7 @@ from aixgo.retrieval.stores.base import (
     Record,
     Stats,
     Where,
+    check_dimensions,
     check_metric,
     check_page,
     check_record,
@@ -79,6 +80,7 @@ class SqliteStore:
         engine: Engine = "auto",
     ) -> None:
         check_metric(metric)
+        check_dimensions(dimensions)
         if engine not in ENGINES:
             raise ConfigError(f"there is no engine {engine!r}; there are: {', '.join(ENGINES)}")
         self.path = Path(path)

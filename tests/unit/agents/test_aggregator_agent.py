@@ -47,6 +47,22 @@ async def test_confidences_are_read_from_objects_and_lists() -> None:
     assert reply.metadata["winner"] == "source_1"
 
 
+@pytest.mark.parametrize("confidence", [10**4000, 1e308, -1e308, True, "high", None])
+@pytest.mark.parametrize("strategy", ["voting_weighted", "voting_confidence", "voting_majority"])
+async def test_a_confidence_that_nobody_means_is_none(strategy: str, confidence: JSONValue) -> None:
+    agent = AggregatorAgent("v", aggregation_strategy=strategy)
+    sure: JSONValue = {"content": "x", "confidence": confidence}
+    reply = await aggregate(agent, {"a": sure, "b": sure, "c": "y"})
+    assert reply.payload == (await aggregate(agent, {"a": "x", "b": "x", "c": "y"})).payload
+
+
+async def test_of_equal_answers_no_more_are_taken_than_may_be() -> None:
+    agent = AggregatorAgent("v", aggregation_strategy="voting_majority", max_input_sources=1)
+    twice: JSONValue = [{"source": "a", "content": "x"}, {"source": "a", "content": "x"}]
+    reply = await aggregate(agent, twice)
+    assert reply.payload["sources"] == ["a"]  # type: ignore[index,call-overload]
+
+
 async def test_source_weights_come_before_confidences_and_zero_leaves_a_source_out() -> None:
     agent = AggregatorAgent(
         "v", aggregation_strategy="voting_weighted", source_weights={"a": 3, "c": 0}

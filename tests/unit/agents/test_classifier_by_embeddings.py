@@ -14,7 +14,7 @@ from aixgo.agents import Category, ClassifierAgent, FewShot
 from aixgo.agents._nearness import Nearest
 from aixgo.config import open_runtime
 from aixgo.config.build import assemble
-from aixgo.errors import ConfigError
+from aixgo.errors import AgentRefused, ConfigError
 from aixgo.retrieval import HashingEmbedder
 
 CATEGORIES = [
@@ -72,6 +72,20 @@ async def test_the_confidence_follows_its_formula() -> None:
     assert (near.category, near.similarity, near.by) == ("n", 0.6, "near")
     assert (far.category, far.similarity) == ("f", 0.0)
     assert near.confidence == round(math.exp(6) / (1 + math.exp(6) + 1), 4)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1], [1, 1, 2], [1, 1, 1, 1]])
+async def test_an_embedder_that_gives_something_else_than_a_vector_for_each_text_is_named(
+    sizes: list[int],
+) -> None:
+    class Odd:
+        name = "odd"
+
+        async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+            return [[1.0] * size for size in sizes]
+
+    with pytest.raises(AgentRefused, match="'odd' did not give one vector of one size"):
+        await Nearest(Odd(), {"a": ["a"], "b": ["b"]}).rank("x")
 
 
 async def test_a_text_near_nothing_has_no_confidence_and_the_first_category() -> None:

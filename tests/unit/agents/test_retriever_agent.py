@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,24 @@ async def test_two_documents_of_one_name_are_refused(folder: Path, tmp_path: Pat
 def test_settings_that_cannot_be_are_refused(options: Any, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         RetrieverAgent("r", **options)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"source": ["x"] * 10_000},
+        {"source": {"has": 1}},
+        "garden.md",
+        reduce(lambda inner, _: {"not": inner}, range(20), {"source": "x"}),
+    ],
+)
+async def test_a_filter_that_nobody_means_is_refused(folder: Path, where: Any) -> None:
+    agent = RetrieverAgent("r", documents=[folder], where={"source": "garden.md"})
+    with pytest.raises(AgentRefused, match="retriever 'r': the filter"):
+        await found(agent, {"query": "oil", "where": where})
+
+
+async def test_of_a_long_question_the_beginning_counts(folder: Path) -> None:
+    agent = RetrieverAgent("r", documents=[folder], mode="keyword")
+    reply: Any = await found(agent, "oil " + "of " * 4_000 + "roses")
+    assert [d["id"] for d in reply.payload["documents"]] == ["cars.txt#0"]

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from aixgo.agents import Category, ClassifierAgent, PlannerAgent
+from aixgo.agents import (
+    AggregatorAgent,
+    Category,
+    ClassifierAgent,
+    Guided,
+    PlannerAgent,
+    ProducerAgent,
+    ReActAgent,
+)
 from aixgo.errors import ConfigError
 from aixgo.keys import Key
 from aixgo.loading import kinds, load
@@ -56,3 +65,21 @@ def test_what_is_no_category_and_no_plan_is_told_with_its_place() -> None:
         ClassifierAgent("c", [Category("a"), {"name": "b"}])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match=r"example_plans\[0\] is a str; give ExamplePlan"):
         PlannerAgent("p", example_plans=["first"])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: Guided(max_iterations=True), "Guided: max_iterations must be a whole number"),
+        (lambda: Guided(verification_prompt=5), "Guided: verification_prompt must be text"),
+        (lambda: ReActAgent("r", guided=True), r"agent 'r': guided=True: give Guided\(…\)"),
+        (lambda: AggregatorAgent("a", inputs="bc"), "aggregator 'a': give a list of inputs"),
+        (lambda: ProducerAgent("p", events=5), "producer 'p': events must be an async generator"),
+        (lambda: ProducerAgent("p", interval=math.inf), "producer 'p': interval is inf"),
+    ],
+)
+def test_a_value_that_only_code_can_give_is_refused_too(
+    make: Callable[[], object], why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why):
+        make()

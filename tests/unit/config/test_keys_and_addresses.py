@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from aixgo.config import Overrides, assemble, load_config
+from aixgo.agents import AggregatorAgent
+from aixgo.config import Overrides, assemble, load_config, open_runtime
+from aixgo.config.build import orchestrators
 from aixgo.errors import ConfigError
+from aixgo.providers import Embedder
+from aixgo.retrieval import embedder_of
 
 SECRET = "sk-of-the-environment-0123456789"
 ELSEWHERE = "https://llm.example.com/v1"
+NEAREST = "categories: [{name: x}], use_embeddings: true"
 SERVICE = """
 agents: [{{name: a, role: chat, model: fast}}]
 model_services: [{{name: fast, provider: {vendor}, model: m, address: '{address}'{more}}}]
@@ -64,6 +73,22 @@ def service(address: str, more: str = "", vendor: str = "openai") -> str:
         (
             f"supervisor: {{name: s, model: 'openai:m@{ELSEWHERE}'}}\n"
             "agents: [{name: a, role: chat, model: offline}, {name: b, role: chat, model: offline}]"
+        ),
+        f"agents: [{{name: a, role: classifier, {NEAREST}, embedding_model: 'openai:m@{ELSEWHERE}'}}]",
+        (
+            "agents: [{name: a, role: classifier, categories: [{name: x}], "
+            "classifier_config: {use_embeddings: true}}]\n"
+            f"embeddings: {{provider: openai, openai: {{base_url: '{ELSEWHERE}'}}}}"
+        ),
+        (
+            "agents: [{name: a, role: aggregator, model: offline, aggregation_strategy: rag_based, "
+            f"documents: [c.yaml], embedding_model: 'openai:m@{ELSEWHERE}'}}]"
+        ),
+        f"agents: [{{name: a, role: retriever, documents: [c.yaml], embedding_model: 'openai:m@{ELSEWHERE}'}}]",
+        (
+            "agents: [{name: a, role: chat, model: offline}, {name: b, role: chat, model: offline}]\n"
+            "orchestration: [{name: c, pattern: consensus, agents: [a, b], config: "
+            f"{{convergence: similarity, embedding_model: 'openai:m@{ELSEWHERE}'}}}}]"
         ),
     ],
 )
@@ -180,3 +205,78 @@ def test_an_alias_of_a_key_may_stand_where_keys_do(tmp_path: Path) -> None:
         "- {name: b, role: chat, model: 'openai:m', api_key: *k}\n"
     )
     assert load_config(path).agents[1].settings["api_key"] == SECRET
+
+
+@asynccontextmanager
+async def embeddings(heard: list[str]) -> AsyncIterator[str]:
+    """A server of embeddings on this machine, which notes what it is authorised by; its address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        fields = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
+        asked = json.loads(await reader.readexactly(int(fields["content-length"])))
+        heard.append(fields.get("authorization", ""))
+        data = [
+            {"object": "embedding", "index": i, "embedding": [1.0, float(i)]}
+            for i in range(len(asked["input"]))
+        ]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        body = json.dumps({"object": "list", "model": "m", "data": data, "usage": usage})
+        told = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close"
+        writer.write(f"HTTP/1.1 200 OK\r\n{told}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+async def test_an_agents_key_is_its_models_and_not_sent_with_what_it_embeds(
+    tmp_path: Path,
+) -> None:
+    heard: list[str] = []
+    async with embeddings(heard) as address:
+        path = tmp_path / "c.yaml"
+        path.write_text(
+            "agents: [{name: a, role: classifier, model: 'deepseek:m', api_key: sk-of-this-agent, "
+            f"{NEAREST}, embedding_model: 'openai:m@{address}'}}]"
+        )
+        async with open_runtime(load_config(path)) as rt:
+            await rt.call("a", "hello")
+    assert heard == [f"bearer {SECRET}"]
+
+
+def test_in_code_an_aggregators_key_is_not_given_to_another_vendor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[str] = []
+
+    def noted(name: str = "", *, api_key: str = "", dimensions: int = 0) -> Embedder:
+        given.append(api_key)
+        return embedder_of("hashing", dimensions=dimensions)
+
+    monkeypatch.setattr("aixgo.agents.retriever.embedder_of", noted)
+    for model in ("deepseek:m", "openai:m"):
+        AggregatorAgent(
+            "a",
+            aggregation_strategy="rag_based",
+            documents=["docs"],
+            model=model,
+            api_key="sk-1",
+            embedding_model="openai:text-embedding-3-small",
+        )
+    assert given == ["", "sk-1"]
+
+
+def test_a_file_is_looked_at_without_the_key_of_its_embedding_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "agents: [{name: a, role: chat, model: offline}, {name: b, role: chat, model: offline}]\n"
+        "orchestration: [{name: c, pattern: consensus, agents: [a, b], config: "
+        "{convergence: similarity, embedding_model: 'openai:m'}}]"
+    )
+    assert list(orchestrators(load_config(path))) == ["c"]

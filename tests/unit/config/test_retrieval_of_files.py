@@ -165,6 +165,11 @@ def test_what_there_is_not_is_refused_by_line_with_what_there_is(
         (BEES.replace("]}", "], vector_store: redis}"), "'redis', not one of memory, sqlite"),
         (BEES.replace("]}", "], vector_store: {pth: x}}"), "pth"),
         (
+            FILE + BEES + "- {name: s, role: retriever, documents: [./more], "
+            "vector_store: {path: more/../know.db}}\n",
+            "'s' keeps other documents in the same place",
+        ),
+        (
             FILE + BEES + "- {name: s, role: retriever, documents: [./more]}\n",
             "'s' keeps other documents in the same place",
         ),

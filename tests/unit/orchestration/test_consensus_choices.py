@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from aixgo import Message
 from aixgo.errors import AgentRefused, ConfigError
 from aixgo.message import JSONValue
 from aixgo.orchestration import Consensus, Limits
 from aixgo.testing import RecordingAgent
-from tests.unit.orchestration.consenting import KEEP, asked, plain, result, revises, says, supports
+from tests.unit.orchestration.consenting import (
+    KEEP,
+    asked,
+    names,
+    plain,
+    result,
+    revises,
+    says,
+    supports,
+)
 
 LONG = "the sky is blue because blue light is scattered most"
 REWORDED = "the sky is blue since blue light is scattered most"  # 8 of 10 words are the same
@@ -55,6 +65,17 @@ async def test_without_a_bound_the_same_agents_never_settle() -> None:
         await result(voting(agents()))
     bound = await result(voting(agents(), max_new_answers_per_agent=2))
     assert bound.metadata["rounds"] == 2
+
+
+@pytest.mark.parametrize(("said", "kept"), [(None, {}), ("x" * 10_000, {"a": "x" * 4_000})])
+async def test_of_a_reason_as_much_is_told_as_anybody_reads(
+    said: JSONValue, kept: dict[str, str]
+) -> None:
+    def support(shown: Message) -> Message:
+        return Message({"action": "support", "agent": names(shown, "5"), "reason": said})
+
+    reply = await result(plain("c", [says("a", "4", support), says("b", "5", KEEP)]))
+    assert reply.metadata["reasons"] == kept
 
 
 async def test_supporting_is_no_answer_of_ones_own() -> None:

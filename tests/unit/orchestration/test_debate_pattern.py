@@ -95,6 +95,15 @@ async def test_a_judge_names_the_winner_whose_argument_is_the_answer(verdict: ob
     assert (reply.metadata["reason"], reply.metadata["rounds"]) == ("because", 1)
 
 
+@pytest.mark.parametrize(("said", "kept"), [(None, ""), ("x" * 10_000, "x" * 4_000)])
+async def test_of_a_judges_reason_as_much_is_told_as_anybody_reads(
+    said: JSONValue, kept: str
+) -> None:
+    judge = says("j", {"winner": "b", "reason": said})
+    reply = await result(Debate("d", [says("a", "x"), says("b", "y")], judge=judge))
+    assert reply.metadata["reason"] == kept
+
+
 @pytest.mark.parametrize("text", ["b", " B\n", "WINNER: b"])
 async def test_a_name_as_text_is_a_judgement_too(text: str) -> None:
     reply = await result(Debate("d", [says("a", "x"), says("b", "y")], judge=says("j", text)))

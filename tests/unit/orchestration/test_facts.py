@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self, cast
 
 import pytest
 
-from aixgo import Agent, Caller, LocalRuntime, Message
+from aixgo import Agent, Caller, LocalRuntime, Message, agent
 from aixgo.errors import AgentRefused
-from aixgo.message import JSONValue
+from aixgo.message import JSONValue, WireParts, from_wire
 from aixgo.orchestration import (
     RAG,
     Debate,
@@ -21,6 +22,7 @@ from aixgo.orchestration import (
     Router,
     Sequential,
     Supervisor,
+    _facts,
 )
 from aixgo.orchestration.base import COMMON, Slot
 from aixgo.testing import RecordingAgent
@@ -126,6 +128,39 @@ async def test_a_pattern_that_is_not_installed_here_leaves_what_it_declares() ->
     elsewhere = says("elsewhere", pattern="made-elsewhere", agent_count=4, orbit=3)
     found = await metadata(Sequential("p", [elsewhere]))
     assert (found["pattern"], found["agent_count"], found["orbit"]) == ("sequential", 1, 3)
+
+
+async def test_any_number_of_patterns_that_are_not_installed_leave_those_that_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(_facts._declared, "debate")
+    monkeypatch.delitem(sys.modules, "aixgo.orchestration.debate")
+    for number in range(200):
+        await metadata(Sequential("p", [says("elsewhere", pattern=f"unheard-of-{number}")]))
+    found = await metadata(Sequential("p", [says("talk", pattern="debate", rounds=3, lang="en")]))
+    assert set(found) == {*SEQUENTIAL, "lang"}
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["call", "stream"])
+async def test_metadata_that_cannot_be_read_is_the_error_of_its_agent_alone(
+    streaming: bool,
+) -> None:
+    @agent
+    async def broken(text: str) -> Message:
+        parts = WireParts("text", text, "", b'{"a', 1)
+        return from_wire(parts, id="1", type="message", source="")
+
+    async with LocalRuntime(Parallel("p", [broken, says("a")])) as rt:
+        if streaming:
+            async with rt.stream("p", "x") as chunks:
+                async for _ in chunks:
+                    pass
+            reply = chunks.final
+        else:
+            reply = await rt.call("p", "x")
+    assert reply is not None
+    assert reply.payload == {"a": "x"}
+    assert "InvalidMessage" in str(reply.metadata["errors"])
 
 
 def test_every_pattern_declares_what_all_results_say() -> None:

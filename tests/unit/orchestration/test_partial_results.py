@@ -7,7 +7,7 @@ import pytest
 from aixgo import AixgoError, LocalRuntime, Message, agent
 from aixgo.chunks import StreamChunk
 from aixgo.errors import MAX_PARTIAL, AgentRefused, partial_bytes, read_partial, rebuild_error
-from aixgo.message import JSONValue
+from aixgo.message import JSONValue, WireParts, from_wire
 from aixgo.orchestration import ErrorStrategy, Parallel, Sequential
 from aixgo.testing import RecordingAgent
 from tests.unit.orchestration.failing import Fails, answer, down, failure
@@ -33,6 +33,20 @@ async def test_it_lists_the_calls_in_the_order_they_began() -> None:
         {"agent": "b", "retries": 1, "reply": "b of a of x"},
         {"agent": "c", "served_by": "spare", "reply": "spare of b of a of x"},
         {"agent": "d", "error": refused("no")},
+    ]
+
+
+async def test_a_reply_that_is_no_json_is_told_as_it_is() -> None:
+    @agent
+    async def broken(text: str) -> Message:  # as a peer may send it
+        return from_wire(WireParts("json", b'{"a', "", b"", 1), id="1", type="message", source="")
+
+    flow = Sequential("p", [broken, Fails("b", [AgentRefused("no")])], error_strategy="fail_fast")
+    async with LocalRuntime(flow) as rt:
+        error = await failure(rt, "p", "x")
+    assert error.partial == [
+        {"agent": "broken", "reply": '{"a'},
+        {"agent": "b", "error": refused("no")},
     ]
 
 

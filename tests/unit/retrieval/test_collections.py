@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,8 +65,8 @@ async def test_a_collection_that_is_not_there_is_named_with_those_that_are() -> 
         await opened(collection="acne", create=False)
 
 
-@pytest.mark.parametrize("name", ["x" * 65, "a\nb"])
-def test_a_name_no_collection_can_have_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["x" * 65, "a\nb", 5, None])
+def test_a_name_no_collection_can_have_is_refused(name: Any) -> None:
     with pytest.raises(ConfigError, match="up to 64 printable"):
         SqliteStore(FILE, collection=name)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from aixgo.retrieval import (
     embedder_of,
     fused,
 )
+from aixgo.retrieval.embedding import cosine
 from aixgo.retrieval.filters import Where
 
 GARDEN = Document("garden.md", "# Watering\n\nRoses drink a lot.\n\n# Soil\n\nDark earth is best.")
@@ -142,14 +145,16 @@ def test_the_default_embedder_needs_no_model(monkeypatch: pytest.MonkeyPatch) ->
     ("name", "text"),
     [
         ("hashing:x", "write hashing:NUMBER"),
-        ("hashing:3", "at least 16"),
+        ("hashing:3", "from 16 to 65536"),
+        ("hashing:99999999999999", "from 16 to 65536"),
+        (5, "named by text such as 'hashing'"),
         ("nobody:x", "does not tell its vendor"),
         ("openai:", "does not tell its vendor"),
         ("anthropic:claude", "'anthropic' has no embeddings"),
     ],
 )
 def test_an_embedder_that_cannot_be_is_refused(
-    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+    name: Any, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AIXGO_OFFLINE", raising=False)
     with pytest.raises(ConfigError, match=text):
@@ -206,3 +211,27 @@ async def test_others_get_their_turn_while_a_long_document_is_embedded() -> None
     await HashingEmbedder(16).embed(["rain"] * 1_000)
     working.cancel()
     assert turns >= 10
+
+
+@pytest.mark.parametrize("dimensions", [15, 65_537, 10**14, 64.0, "64"])
+def test_hashing_takes_as_many_numbers_as_a_vector_can_have(dimensions: Any) -> None:
+    with pytest.raises(ConfigError, match="a whole number from 16 to 65536"):
+        HashingEmbedder(dimensions)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ([3.0, 4.0], [6.0, 8.0], 1.0),
+        ([1.0, 0.0], [-2.0, 0.0], -1.0),
+        ([1e200, 1e200], [1e200, 0.0], 0.5**0.5),
+        ([0.0, 0.0], [1.0, 0.0], 0.0),
+        ([math.nan, 1.0], [1.0, 0.0], 0.0),
+        ([math.inf, 1.0], [1.0, 0.0], 0.0),
+        ([], [], 0.0),
+    ],
+)
+def test_any_two_vectors_of_one_length_have_a_cosine(
+    one: list[float], other: list[float], alike: float
+) -> None:
+    assert cosine(one, other) == pytest.approx(alike)

@@ -6,14 +6,15 @@ import math
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from aixgo.errors import ConfigError
 from aixgo.loading import kinds
+from aixgo.message import JSONValue
 from aixgo.retrieval.stores import _nearest, _tables, sqlite
 from aixgo.retrieval.stores._driver import INSTALL, driver
 from aixgo.retrieval.stores.base import Record, Stats, Store
@@ -27,6 +28,8 @@ RECORDS = [
     Record("b", "the dogs are running", [3, 3], {"kind": "pet", "year": 2}),
     Record("c", "a car drives", [0, 1], {"kind": "thing", "new": True}),
 ]
+
+DEEP: JSONValue = reduce(lambda inner, _: [inner], range(100_000), cast("JSONValue", []))
 
 
 @pytest.fixture(
@@ -137,7 +140,7 @@ async def test_an_empty_store_takes_vectors_of_another_length(store: Store) -> N
 
 @pytest.mark.parametrize(
     ("vector", "text"),
-    [([1, 2, 3], "has 3 numbers; the store's have 2"), ([1e999, 0], "not finite")],
+    [([1, 2, 3], "has 3 numbers; the store's have 2"), ([1e999, 0], "no finite number")],
 )
 async def test_a_wrong_vector_stores_none_of_its_batch(
     store: Store, vector: list[float], text: str
@@ -266,6 +269,21 @@ async def test_a_metric_decides_who_is_near(
     await store.close()
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "dot_product"])
+@pytest.mark.filterwarnings("error")
+async def test_numbers_whose_products_single_precision_cannot_hold_are_compared_too(
+    metric: Any, make: Make
+) -> None:
+    if metric == "dot_product" and make_is_vec(make):
+        pytest.skip("sqlite-vec knows no dot_product")
+    store = make(metric=metric)
+    await store.open()
+    await store.upsert([Record("far", "", [-1e30, 2e29]), Record("near", "", [1e30, 1e30])])
+    assert await names(store, [1e30, 1e30]) == ["near", "far"]
+    assert await names(store, [-1, 0]) == ["far", "near"]
+    await store.close()
+
+
 @pytest.mark.parametrize("metric", ["cosine", "dot_product", "euclidean"])
 async def test_the_best_of_many_are_exactly_those_of_a_sum_by_hand(metric: Any, make: Make) -> None:
     if metric == "dot_product" and make_is_vec(make):
@@ -355,8 +373,15 @@ async def test_a_cleared_store_is_as_new(store: Store) -> None:
         (Record("m", "", [1, 1], {"k" * 257: 1}), "up to|1 to 256"),
         (Record("m", "", [1, 1], {"k": float("nan")}), "of 'm' is not JSON"),
         (Record("m", "", [1, 1], {"k": {1}}), "of 'm' is not JSON"),  # type: ignore[dict-item]
-        (Record("m", "", [float("nan"), 1]), "of 'm' holds a number that is not finite"),
+        (Record("m", "", [float("nan"), 1]), "of 'm' holds what is no finite number"),
+        (Record("m", "", ["1", 1]), "of 'm' holds what is no finite number"),  # type: ignore[list-item]
+        (Record("m", "", [10**400, 1]), "of 'm' holds what is no finite number"),
         (Record("m", "", []), "of 'm' has 0 numbers"),
+        (Record("m", "a\ud800", [1, 1]), "the text of 'm' holds a lone surrogate at character 1"),
+        (Record("m", "", [1, 1], title="\ud800"), "the title of 'm' holds a lone surrogate"),
+        (Record("m", None, [1, 1]), "the text of 'm' is of type NoneType"),  # type: ignore[arg-type]
+        (Record("m", "", [1, 1], {"k": "\ud800"}), "the metadata of 'm' holds a lone surrogate"),
+        (Record("m", "", [1, 1], {"k": DEEP}), "of 'm' is not JSON"),
     ],
 )
 async def test_a_record_that_cannot_be_is_named_and_none_is_stored(
@@ -383,3 +408,10 @@ def test_a_metric_that_is_none_is_refused(make: Make) -> None:
 
 def make_is_vec(make: Make) -> bool:
     return isinstance(make, partial) and make.keywords["engine"] == "sqlite-vec"
+
+
+@pytest.mark.parametrize("dimensions", [-1, True, 1.5, "3"])
+@pytest.mark.parametrize("kind", [MemoryStore, partial(SqliteStore, "i.db")])
+def test_a_length_that_no_vector_has_is_refused(kind: Make, dimensions: Any) -> None:
+    with pytest.raises(ConfigError, match=f"dimensions is {dimensions!r}"):
+        kind(dimensions=dimensions)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from aixgo import LocalRuntime, Message
+from aixgo import Agent, LocalRuntime, Message, agent
 from aixgo.contract import Gathers
 from aixgo.errors import AgentFailed, ConfigError, RuntimeClosed
 from aixgo.runtime import gathering
@@ -33,9 +33,9 @@ class Digest:
         return message
 
 
-async def runtime_with(agent: Digest, clock: FakeClock | None = None) -> LocalRuntime:
+async def runtime_with(digest: Digest, clock: FakeClock | None = None) -> LocalRuntime:
     rt = LocalRuntime(clock=clock or FakeClock())
-    await rt.register(agent, outputs=["out"])
+    await rt.register(digest, outputs=["out"])
     return rt
 
 
@@ -73,6 +73,37 @@ async def test_what_an_agent_gathered_is_not_lost_silently_when_it_leaves() -> N
         assert (letter.message.text, type(letter.error)) == ("one", RuntimeClosed)
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["in order", "reversed"])
+async def test_of_a_chain_of_gatherings_none_hands_on_before_those_that_feed_it(
+    order: int,
+) -> None:
+    first, second = Digest(), Digest()
+    second.name = "second"
+    seen: list[object] = []
+
+    @agent
+    async def between(message: Message) -> Message:
+        return message
+
+    @agent
+    async def last(message: Message) -> Message:
+        seen.append(message.payload)
+        return message
+
+    rt = LocalRuntime(clock=FakeClock())
+    places: list[tuple[Agent, str]] = [(first, "between"), (between, "second"), (second, "last")]
+    for each, output in places[::order]:
+        await rt.register(each, outputs=[output])
+    await rt.register(last)
+    async with asyncio.timeout(5):
+        async with rt:
+            await rt.send("digest", "one")
+            await rt.send("second", "other")
+            while await rt.pending() != 2:
+                await asyncio.sleep(0)
+        assert seen == [["other", '["one"]']]
+
+
 async def test_a_chain_of_gatherings_is_handed_on_to_its_end_when_the_runtime_stops() -> None:
     first, second = Digest(), Digest()
     second.name = "second"
@@ -106,11 +137,11 @@ async def test_a_chain_of_gatherings_is_handed_on_to_its_end_when_the_runtime_st
 async def test_who_cannot_gather_is_refused_when_registered(
     facts: dict[str, object], why: str
 ) -> None:
-    agent = Digest()
+    digest = Digest()
     for name, value in facts.items():
-        setattr(agent, name, value)
+        setattr(digest, name, value)
     with pytest.raises(ConfigError, match=why):
-        await runtime_with(agent)
+        await runtime_with(digest)
 
 
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])

@@ -455,3 +455,31 @@ async def test_pending_counts_what_waits_and_what_runs_until_nothing_is_left() -
         while await rt.pending():
             await asyncio.sleep(0)
         assert rt.metrics()["calls_succeeded"] == 3
+
+
+@pytest.mark.parametrize("check_wire", [False, True])
+@pytest.mark.parametrize("streaming", [False, True], ids=["call", "stream"])
+async def test_an_error_that_agents_pass_on_keeps_its_cause_and_is_not_its_own(
+    streaming: bool, check_wire: bool
+) -> None:
+    @agent
+    async def breaks(text: str) -> str:
+        raise AgentRefused("no") from KeyError(text)
+
+    outer = Pattern("outer", Pattern("inner", breaks))
+
+    async def asked(rt: LocalRuntime) -> None:
+        if not streaming:
+            await rt.call("outer", "x")
+            return
+        async with rt.stream("outer", "x") as chunks:
+            async for _ in chunks:
+                pass
+
+    async with LocalRuntime(outer, check_wire=check_wire) as rt:
+        with pytest.raises(AgentRefused) as caught:
+            await asked(rt)
+    causes: list[BaseException | None] = [caught.value]
+    while causes[-1] is not None and len(causes) < 20:
+        causes.append(causes[-1].__cause__)
+    assert [type(cause) for cause in causes][-2:] == [KeyError, type(None)]
