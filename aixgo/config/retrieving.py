@@ -19,7 +19,7 @@ from aixgo.errors import ConfigError
 from aixgo.keys import read_keys
 from aixgo.loading import kinds
 from aixgo.message import JSONValue
-from aixgo.providers import Embedder
+from aixgo.providers import Embedder, without_password
 from aixgo.retrieval import MemoryStore, SqliteStore, Store, embedder_of
 from aixgo.retrieval.embedding import is_offline
 from aixgo.retrieval.stores.base import Metric
@@ -57,7 +57,8 @@ def check_model_of_pattern(settings: Mapping[str, object]) -> None:
     name = settings.get("embedding_model")
     if isinstance(name, str) and not is_offline() and key_for_file(name, ""):
         raise ConfigError(
-            f"embedding_model: {name!r} names an address that the key in the environment is not for; unset it"
+            f"embedding_model: {without_password(name)!r} names an address that the key in the environment is not for; "
+            "unset it"
         )
 
 

@@ -17,6 +17,7 @@ from aixgo.providers._selection import (
     other_providers,
     resolve_model,
     same_vendor,
+    without_password,
     written_address,
 )
 from aixgo.providers._vendors import VENDORS, Vendor
@@ -57,5 +58,6 @@ __all__ = [
     "resolve_embedder",
     "resolve_model",
     "same_vendor",
+    "without_password",
     "written_address",
 ]

@@ -15,7 +15,7 @@ from aixgo.context import CallContext
 from aixgo.errors import ConfigError, MissingExtra, ProviderError
 from aixgo.ledger import Usage
 from aixgo.loading import load
-from aixgo.providers._selection import written_address
+from aixgo.providers._selection import without_password, written_address
 from aixgo.providers.base import Embedder, Embeddings
 
 __all__ = ["VendorEmbedder", "resolve_embedder"]
@@ -105,17 +105,21 @@ def resolve_embedder(
     name = model.removesuffix(f"@{url}").partition(":")[2]
     if vendor is None or not name:
         raise ConfigError(
-            f"the embedding model {model!r} does not tell its vendor and name; "
+            f"the embedding model {without_password(model)!r} does not tell its vendor and name; "
             "write for example 'openai:text-embedding-3-small', or 'hashing'"
         )
     try:
         adapter = getattr(load("providers", vendor.adapter), "EMBEDDINGS", None)
     except MissingExtra:
-        raise MissingExtra(f"the embedding model {model!r}", vendor.package) from None
+        raise MissingExtra(
+            f"the embedding model {without_password(model)!r}", vendor.package
+        ) from None
     if adapter is None:
-        raise ConfigError(f"the embedding model {model!r}: {vendor.name!r} has no embeddings")
+        raise ConfigError(
+            f"the embedding model {without_password(model)!r}: {vendor.name!r} has no embeddings"
+        )
     try:
         made = adapter(vendor, base_url=url or base_url, api_key=api_key, dimensions=dimensions)
     except ConfigError as exc:
-        raise ConfigError(f"the embedding model {model!r}: {exc}") from exc
+        raise ConfigError(f"the embedding model {without_password(model)!r}: {exc}") from exc
     return VendorEmbedder(cast("Embeddings", made), name)

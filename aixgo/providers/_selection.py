@@ -24,6 +24,7 @@ __all__ = [
     "other_providers",
     "resolve_model",
     "same_vendor",
+    "without_password",
     "written_address",
 ]
 
@@ -61,20 +62,26 @@ def resolve_model(model: str, *, api_key: str = "", base_url: str = "") -> tuple
     """
     written, name, url = _parts(model)
     if url and base_url:
-        raise ConfigError(f"the model {model!r} has an address already; give that or base_url")
+        raise ConfigError(
+            f"the model {without_password(model)!r} has an address already; give that or base_url"
+        )
     vendor = VENDORS.get(written) or (None if written else vendor_of(name))
     if vendor is not None:
         if not name:
-            raise ConfigError(f"the model {model!r} names no model: write '{vendor.name}:NAME'")
+            raise ConfigError(
+                f"the model {without_password(model)!r} names no model: write '{vendor.name}:NAME'"
+            )
         try:
             adapter = load("providers", vendor.adapter).PROVIDER
             return cast(
                 "Provider", adapter(vendor, base_url=url or base_url, api_key=api_key)
             ), name
         except MissingExtra:
-            raise MissingExtra(f"the model {model!r}", vendor.package) from None
+            raise MissingExtra(f"the model {without_password(model)!r}", vendor.package) from None
         except ConfigError as exc:
-            raise ConfigError(f"the model {model!r}: {exc}, or run with --offline") from exc
+            raise ConfigError(
+                f"the model {without_password(model)!r}: {exc}, or run with --offline"
+            ) from exc
     kind = written or name
     others = other_providers()
     if kind not in others:
@@ -95,6 +102,11 @@ def written_address(model: str) -> tuple[Vendor | None, str]:
     written, name, url = _parts(model)
     vendor = VENDORS.get(written) or EMBEDDERS.get(written)
     return vendor or (None if written else vendor_of(name)), url
+
+
+def without_password(model: str) -> str:
+    """A model's name for errors and logs: without what the address in it may hold of a user and a password."""
+    return re.sub(r"(@https?://)[^/?#]*@", r"\1…@", model)
 
 
 def same_vendor(model: str, other: str) -> bool:
@@ -123,7 +135,7 @@ def _parts(model: str) -> tuple[str, str, str]:
 
 def _unknown(model: str, written: str, others: list[str]) -> str:
     """The error text for a model nobody provides."""
-    vendors = [*others, *VENDORS]
+    model, vendors = without_password(model), [*others, *VENDORS]
     if likely := rewritten(model):
         return f"the model {model!r} does not tell its provider; write {' or '.join(map(repr, likely))}"
     if written:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from aixgo.errors import ConfigError, MissingExtra
 from aixgo.providers import VENDORS, Vendor, choose_model, resolve_model
 from aixgo.providers._selection import _notice_offline
+from aixgo.retrieval import embedder_of
 
 
 @pytest.fixture(autouse=True)
@@ -176,3 +178,13 @@ def test_an_unknown_model_of_a_provider_is_an_error() -> None:
     assert resolve_model("offline:offline")[1] == "offline"
     with pytest.raises(ConfigError, match="'offline' has no model 'x'"):
         resolve_model("offline:x")
+
+
+@pytest.mark.parametrize("find", [resolve_model, embedder_of])
+@pytest.mark.parametrize("model", ["openai:m", "nobody:m", "anthropic:", "m"])
+def test_no_refusal_shows_the_password_in_an_address(
+    find: Callable[[str], object], model: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        find(f"{model}@http://me:hush@somewhere/v1")
+    assert "hush" not in str(refused.value)
