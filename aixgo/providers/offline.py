@@ -1,20 +1,20 @@
 """The offline provider: real answers read off the text by rule, without a model or a network.
 
 It looks at the shape of a request only: with a schema it fills that schema from the text, or answers with
-its `x-offline`, without one it answers with the text's most telling sentences. It never reads the
-instructions. The same request always gets the same answer, which is marked `offline`.
+its `x-offline`, without one it answers with the text's most telling sentences, of JSON with those of the texts
+in it. It never reads the instructions. The same request always gets the same answer, which is marked `offline`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import msgspec
 
 from aixgo.ledger import Usage
-from aixgo.message import JSONValue
+from aixgo.message import NOT_JSON, JSONValue
 from aixgo.providers import _text as reading
 from aixgo.providers._shape import Filler
 from aixgo.providers.base import Completion, CompletionRequest, Delta, StopReason
@@ -24,6 +24,11 @@ __all__ = ["PROVIDER", "OfflineProvider"]
 MAX_TEXT = 200_000  # characters it reads: it works on the loop's thread, and this takes well under a second
 SUMMARY_TOKENS = 90  # of an answer nobody limited
 SUMMARY_SHARE = 0.4  # of the text's tokens an unlimited answer takes at most
+ASKED = (
+    "instructions",
+    "correction",
+    "question",
+)  # keys of patterns' messages that hold no part of an answer
 FRAGMENT_TOKENS = 5  # a "sentence" below this is a label or an exclamation and summarises nothing
 
 
@@ -41,7 +46,7 @@ class OfflineProvider:
         """
         text = request.text[:MAX_TEXT]
         if request.output_schema is None:
-            answer, reason = _summary(text, request.max_tokens)
+            answer, reason = _summary(_prose(text), request.max_tokens)
         else:
             answer, reason = _filled(text, request.output_schema), "end"
         usage = Usage(
@@ -74,6 +79,30 @@ class OfflineProvider:
     def models(self) -> Sequence[str]:
         """The one there is."""
         return ("offline",)
+
+
+def _prose(text: str) -> str:
+    """What stands in `text`, if that is a JSON object or list, else the text."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        found = list(_texts(msgspec.json.decode(text)))
+    except NOT_JSON:
+        return text
+    return "\n\n".join(found) or text
+
+
+def _texts(value: JSONValue) -> Iterator[str]:
+    """The texts in a value that have as many words as a sentence, in their order."""
+    if isinstance(value, str) and len(value.split()) >= FRAGMENT_TOKENS:
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in ASKED:
+                yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _filled(text: str, schema: Mapping[str, JSONValue]) -> str:

@@ -193,3 +193,20 @@ async def test_a_schema_that_cannot_be_filled_is_rejected(schema: dict[str, JSON
 async def test_any_text_has_an_answer(text: str) -> None:
     assert isinstance((await ask(text)).text, str)
     assert await fill(text, {"type": "object", "properties": {"a": {"type": "string"}}}) is not None
+
+
+async def test_of_json_the_texts_in_it_are_read_and_nothing_that_was_asked() -> None:
+    told = {
+        "question": "What is it that a budget refuses before it is spent?",
+        "documents": [
+            {"id": "budgets.md#1", "content": "A budget refuses a call before it is spent."},
+            {"id": "budgets.md#2", "content": "Whoever has none may spend what others lend them."},
+        ],
+        "instructions": "Answer the question from the documents, and from nothing else.",
+    }
+    answer = (await ask(json.dumps(told))).text
+    assert answer in [document["content"] for document in told["documents"]]
+    assert (await ask('{"n": 1, "text": "short"}')).text == '{"n": 1, "text": "short"}'
+    assert (
+        await ask("[not json, but a text of some length]")
+    ).text == "[not json, but a text of some length]"
