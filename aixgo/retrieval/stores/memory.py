@@ -65,7 +65,11 @@ class MemoryStore:
         """Let go of the records."""
         if self._connection is not None:
             self._connection.close()
-        self.__init__(metric=self._metric, dimensions=self._wanted)  # type: ignore[misc]  # as new
+            self._connection = None
+        for kept in (self._records, self._numbers, self._notes):
+            kept.clear()
+        self._rows = Rows(metric=self._metric)
+        self._dimensions = self._wanted
 
     async def upsert(self, records: Iterable[Record]) -> None:
         """Put `records` in, in place of those with the same ids; all of them or none."""
